@@ -1,0 +1,41 @@
+# make submission: the demo from videos to results/tracks/*/submission.csv. make test: every check.
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: submission test lint docs demo-data
+
+submission: .venv/installed
+	$(BIN)/snakemake submission --cores 8 --resources gpu=1
+	@echo "Submissions and metrics: $$(ls results/tracks/*/* | tr '\n' ' ')"
+
+test: lint
+	$(BIN)/pytest
+
+lint: .venv/installed-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+docs: .venv/installed
+	$(BIN)/slr docs
+
+demo-data: .venv/installed-test
+	$(BIN)/python -m slr_pipeline.render.dataset --out demo
+
+.venv/installed: pyproject.toml constraints.txt requirements-pose.txt
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing into .venv; this takes some minutes the first time."
+	$(PYTHON) -m venv .venv
+	$(PIP) -c constraints.txt -e .
+	$(PIP) --no-deps -r requirements-pose.txt
+	touch $@
+
+.venv/installed-test: .venv/installed
+	$(PIP) -c constraints.txt -e '.[test,render]'
+	touch $@

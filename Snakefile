@@ -1,0 +1,39 @@
+"""From videos to submissions: checks the config, includes the rules, names the targets."""
+
+import os
+import sys
+
+from slr_pipeline.config import Config, check_config
+from slr_pipeline.errors import SlrError
+from slr_pipeline.samples import SampleTable, load_samples
+
+# Steps run with the interpreter that runs Snakemake, activated or not; conda comes before it.
+os.environ.update(
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
+)
+
+# Other experiments are whole files: --configfile replaces the demo and is not merged into it.
+if not workflow.config_settings.configfiles:
+
+    configfile: "config.yaml"
+
+
+try:
+    CONFIG: Config = check_config(config)
+    TABLE: SampleTable = load_samples(CONFIG.data)
+except SlrError as error:
+    sys.exit(f"error: {error}")
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/streams.smk"
+include: "workflow/rules/ensemble.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.submission.input,
+        rules.config.output,

@@ -1,0 +1,68 @@
+"""What steps share, and the `slr` command for people."""
+
+import argparse
+import importlib.metadata
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from slr_pipeline.config import Config, read_config
+from slr_pipeline.config_docs import write_docs
+from slr_pipeline.errors import SlrError
+from slr_pipeline.samples import load_samples, shards
+
+
+def run(command: Callable[[], None]) -> None:
+    """Run a step or command: an SlrError ends it with exit status 1 and one line, no traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr, force=True)
+    try:
+        command()
+    except SlrError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def provenance(**facts: Any) -> dict[str, Any]:
+    """What made an artifact: package version, given settings and inputs; no clock, no path."""
+    return {"package": f"slr_pipeline {importlib.metadata.version('slr_pipeline')}", **facts}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of `slr`."""
+    parser = argparse.ArgumentParser(prog="slr", description="Tools beside the pipeline.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="check a config and its sample table, open no video")
+    check.add_argument("config", nargs="?", default="config.yaml")
+    docs = commands.add_parser("docs", help="write docs/config.md and docs/config.schema.json")
+    docs.add_argument("folder", nargs="?", type=Path, default=Path("docs"))
+    flags = parser.parse_args(arguments)
+    if flags.command == "check":
+        run(lambda: print(describe(read_config(flags.config))))
+    else:
+        run(lambda: write_docs(flags.folder))
+
+
+def describe(config: Config) -> str:
+    """Samples, shards, streams and tracks of an experiment, as text."""
+    table = load_samples(config.data)
+    lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
+    for split in ("train", "val", "test"):
+        samples = [sample for sample in table.samples if sample.split == split]
+        signers = {sample.signer for sample in samples if sample.signer is not None}
+        unlabelled = sum(sample.label is None for sample in samples)
+        lines.append(
+            f"  {split}: {len(samples)} samples, {len(signers)} signers, "
+            f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
+        )
+    for name, stream in config.streams.items():
+        lines.append(f"  stream {name}: {stream.model}, {stream.training.epochs} epochs")
+    for name, track in config.tracks.items():
+        weights = ", ".join(f"{weight:g} {stream}" for stream, weight in track.streams.items())
+        lines.append(f"  track {name}: {weights}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Keypoints of a clip to the skeleton tensor of a model; pure numpy.
+
+Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.1) and its released code. Arrays are (T, V, 3):
+x and y in pixels with the origin at the top left, and a score; score 0 marks a missing keypoint.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.data import clips
+from slr_pipeline.skeleton import FLIP_27, JOINTS_27, PARENTS_27
+
+Array = NDArray[np.float32]
+
+SIDE_PX = 512.0
+"""Side of AUTSL's square frames, the pixels all lengths of the recipe are given in."""
+
+NOSE = 0
+SHOULDERS = (1, 2)
+
+
+@dataclass(frozen=True)
+class SkeletonTransform:
+    """Keypoints (T, 133, 3) to the joint stream (3, T', 27): x, y relative to the nose, score.
+
+    Attributes:
+        fidelity: `published` or `corrected`, see `published_skeleton` and `corrected_skeleton`.
+        frames: frames every clip is brought to.
+        window: consecutive frames of these that a training item has.
+        flip_probability: share of mirrored training items.
+        shift_px: largest shift of a training item in x and in y, in pixels of a 512 frame.
+        rotation_deg: largest rotation of a training item about the mean nose, either way.
+        scale_range: largest relative change of size of a training item (0.1: 0.9 to 1.1).
+    """
+
+    fidelity: Literal["published", "corrected"] = "corrected"
+    frames: int = 150
+    window: int = 100
+    flip_probability: float = 0.5
+    shift_px: float = 10.0
+    rotation_deg: float = 0.0
+    scale_range: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.window <= self.frames:
+            raise ValueError(f"window must be 1 to frames {self.frames}, found {self.window}")
+        if self.fidelity == "published" and (self.rotation_deg or self.scale_range):
+            raise ValueError("the released code neither rotates nor scales: set both to 0")
+
+    def __call__(
+        self, keypoints: Array, width: int, height: int, rng: np.random.Generator | None
+    ) -> Array:
+        """The tensor (3, window, 27) for training, or (3, frames, 27) if `rng` is None.
+
+        Args:
+            keypoints: (T, 133, 3), T >= 1 (else ValueError), not mirrored.
+            width: of the video frame, pixels.
+            height: of the video frame, pixels.
+            rng: source of the augmentation, None for none.
+        """
+        if self.fidelity == "published":
+            skeleton, width_px = published_skeleton(keypoints, frames=self.frames), SIDE_PX
+        else:
+            skeleton = corrected_skeleton(keypoints, width, height, frames=self.frames)
+            width_px = width * SIDE_PX / max(width, height)
+        if rng is None:
+            return _channels_first(self._centred(skeleton))
+        skeleton = skeleton[clips.random_window(self.frames, self.window, rng)]
+        if rng.random() < self.flip_probability:
+            skeleton = mirrored(skeleton, width_px)
+        skeleton = self._centred(skeleton)
+        skeleton = turned(
+            skeleton,
+            angle_rad=np.deg2rad(rng.uniform(-self.rotation_deg, self.rotation_deg)),
+            scale=1 + rng.uniform(-self.scale_range, self.scale_range),
+        )
+        return _channels_first(shifted(skeleton, rng.uniform(-self.shift_px, self.shift_px, 2)))
+
+    def _centred(self, skeleton: Array) -> Array:
+        # PUBLISHED: frames in which the nose is missing, at (0, 0), count in its mean.
+        return centred(skeleton, only_seen=self.fidelity == "corrected")
+
+
+def published_skeleton(keypoints: Array, *, frames: int) -> Array:
+    """Skeleton (frames, 27, 3) as the released code has it, from keypoints (T, 133, 3).
+
+    The released keypoints were found in mirrored frames, so the person is mirrored here: x becomes
+    512 - x whatever the frame's width, and left and right change places. Missing keypoints stay at
+    (0, 0). A short clip is repeated from its start; a long one loses its end.
+    """
+    skeleton = keypoints[clips.looped(len(keypoints), frames)][:, JOINTS_27]
+    missing = skeleton[..., 2] == 0
+    skeleton = mirrored(skeleton, SIDE_PX)
+    skeleton[missing[:, FLIP_27]] = 0
+    return skeleton
+
+
+def corrected_skeleton(keypoints: Array, width: int, height: int, *, frames: int) -> Array:
+    """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
+
+    Lengths are scaled so that the longer side of the frame has 512 pixels. Missing joints are
+    imputed (see `imputed`) and keep score 0. A short clip is repeated from its start, which keeps
+    the speed of the sign. A long clip is sampled evenly, which does not: its end, or a window's
+    outside, may hold the sign itself, while signers differ in speed anyway.
+    """
+    if len(keypoints) == 0:
+        raise ValueError("a clip needs at least one frame, found none")
+    skeleton = keypoints[:, JOINTS_27].astype(np.float32)
+    skeleton[..., :2] *= SIDE_PX / max(width, height)
+    skeleton = imputed(skeleton)
+    T = len(skeleton)
+    return skeleton[clips.looped(T, frames) if frames >= T else clips.resampled(T, frames)]
+
+
+def imputed(skeleton: Array) -> Array:
+    """Skeleton (T, 27, 3) with a place for every joint; scores stay as they are.
+
+    A missing joint lies on the line between its places in the nearest frames before and after that
+    have it, or at the nearest one at either end of the clip. A joint that no frame has lies on its
+    parent; so a hand that was never seen lies on its wrist. The nose, if no frame has it, lies amid
+    the shoulders, or else amid all joints seen. Without any person all joints are at (0, 0).
+    """
+    seen: NDArray[np.bool_] = skeleton[..., 2] > 0  # (T, V)
+    ever = [bool(seen[:, joint].any()) for joint in range(seen.shape[1])]
+    filled = skeleton.copy()
+    time = np.arange(len(skeleton))
+    for joint in range(len(ever)):
+        known = seen[:, joint]
+        if ever[joint] and not known.all():
+            for axis in (0, 1):
+                filled[:, joint, axis] = np.interp(time, time[known], skeleton[known, joint, axis])
+    if not ever[NOSE]:
+        shoulders = [joint for joint in SHOULDERS if ever[joint]]
+        amid = shoulders or [joint for joint, is_seen in enumerate(ever) if is_seen]
+        filled[:, NOSE, :2] = filled[:, amid, :2].mean(axis=1) if amid else 0
+    for joint, parent in enumerate(PARENTS_27):  # parents come before their children
+        if not ever[joint] and joint != NOSE:
+            filled[:, joint, :2] = filled[:, parent, :2]
+    return filled
+
+
+def mirrored(skeleton: Array, width_px: float) -> Array:
+    """The skeleton (T, 27, 3) of the mirrored person, in a frame `width_px` wide."""
+    skeleton = skeleton[:, FLIP_27]
+    skeleton[..., 0] = width_px - skeleton[..., 0]
+    return skeleton
+
+
+def centred(skeleton: Array, *, only_seen: bool) -> Array:
+    """The skeleton (T, 27, 3) relative to the nose's mean place over time.
+
+    With `only_seen` the mean is over the frames that have the nose, if any does.
+    """
+    nose = skeleton[:, NOSE]
+    if only_seen and (nose[:, 2] > 0).any():
+        nose = nose[nose[:, 2] > 0]
+    return shifted(skeleton, -nose[:, :2].mean(axis=0, dtype=np.float64))
+
+
+def turned(skeleton: Array, *, angle_rad: float, scale: float) -> Array:
+    """The skeleton (T, 27, 3) turned clockwise and scaled about the origin."""
+    cos, sin = scale * np.cos(angle_rad), scale * np.sin(angle_rad)
+    rotation = np.array([[cos, sin], [-sin, cos]], dtype=np.float32)
+    return np.concatenate([skeleton[..., :2] @ rotation, skeleton[..., 2:]], axis=-1)
+
+
+def shifted(skeleton: Array, offset_px: NDArray[np.float64]) -> Array:
+    """The skeleton (T, 27, 3) with (x, y) `offset_px` added everywhere."""
+    skeleton = skeleton.copy()
+    skeleton[..., :2] += offset_px.astype(np.float32)
+    return skeleton
+
+
+def _channels_first(skeleton: Array) -> Array:
+    """(T, V, 3) to (3, T, V)."""
+    return np.ascontiguousarray(skeleton.transpose(2, 0, 1), dtype=np.float32)

@@ -1,0 +1,77 @@
+"""Logits of a stream or track in HDF5; docs/artifacts.md is their specification."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.whole import whole_file
+
+FORMAT = "slr-logits"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Logits (N, K) float32 of N samples.
+
+    `answered` (N,) is False for samples the model could not see (quarantined); their logits
+    are 0.
+    """
+
+    samples: tuple[str, ...]
+    values: NDArray[np.float32]
+    answered: NDArray[np.bool_]
+    classes: tuple[str, ...]
+    protocol: str
+
+
+def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -> None:
+    """Write a logits file, whole or not at all. ArtifactError for NaN or doubled names."""
+    with whole_file(path, read_logits) as partial, h5py.File(partial, "w") as file:
+        text = h5py.string_dtype("utf-8")
+        file.create_dataset("sample", data=list(logits.samples), dtype=text)
+        file.create_dataset("values", data=logits.values)
+        file.create_dataset("answered", data=logits.answered)
+        file.create_dataset("classes", data=list(logits.classes), dtype=text)
+        file.attrs["format"] = FORMAT
+        file.attrs["version"] = VERSION
+        file.attrs["protocol"] = logits.protocol
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+
+
+def read_logits(path: str | Path) -> Logits:
+    """Read a logits file. ArtifactError for a foreign, short or damaged one."""
+    try:
+        with h5py.File(path, "r") as file:
+            found = (file.attrs.get("format"), file.attrs.get("version"))
+            if found != (FORMAT, VERSION):
+                raise ArtifactError(
+                    f"{path}: expected {FORMAT} version {VERSION}, found {found}; "
+                    "delete the file and run again"
+                )
+            logits = Logits(
+                samples=tuple(name.decode() for name in file["sample"][:]),
+                values=file["values"][:],
+                answered=file["answered"][:].astype(bool),
+                classes=tuple(name.decode() for name in file["classes"][:]),
+                protocol=str(file.attrs["protocol"]),
+            )
+    except (OSError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(
+            f"{path}: not a whole logits file ({reason}); delete it and run again"
+        ) from error
+    rows = len(logits.samples)
+    if logits.values.shape != (rows, len(logits.classes)) or logits.answered.shape != (rows,):
+        raise ArtifactError(f"{path}: names, classes and logits disagree; delete and run again")
+    if len(set(logits.samples)) != rows:
+        raise ArtifactError(f"{path}: a sample stands twice; delete it and run again")
+    if not np.isfinite(logits.values).all():
+        raise ArtifactError(f"{path}: logits have NaN or infinite values; train the stream again")
+    return logits

@@ -1,0 +1,237 @@
+"""SL-GCN: decoupled graph convolutions with attention, on the joints of a skeleton.
+
+Jiang et al., "Skeleton Aware Multi-modal Sign Language Recognition" (SAM-SLR), CVPRW 2021, section
+3.1. Its parts: decoupled graph convolution and DropGraph from Cheng et al., ECCV 2020; spatial,
+temporal and channel attention from Shi et al., "Skeleton-Based Action Recognition with Multi-Stream
+Adaptive Graph Convolutional Networks", 2020.
+
+Axes: B batch, C channels, T frames, V joints, K classes. There is no person axis: a clip shows one
+signer.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from slr_pipeline.models.dropgraph import DropGraph
+
+SUBSETS = 3
+"""Adjacencies of a graph convolution: the joint itself, from its child, from its parent."""
+
+FRAME_KERNEL = 9
+"""Frames a temporal convolution, and a temporal attention, sees."""
+
+
+class SLGCN(nn.Module):
+    """Skeletons (B, in_channels, T, joints) of any T to logits (B, classes).
+
+    Args:
+        classes: number of classes.
+        joints: number of joints V.
+        bones: (parent, child) pairs of joints, a tree.
+        in_channels: channels of a joint: x, y, score.
+        width: channels of the first units; later ones have 2x and 4x. A multiple of `groups`.
+        groups: learned adjacencies per subset; channel c uses number c mod groups.
+        drop_block_joints: DropGraph's mean number of joints that fall with one seed.
+        drop_block_frames: frames that fall with one seed, odd.
+
+    Seed torch's global generator before building: weights start from random numbers. With 27
+    joints, 226 classes and the default sizes there are 3,838,584 parameters, as published.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        joints: int,
+        bones: Sequence[tuple[int, int]],
+        in_channels: int = 3,
+        width: int = 64,
+        groups: int = 16,
+        # PUBLISHED: 1 + 1.92 is the value of the Kinect's 25 joints and 24 bones; the same formula
+        # (1 + 2 * bones / joints) gives 2.93 for 27 joints.
+        drop_block_joints: float = 2.92,
+        drop_block_frames: int = 41,
+    ) -> None:
+        super().__init__()
+        if width % groups:
+            raise ValueError(f"width must be a multiple of groups {groups}, found {width}")
+        adjacency = tree_adjacency(joints, bones)  # (3, V, V)
+        self.input_norm = nn.BatchNorm1d(joints * in_channels)
+        plan = [
+            # channels in, out, frame stride
+            *[(in_channels, width, 1), *[(width, width, 1)] * 3],
+            *[(width, 2 * width, 2), *[(2 * width, 2 * width, 1)] * 2],
+            *[(2 * width, 4 * width, 2), *[(4 * width, 4 * width, 1)] * 2],
+        ]
+        self.units = nn.ModuleList(
+            Unit(
+                c_in,
+                c_out,
+                stride=stride,
+                adjacency=adjacency,
+                groups=groups,
+                residual=number > 1,
+                drop_blocks=(drop_block_joints, drop_block_frames) if number >= 7 else None,
+            )
+            for number, (c_in, c_out, stride) in enumerate(plan, start=1)
+        )
+        self.classifier = nn.Linear(4 * width, classes)
+        nn.init.normal_(self.classifier.weight, 0, math.sqrt(2 / classes))
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, classes) of skeletons x (B, in_channels, T, joints)."""
+        B, C, T, V = x.shape
+        x = x.permute(0, 3, 1, 2).reshape(B, V * C, T)  # channel v * C + c
+        x = self.input_norm(x)
+        x = x.view(B, V, C, T).permute(0, 2, 3, 1)  # (B, C, T, V)
+        for unit in self.units:
+            x = unit(x)
+        logits: Tensor = self.classifier(x.mean(dim=(2, 3)))
+        return logits
+
+
+class Unit(nn.Module):
+    """Graph convolution, attention, temporal convolution; DropGraph; residual; ReLU.
+
+    (B, c_in, T, V) to (B, c_out, ceil(T / stride), V). `drop_blocks` are the joints and frames that
+    fall with one DropGraph seed; None: nothing is ever dropped.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        stride: int,
+        adjacency: Tensor,
+        groups: int,
+        residual: bool,
+        drop_blocks: tuple[float, int] | None,
+    ) -> None:
+        super().__init__()
+        self.graph = DecoupledGraphConv(c_in, c_out, adjacency=adjacency, groups=groups)
+        self.attention = Attention(c_out, joints=adjacency.shape[-1])
+        self.temporal = ConvNorm(c_out, c_out, frames=FRAME_KERNEL, stride=stride)
+        self.residual: nn.Module | None = None
+        if residual:
+            same = c_in == c_out and stride == 1
+            self.residual = nn.Identity() if same else ConvNorm(c_in, c_out, stride=stride)
+        self.drop: nn.Module = nn.Identity()
+        if drop_blocks is not None:
+            block_joints, block_frames = drop_blocks
+            self.drop = DropGraph(
+                adjacency.sum(dim=0), block_joints=block_joints, block_frames=block_frames
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One unit on x (B, c_in, T, V)."""
+        y = self.drop(self.temporal(self.attention(self.graph(x))))
+        if self.residual is not None:
+            y = y + self.drop(self.residual(x))  # its own random numbers
+        return torch.relu(y)
+
+
+class DecoupledGraphConv(nn.Module):
+    """Graph convolution whose channels are spread over `groups` learned adjacencies.
+
+    y[c, t, w] = sum over subset k and joint v of z[k, c, t, v] * D[k, c mod groups, v, w], where z
+    is x projected to 3 * c_out channels and each column of D is divided by its sum (Cheng et al.,
+    2020). The einsum runs as one matrix product per group, over subsets and joints together, and
+    does not repeat D for each channel.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, adjacency: Tensor, groups: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.adjacency = nn.Parameter(adjacency[:, None].repeat(1, groups, 1, 1))  # (3, G, V, V)
+        self.project = nn.Conv2d(c_in, SUBSETS * c_out, 1)
+        self.project_norm = nn.BatchNorm2d(SUBSETS * c_out)
+        self.norm = nn.BatchNorm2d(c_out)
+        self.shortcut = nn.Identity() if c_in == c_out else ConvNorm(c_in, c_out)
+        nn.init.normal_(self.project.weight, 0, math.sqrt(0.5 / (SUBSETS * c_out)))
+        nn.init.constant_(self.project.bias, 1e-6)  # type: ignore[arg-type]
+        # A unit starts as its shortcut, and lets the graph in as this scale grows.
+        nn.init.constant_(self.norm.weight, 1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, T, V) to (B, c_out, T, V), ReLU included."""
+        z = self.project_norm(self.project(x))
+        B, KC, T, V = z.shape
+        z = z.reshape(B, SUBSETS, KC // SUBSETS // self.groups, self.groups, T, V)
+        columns = self.adjacency / (self.adjacency.sum(dim=-2, keepdim=True) + 0.001)
+        y = torch.einsum("bkqgtv,kgvw->bqgtw", z, columns).reshape(B, KC // SUBSETS, T, V)
+        return torch.relu(self.norm(y) + self.shortcut(x))
+
+
+class Attention(nn.Module):
+    """Spatial, temporal and channel attention in turn; each stage gives y + y * gate.
+
+    As in Shi et al., 2020. The gates are gathered first and y is scaled once: a stage only needs a
+    mean of what the stages before it give, and that mean is had without writing their output.
+    """
+
+    def __init__(self, channels: int, *, joints: int) -> None:
+        super().__init__()
+        joint_kernel = joints - 1 + joints % 2  # odd, so that padding keeps the joints
+        self.spatial = nn.Conv1d(channels, 1, joint_kernel, padding=joint_kernel // 2)
+        self.temporal = nn.Conv1d(channels, 1, FRAME_KERNEL, padding=FRAME_KERNEL // 2)
+        self.squeeze = nn.Linear(channels, channels // 2)
+        self.excite = nn.Linear(channels // 2, channels)
+        nn.init.xavier_normal_(self.spatial.weight)
+        nn.init.kaiming_normal_(self.squeeze.weight)
+        nn.init.zeros_(self.temporal.weight)
+        nn.init.zeros_(self.excite.weight)
+        for layer in (self.spatial, self.temporal, self.squeeze, self.excite):
+            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Scaled y (B, C, T, V), same shape."""
+        by_joint = 1 + torch.sigmoid(self.spatial(y.mean(dim=2)))  # (B, 1, V)
+        over_joints = torch.einsum("bctv,bv->bct", y, by_joint[:, 0] / y.shape[3])
+        by_frame = 1 + torch.sigmoid(self.temporal(over_joints))  # (B, 1, T)
+        over_all = (over_joints * by_frame).mean(dim=2)  # (B, C)
+        by_channel = 1 + torch.sigmoid(self.excite(torch.relu(self.squeeze(over_all))))
+        gates = by_frame[:, :, :, None] * by_joint[:, :, None, :]  # (B, 1, T, V)
+        return y * gates * by_channel[:, :, None, None]
+
+
+class ConvNorm(nn.Module):
+    """Convolution over frames, joint by joint, then batch norm."""
+
+    def __init__(self, c_in: int, c_out: int, *, frames: int = 1, stride: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            c_in, c_out, (frames, 1), stride=(stride, 1), padding=(frames // 2, 0)
+        )
+        self.norm = nn.BatchNorm2d(c_out)
+        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, T, V) to (B, c_out, ceil(T / stride), V)."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+def tree_adjacency(joints: int, bones: Sequence[tuple[int, int]]) -> Tensor:
+    """The fixed adjacency (3, V, V): identity, inward [child, parent], outward [parent, child].
+
+    Each column of the latter two is divided by its sum; columns without a bone stay 0.
+    """
+    inward = torch.zeros(joints, joints)
+    for parent, child in bones:
+        inward[child, parent] = 1
+    subsets = torch.stack([inward, inward.T])
+    subsets = subsets / subsets.sum(dim=1, keepdim=True).clamp_min(1)
+    return torch.cat([torch.eye(joints)[None], subsets])
+
+
+def learned_adjacencies(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The learned adjacency of every decoupled graph convolution in `model`."""
+    for module in model.modules():
+        if isinstance(module, DecoupledGraphConv):
+            yield module.adjacency

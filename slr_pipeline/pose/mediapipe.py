@@ -1,0 +1,225 @@
+"""MediaPipe Holistic as a whole-body estimator: 33 + 21 + 21 + 468 points become the usual 133.
+
+It follows one person (the most prominent) through the video. Its models lie in the wheel of the one
+release named below: no later wheel ships them, so nothing is downloaded.
+
+Scores: a body or foot point has the model's visibility; all points of a hand or of the face share
+the presence score of that hand or face in that frame. A point that is given scores at least
+`LOWEST_SCORE`. A point outside the picture keeps its estimated place there: dropping it would make
+a hand at the border jump to the corner.
+
+MediaPipe has no small toe: these two keypoints are always missing. Its foot index stands for the
+big toe.
+"""
+
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import SlrError
+from slr_pipeline.io.video import sha256_of
+from slr_pipeline.skeleton import BODY, FACE, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
+
+VERSION: Final = "0.10.21"
+LOWEST_SCORE: Final = 1e-3
+
+_INSTALL: Final = "pip install --no-deps -r requirements-pose.txt"
+
+_GRAPH: Final = "modules/holistic_landmark/holistic_landmark_cpu.binarypb"
+_MODELS: Final = (
+    _GRAPH,
+    "modules/face_detection/face_detection_short_range.tflite",
+    "modules/face_landmark/face_landmark.tflite",
+    "modules/hand_landmark/hand_landmark_full.tflite",
+    "modules/holistic_landmark/hand_recrop.tflite",
+    "modules/pose_detection/pose_detection.tflite",
+    "modules/pose_landmark/pose_landmark_full.tflite",
+)
+
+# Inner streams of the graph, watched for what the outputs do not tell: how sure the model is.
+_HAND_SCORE: Final = (
+    "handlandmarksleftandrightcpu__handlandmarksfromposecpu_{}__handlandmarkcpu__"
+    "hand_presence_score"
+)
+_LEFT_HAND_SCORE: Final = _HAND_SCORE.format(1)
+_RIGHT_HAND_SCORE: Final = _HAND_SCORE.format(2)
+_FACE_SCORE: Final = "facelandmarksfromposecpu__facelandmarkcpu__face_presence_score"
+_OUTPUTS: Final = (
+    "pose_landmarks",
+    "left_hand_landmarks",
+    "right_hand_landmarks",
+    "face_landmarks",
+    _LEFT_HAND_SCORE,
+    _RIGHT_HAND_SCORE,
+    _FACE_SCORE,
+)
+
+_DETECTION_THRESHOLD: Final = (
+    "poselandmarkcpu__posedetectioncpu__TensorsToDetectionsCalculator.min_score_thresh"
+)
+_TRACKING_THRESHOLD: Final = (
+    "poselandmarkcpu__poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__"
+    "ThresholdingCalculator.threshold"
+)
+
+# Which of the 33 pose points each body and foot keypoint is.
+_BODY_OF_POSE: Final = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+_FEET_OF_POSE: Final = {
+    "left_big_toe": 31,
+    "left_heel": 29,
+    "right_big_toe": 32,
+    "right_heel": 30,
+}
+_FROM_POSE: Final = (
+    *zip(BODY, _BODY_OF_POSE, strict=True),
+    *((KEYPOINTS_133.index(name), index) for name, index in _FEET_OF_POSE.items()),
+)
+_POSE_TARGET: Final = [target for target, _ in _FROM_POSE]
+_POSE_SOURCE: Final = [source for _, source in _FROM_POSE]
+
+# The 68 face points (iBUG order, from the signer's right) among the 468 of the face mesh.
+_FACE_OF_MESH: Final = (
+    *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # contour
+    *(70, 63, 105, 66, 107),  # right brow, outwards to inwards
+    *(336, 296, 334, 293, 300),  # left brow, inwards to outwards
+    *(168, 197, 5, 4),  # bridge of the nose, down to the tip
+    *(98, 97, 2, 326, 327),  # nostrils
+    *(33, 160, 158, 133, 153, 144),  # right eye: outer corner, upper lid, inner corner, lower lid
+    *(362, 385, 387, 263, 373, 380),  # left eye: inner corner, upper lid, outer corner, lower lid
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips, clockwise in the picture
+    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
+)
+
+
+class MediaPipeHolistic:
+    """MediaPipe Holistic, middle model, tracking from frame to frame; a `PoseEstimator`.
+
+    The confidences in [0, 1] are MediaPipe's own: what a person must reach to be found, and to be
+    followed instead of being looked for anew. An SlrError where MediaPipe is not installed.
+    """
+
+    def __init__(self, *, min_detection_confidence: float, min_tracking_confidence: float) -> None:
+        try:
+            found = importlib.metadata.version("mediapipe")
+        except importlib.metadata.PackageNotFoundError:
+            found = "none"
+        if found != VERSION:
+            raise SlrError(f"the estimator needs mediapipe {VERSION}, found {found}: {_INSTALL}")
+        with _held_stderr():
+            try:
+                import mediapipe
+                from mediapipe.python.solution_base import SolutionBase
+            except ImportError as error:
+                raise SlrError(f"mediapipe cannot be imported ({error}): {_INSTALL}") from error
+        self._solution_base = SolutionBase
+        self._thresholds = {
+            _DETECTION_THRESHOLD: min_detection_confidence,
+            _TRACKING_THRESHOLD: min_tracking_confidence,
+        }
+        self.name = f"mediapipe-{VERSION}-holistic"
+        self.weights_sha256 = _digest(Path(mediapipe.__file__).parent)
+
+    def estimate(self, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """See `PoseEstimator.estimate`.
+
+        The same frames give the same bytes on the same kind of processor.
+        """
+        graph = None
+        found = []
+        try:
+            for frame in frames:
+                if graph is None:  # a graph of its own for each video: 20 ms, and no memory
+                    with _held_stderr():
+                        graph = self._open_graph()
+                        result = graph.process({"image": frame})
+                else:
+                    result = graph.process({"image": frame})
+                found.append(_keypoints(result, width=frame.shape[1], height=frame.shape[0]))
+        finally:
+            if graph is not None:
+                graph.close()
+        return np.stack(found) if found else np.zeros((0, 133, 3), np.float32)
+
+    def _open_graph(self) -> Any:
+        return self._solution_base(
+            binary_graph_path=f"mediapipe/{_GRAPH}",
+            side_inputs={
+                "model_complexity": 1,  # the only one whose model lies in the wheel
+                # Filters body and feet only. On the demo shoulders shake 0.3 instead of 1.8 px (of
+                # 512), but fast wrists lag: PCK@0.1 of 96 instead of 99 %. Hands have no lag.
+                "smooth_landmarks": True,
+                "enable_segmentation": False,
+                "smooth_segmentation": False,
+                "refine_face_landmarks": False,
+                "use_prev_landmarks": True,
+            },
+            calculator_params=self._thresholds,
+            outputs=list(_OUTPUTS),
+        )
+
+
+def _keypoints(result: Any, *, width: int, height: int) -> NDArray[np.float32]:
+    """The 133 keypoints (133, 3) in px of one frame's results."""
+    keypoints = np.zeros((133, 3), np.float32)
+    if result.pose_landmarks is not None:
+        pose = result.pose_landmarks.landmark
+        points = [(pose[i].x, pose[i].y, pose[i].visibility) for i in _POSE_SOURCE]
+        keypoints[_POSE_TARGET] = points
+    parts = (
+        (LEFT_HAND, result.left_hand_landmarks, range(21), _LEFT_HAND_SCORE),
+        (RIGHT_HAND, result.right_hand_landmarks, range(21), _RIGHT_HAND_SCORE),
+        (FACE, result.face_landmarks, _FACE_OF_MESH, _FACE_SCORE),
+    )
+    for target, landmarks, source, score in parts:
+        if landmarks is not None:
+            part = landmarks.landmark
+            presence = getattr(result, score)
+            keypoints[target] = [(part[i].x, part[i].y, presence) for i in source]
+    given = keypoints.any(axis=1)
+    keypoints[given, 2] = keypoints[given, 2].clip(LOWEST_SCORE, 1)
+    keypoints[:, :2] *= np.array([width, height], np.float32)
+    return keypoints
+
+
+def _digest(package: Path) -> str:
+    """One SHA-256 over the names and digests of the model files, and the graph that joins them."""
+    lines = (f"{sha256_of(package / model)}  {model}\n" for model in _MODELS)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def _held_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr; it is shown only when the block fails.
+
+    MediaPipe's start-up logs some twenty lines before its own log level can be set.
+    """
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            _restore(original)
+            held.seek(0)
+            with open(2, "wb", closefd=False) as stderr:
+                shutil.copyfileobj(held, stderr)
+            raise
+        else:
+            _restore(original)
+
+
+def _restore(original: int) -> None:
+    sys.stderr.flush()
+    os.dup2(original, 2)
+    os.close(original)

@@ -1,0 +1,145 @@
+"""Keypoint layouts as data: names, ranges, left/right permutations, bones.
+
+Two layouts:
+
+* **133**: COCO-WholeBody (Jin et al., 2020), what every pose estimator of this project returns;
+* **27**: the joints of SAM-SLR's graph network (Jiang et al., 2021): nose, arms, and ten points
+  of each hand.
+
+"Left" is the signer's left. A flip permutation `p` reads: joint `i` of the mirrored person is joint
+`p[i]` of the person. Mirroring twice is the identity.
+"""
+
+from typing import Final
+
+_BODY: Final = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+_FEET: Final = (
+    "left_big_toe",
+    "left_small_toe",
+    "left_heel",
+    "right_big_toe",
+    "right_small_toe",
+    "right_heel",
+)
+_FACE: Final = tuple(f"face-{i}" for i in range(68))
+_FINGERS: Final = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
+
+
+def _hand(side: str) -> tuple[str, ...]:
+    """Names of one hand's 21 keypoints: the root, then four a finger from base (1) to tip (4)."""
+    fingers = (f"{side}_{finger}{i}" for finger in _FINGERS for i in (1, 2, 3, 4))
+    return (f"{side}_hand_root", *fingers)
+
+
+KEYPOINTS_133: Final[tuple[str, ...]] = (
+    *_BODY,
+    *_FEET,
+    *_FACE,
+    *_hand("left"),
+    *_hand("right"),
+)
+"""Names of the 133 COCO-WholeBody keypoints, in the data set's own order and spelling."""
+
+BODY: Final = range(17)
+FEET: Final = range(17, 23)
+FACE: Final = range(23, 91)
+LEFT_HAND: Final = range(91, 112)
+RIGHT_HAND: Final = range(112, 133)
+PARTS: Final[dict[str, range]] = {
+    "body": BODY,
+    "feet": FEET,
+    "face": FACE,
+    "left_hand": LEFT_HAND,
+    "right_hand": RIGHT_HAND,
+}
+"""Where each part lies among the 133 keypoints."""
+
+
+def _permutation(
+    size: int, swaps: tuple[tuple[int, int], ...], reversals: tuple[range, ...]
+) -> tuple[int, ...]:
+    """Identity of `size` entries with some pairs swapped and some runs of indices reversed."""
+    order = list(range(size))
+    for a, b in swaps:
+        order[a], order[b] = b, a
+    for run in reversals:
+        for a, b in zip(run, reversed(run), strict=True):
+            order[a] = b
+    return tuple(order)
+
+
+FLIP_133: Final[tuple[int, ...]] = _permutation(
+    133,
+    swaps=(
+        # Body: eyes, ears, shoulders, elbows, wrists, hips, knees, ankles. The nose stays.
+        *((left, left + 1) for left in range(1, 17, 2)),
+        # Feet: big toe, small toe, heel.
+        *((left, left + 3) for left in range(17, 20)),
+        # Eyes: the corners and the upper lid run one way, the lower lid the other.
+        *((59, 68), (60, 67), (61, 66), (62, 65), (63, 70), (64, 69)),
+        # Hands.
+        *zip(LEFT_HAND, RIGHT_HAND, strict=True),
+    ),
+    reversals=(
+        range(23, 40),  # contour of the face, ear to ear
+        range(40, 50),  # brows
+        range(54, 59),  # nostrils; the bridge 50..53 stays
+        range(71, 78),  # outer mouth, upper lip
+        range(78, 83),  # outer mouth, lower lip
+        range(83, 88),  # inner mouth, upper lip
+        range(88, 91),  # inner mouth, lower lip
+    ),
+)
+"""Left/right permutation of the 133 keypoints (SAM-SLR; COCO-WholeBody's own swap pairs)."""
+
+_HAND_JOINTS: Final = (0, 4, 5, 8, 9, 12, 13, 16, 17, 20)
+"""Of a hand's 21 keypoints: root, thumb tip, then base and tip of the other four fingers."""
+
+JOINTS_27: Final[tuple[int, ...]] = (
+    *(0, 5, 6, 7, 8, 9, 10),
+    *(LEFT_HAND[i] for i in _HAND_JOINTS),
+    *(RIGHT_HAND[i] for i in _HAND_JOINTS),
+)
+"""The 27 joints of SAM-SLR's graph as indices of the 133: nose, left and right shoulder, elbow and
+wrist, then ten joints of the left and ten of the right hand."""
+
+NAMES_27: Final[tuple[str, ...]] = tuple(KEYPOINTS_133[i] for i in JOINTS_27)
+"""Names of the 27 joints."""
+
+BONES_27: Final[tuple[tuple[int, int], ...]] = (
+    # Arms, outwards from the nose.
+    *((0, 1), (0, 2), (1, 3), (3, 5), (2, 4), (4, 6)),
+    # Left hand: root to thumb tip and to the base of each finger, base to tip.
+    *((7, 8), (7, 9), (7, 11), (7, 13), (7, 15), (9, 10), (11, 12), (13, 14), (15, 16)),
+    # Right hand, likewise.
+    *((17, 18), (17, 19), (17, 21), (17, 23), (17, 25), (19, 20), (21, 22), (23, 24), (25, 26)),
+    # Wrist to root of the hand.
+    *((5, 7), (6, 17)),
+)
+"""The 26 bones of the 27 joints as (parent, child): a tree rooted at the nose (joint 0)."""
+
+PARENTS_27: Final[tuple[int, ...]] = tuple(
+    {child: parent for parent, child in BONES_27}.get(joint, -1) for joint in range(27)
+)
+"""Parent of each of the 27 joints, -1 for the nose. A parent always comes before its children."""
+
+FLIP_27: Final[tuple[int, ...]] = (0, 2, 1, 4, 3, 6, 5, *range(17, 27), *range(7, 17))
+"""Left/right permutation of the 27 joints."""

@@ -1,0 +1,59 @@
+"""Logits of one split from a trained stream."""
+
+import argparse
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from slr_pipeline.cli import provenance, run
+from slr_pipeline.config import StreamSettings
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.checkpoints import load_model
+from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.streams import build_dataset, build_model
+from slr_pipeline.training.device import choose_device
+from slr_pipeline.training.predict import predict as predict_logits
+
+
+def main() -> None:
+    """Parse the flags of the rule and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--keypoints", required=True, nargs="+")
+    parser.add_argument("--out", required=True)
+    flags = parser.parse_args()
+    predict(flags.model, choose_device(flags.device), flags.keypoints, flags.out)
+
+
+def predict(model: str, device: torch.device, keypoints: list[str], out: str) -> None:
+    """Write the logits of every sample of the files; quarantined samples are not answered."""
+    state, sidecar = load_model(model)
+    settings = StreamSettings.model_validate(sidecar["stream"])
+    network = build_model(settings, len(sidecar["classes"]))
+    network.load_state_dict(state)
+    store = FeatureStore("keypoints", keypoints)
+    names = store.samples
+    answered = np.asarray([store.frames(name) > 0 for name in names], dtype=np.bool_)
+    values = np.zeros((len(names), len(sidecar["classes"])), np.float32)
+    if answered.any():
+        seen = [(name, -1) for name in names if store.frames(name) > 0]
+        dataset = build_dataset(settings, store, seen, train=False, seed=0)
+        values[answered] = predict_logits(
+            network, dataset, batch_size=settings.training.batch_size, device=device
+        )
+    logits = Logits(
+        samples=names,
+        values=values,
+        answered=answered,
+        classes=tuple(sidecar["classes"]),
+        protocol=sidecar["protocol"],
+    )
+    weights = hashlib.sha256(Path(model).read_bytes()).hexdigest()
+    write_logits(out, logits, provenance(weights_sha256=weights))
+
+
+if __name__ == "__main__":
+    run(main)

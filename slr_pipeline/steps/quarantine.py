@@ -1,0 +1,42 @@
+"""Gather the samples that failed `verify`; stop the run when there are too many."""
+
+import argparse
+import logging
+from functools import partial
+
+from slr_pipeline.cli import run
+from slr_pipeline.config import VerifySettings, parse_section
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.verified import read_verified, write_verified
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Parse the flags of the rule and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=partial(parse_section, VerifySettings))
+    parser.add_argument("--verified", required=True, nargs="+")
+    parser.add_argument("--out", required=True)
+    flags = parser.parse_args()
+    quarantine(flags.settings, flags.verified, flags.out)
+
+
+def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
+    """Write quarantine.csv, or raise DataError with the list when it is too long."""
+    rows = [row for path in verified for row in read_verified(path)]
+    failed = [row for row in rows if row.reason]
+    share = len(failed) / len(rows)
+    if share > settings.max_quarantined:
+        listed = "\n".join(f"  {row.sample}: {row.reason}" for row in failed)
+        raise DataError(
+            f"{len(failed)} of {len(rows)} samples are quarantined ({share:.1%}), more than "
+            f"verify.max_quarantined {settings.max_quarantined:.1%} allows; mend the videos or "
+            f"raise it:\n{listed}"
+        )
+    write_verified(out, failed)
+    log.info("%d of %d samples quarantined", len(failed), len(rows))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,119 @@
+"""docs/artifacts.md, feature files: whole or not at all, same bytes, refusals."""
+
+import pickle
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.artifacts import Clip, FeatureFile, FeatureStore, write_feature
+
+FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 200}
+
+
+def clips(seed: int = 1) -> list[Clip]:
+    rng = np.random.default_rng(seed)
+    return [
+        Clip(name, rng.random((frames, 133, 3), np.float32), 640, 480, 25.0)
+        for name, frames in FRAMES.items()
+    ]
+
+
+def write(path: Path, found: list[Clip]) -> Path:
+    write_feature(path, "keypoints", found, {"mirrored": False}, {"settings": {}})
+    return path
+
+
+def test_every_sample_is_read_back_by_name(tmp_path: Path) -> None:
+    store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
+    for clip in reversed(clips()):
+        found = store.read(clip.sample)
+        np.testing.assert_array_equal(found.values, clip.values)
+        assert (found.width, found.height, found.fps) == (640, 480, 25.0)
+        assert store.frames(clip.sample) == FRAMES[clip.sample]
+
+
+def test_the_same_clips_give_the_same_bytes(tmp_path: Path) -> None:
+    first = write(tmp_path / "1.h5", clips()).read_bytes()
+    assert write(tmp_path / "2.h5", clips()).read_bytes() == first
+    assert write(tmp_path / "3.h5", clips(seed=2)).read_bytes() != first
+
+
+def test_a_store_survives_pickling_with_open_files(tmp_path: Path) -> None:
+    store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
+    store.read("a")
+    copied = pickle.loads(pickle.dumps(store))
+    np.testing.assert_array_equal(copied.read("c").values, clips()[3].values)
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_partial(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.h5", clips())
+    before = path.read_bytes()
+
+    def broken():
+        yield from clips()[:2]
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        write_feature(path, "keypoints", broken(), {}, {})
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["all.h5"]
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        (np.zeros((2, 132, 3), np.float32), "expected keypoints"),
+        (np.zeros((2, 133, 3), np.float64), "expected keypoints"),
+        (np.full((2, 133, 3), np.nan, np.float32), "NaN or infinite"),
+    ],
+)
+def test_values_outside_the_schema_are_refused(
+    tmp_path: Path, values: np.ndarray, line: str
+) -> None:
+    with pytest.raises(ArtifactError, match=f"sample a: .*{line}"):
+        write(tmp_path / "all.h5", [Clip("a", values, 1, 1, 1.0)])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_doubled_sample_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="index and values disagree"):
+        write(tmp_path / "all.h5", [clips()[0], clips()[0]])
+    paths = [write(tmp_path / f"{number}.h5", clips()) for number in (1, 2)]
+    with pytest.raises(ArtifactError, match="sample a is also in"):
+        FeatureStore("keypoints", paths)
+
+
+def test_a_missing_sample_is_named(tmp_path: Path) -> None:
+    store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
+    with pytest.raises(ArtifactError, match="sample z is in none of the keypoints files"):
+        store.read("z")
+
+
+@pytest.mark.parametrize("attribute", ["format", "feature", "version"])
+def test_a_foreign_file_is_refused(tmp_path: Path, attribute: str) -> None:
+    path = write(tmp_path / "all.h5", clips())
+    with h5py.File(path, "r+") as file:
+        file.attrs[attribute] = 999 if attribute == "version" else "other"
+    with pytest.raises(ArtifactError, match=f"{attribute} is .* delete the file and run again"):
+        FeatureFile(path, "keypoints")
+
+
+@pytest.mark.parametrize("dataset", ["sample", "offset", "size", "fps", "values"])
+def test_a_file_without_a_dataset_is_refused(tmp_path: Path, dataset: str) -> None:
+    path = write(tmp_path / "all.h5", clips())
+    with h5py.File(path, "r+") as file:
+        del file[dataset]
+    with pytest.raises(ArtifactError, match="delete it and run again"):
+        FeatureFile(path, "keypoints")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_short_file_is_refused(tmp_path: Path, share: float) -> None:
+    path = write(tmp_path / "all.h5", clips())
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ArtifactError, match="delete it and run again"):
+        FeatureFile(path, "keypoints")

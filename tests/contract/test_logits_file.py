@@ -1,0 +1,51 @@
+"""docs/artifacts.md, logits files."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.logits import Logits, read_logits, write_logits
+
+LOGITS = Logits(
+    samples=("a", "b"),
+    values=np.array([[1, 2, 3], [0, 0, 0]], np.float32),
+    answered=np.array([True, False]),
+    classes=("x", "ğ", "z"),
+    protocol="strict",
+)
+
+
+def test_logits_are_read_back(tmp_path: Path) -> None:
+    write_logits(tmp_path / "val.h5", LOGITS, {"stream": "joint"})
+    found = read_logits(tmp_path / "val.h5")
+    assert (found.samples, found.classes) == (LOGITS.samples, LOGITS.classes)
+    np.testing.assert_array_equal(found.values, LOGITS.values)
+    np.testing.assert_array_equal(found.answered, LOGITS.answered)
+    before = (tmp_path / "val.h5").read_bytes()
+    write_logits(tmp_path / "val.h5", LOGITS, {"stream": "joint"})
+    assert (tmp_path / "val.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("logits", "line"),
+    [
+        (replace(LOGITS, values=np.full((2, 3), np.nan, np.float32)), "NaN or infinite"),
+        (replace(LOGITS, samples=("a", "a")), "stands twice"),
+        (replace(LOGITS, classes=("x", "y")), "disagree"),
+        (replace(LOGITS, answered=np.array([True])), "disagree"),
+    ],
+)
+def test_wrong_logits_are_not_written(tmp_path: Path, logits: Logits, line: str) -> None:
+    with pytest.raises(ArtifactError, match=line):
+        write_logits(tmp_path / "val.h5", logits, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "val.h5"
+    path.write_bytes(b"no HDF5")
+    with pytest.raises(ArtifactError, match="delete it and run again"):
+        read_logits(path)

@@ -1,0 +1,251 @@
+"""Videos: what is read is what was written, and damaged files are named in one line."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.video import VideoInfo, probe, read_frames, read_grey_frames, sha256_of
+
+FRAMES = 30
+
+
+def pictures(height: int = 48, width: int = 64, frames: int = FRAMES) -> np.ndarray:
+    """Grey, brighter with each frame; a red patch top left."""
+    made = np.repeat(np.arange(frames, dtype=np.uint8) * 6 + 40, height * width * 3)
+    made = made.reshape(frames, height, width, 3)
+    made[:, : height // 2, : width // 2] = (230, 20, 20)
+    return made
+
+
+def write_video(path: Path, frames: np.ndarray, **options: str) -> Path:
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "5", **options})
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv444p"  # odd sizes too
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def noise() -> np.ndarray:
+    """Pictures that compress badly, so that damage in the middle hits picture data."""
+    return np.random.default_rng(0).integers(0, 256, (FRAMES, 48, 64, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(48, 64), (47, 63), (2, 2), (130, 33)])
+def test_frames_are_rgb_in_order(tmp_path: Path, height: int, width: int) -> None:
+    made = pictures(height, width)
+    path = write_video(tmp_path / "a.mp4", made)
+    read = np.stack(list(read_frames(path)))
+    assert read.dtype == np.uint8
+    assert read.flags.c_contiguous
+    assert read.shape == made.shape
+    assert np.abs(read.astype(int) - made).mean() < 4
+    assert probe(path) == VideoInfo(frames=FRAMES, width=width, height=height, fps=25.0)
+
+
+def test_b_frames_come_in_order_of_display(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", pictures(), bf="3", crf="1")
+    brightness = [int(frame[-1, -1, 0]) for frame in read_frames(path)]
+    assert brightness == sorted(brightness)
+    assert len(set(brightness)) == FRAMES
+
+
+@pytest.mark.parametrize("name", ["with blanks and é.mp4", "100%03d.mp4", "a:b.mp4", "[x]*?.mp4"])
+def test_any_file_name(tmp_path: Path, name: str) -> None:
+    path = write_video(tmp_path / name, pictures())
+    assert probe(str(path)).frames == FRAMES
+
+
+@pytest.mark.parametrize("quarters_clockwise", [0, 1, 2, 3])
+def test_rotation_metadata_is_applied(tmp_path: Path, quarters_clockwise: int) -> None:
+    path = write_video(tmp_path / "a.mp4", pictures(height=48, width=64))
+    turn_track(path, quarters_clockwise)
+    frame = next(iter(read_frames(path)))
+    expected = np.rot90(pictures(height=48, width=64)[0], -quarters_clockwise)
+    assert frame.shape == expected.shape
+    assert np.abs(frame.astype(int) - expected).mean() < 4
+    assert frame.flags.c_contiguous
+    info = probe(path)
+    assert (info.height, info.width) == frame.shape[:2]
+    assert next(iter(read_grey_frames(path))).shape == frame.shape[:2]
+
+
+def turn_track(path: Path, quarters_clockwise: int) -> None:
+    """Write the matrix of a phone's `rotate` into the track header of an mp4."""
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters_clockwise]
+    matrix = [cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(data)
+
+
+def test_grey_is_full_range(tmp_path: Path) -> None:
+    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None], (3, 16, 256, 3)).copy()
+    path = write_video(tmp_path / "depth.mp4", ramp, crf="1")
+    grey = np.stack(list(read_grey_frames(path)))
+    assert grey.shape == (3, 16, 256)
+    assert np.abs(grey.astype(int) - np.arange(256)).max() <= 2
+    rgb = np.stack(list(read_frames(path)))
+    assert np.abs(grey.astype(int) - rgb[..., 1]).max() <= 2
+
+
+def test_lossless_grey_is_exact(tmp_path: Path) -> None:
+    path, made = tmp_path / "depth.mkv", noise()[..., 0]
+    write_grey(path, made, "gray")
+    assert np.array_equal(np.stack(list(read_grey_frames(path))), made)
+
+
+def test_deep_grey_is_refused_as_depth(tmp_path: Path) -> None:
+    path = tmp_path / "depth.mkv"
+    write_grey(path, noise()[..., 0].astype(np.uint16) * 257, "gray16le")
+    assert probe(path).frames == FRAMES
+    with pytest.raises(DataError, match=r"depth\.mkv: gray16le has more than 8 bits"):
+        next(iter(read_grey_frames(path)))
+
+
+def write_grey(path: Path, frames: np.ndarray, pixel_format: str) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixel_format
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format=pixel_format)))
+        container.mux(stream.encode())
+
+
+def test_frames_are_decoded_as_they_are_asked_for(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", noise(), g="5", bf="0")
+    damage_middle(path)
+    assert len(list(islice(read_frames(path), 3))) == 3
+    with pytest.raises(DataError):
+        list(read_frames(path))
+
+
+def damage_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 4000] = bytes(4000)
+    path.write_bytes(data)
+
+
+def no_file(path: Path) -> None:
+    pass
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def empty(path: Path) -> None:
+    path.touch()
+
+
+def text(path: Path) -> None:
+    path.write_text("<html>404 Not Found</html>\n" * 50)
+
+
+def playlist(path: Path) -> None:
+    write_video(path.with_name("other.mp4"), pictures())
+    path.write_text("ffconcat version 1.0\nfile other.mp4\n")
+
+
+def cut_without_index(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width = 48, 64
+        for frame in noise():
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode())
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def cut(path: Path) -> None:
+    write_video(path, noise())
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 2 // 3])
+
+
+def damaged(path: Path) -> None:
+    write_video(path, noise())
+    damage_middle(path)
+
+
+def sound_only(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        silence = np.zeros((1, 16000), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+def no_frames(path: Path) -> None:
+    with av.open(str(path), "w", format="avi") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.height, stream.width = 48, 64
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+
+
+@pytest.mark.parametrize("read", [probe, lambda path: list(read_frames(path))])
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (no_file, "there is no such file; check the path"),
+        (folder, "there is no such file; check the path"),
+        (empty, "the file is empty; copy it again"),
+        (text, "cannot be opened as a video"),
+        (playlist, "cannot be opened as a video"),
+        (cut_without_index, "cannot be opened as a video"),
+        (cut, "(is damaged|ends after|cannot be decoded).*; copy it again"),
+        (damaged, "(is damaged|cannot be decoded after \\d+ frames).*; copy it again"),
+        (sound_only, "has no video stream"),
+        (no_frames, "has no frames; copy it again"),
+    ],
+)
+def test_bad_files_are_named_in_one_line(
+    tmp_path: Path, make: Callable[[Path], None], reason: str, read: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "signer0_sample1_color.mp4"
+    make(path)
+    with pytest.raises(DataError, match=f"signer0_sample1_color.mp4: {reason}") as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_cut_between_frames_is_noticed(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", noise(), bf="0")
+    with av.open(str(path)) as container:
+        positions = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(path.read_bytes()[: positions[20]])
+    with pytest.raises(DataError, match=f"ends after 20 of {FRAMES} frames"):
+        probe(path)
+
+
+def test_a_size_that_changes_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    parts = [
+        write_video(tmp_path / name, pictures(*size))
+        for name, size in (("1.ts", (48, 64)), ("2.ts", (64, 48)))
+    ]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(DataError, match="is 48x64, the first is 64x48"):
+        probe(path)
+
+
+def test_sha256(tmp_path: Path) -> None:
+    path = tmp_path / "a b"
+    path.write_bytes(b"abc")
+    assert sha256_of(path).startswith("ba7816bf8f01cfea414140de5dae2223")
+    with pytest.raises(DataError, match="nothing: cannot be read"):
+        sha256_of(tmp_path / "nothing")

@@ -1,0 +1,232 @@
+"""MediaPipe on real clips: sides, order and scale are those of COCO-WholeBody."""
+
+import importlib.metadata
+import importlib.util
+import os
+from itertools import islice, pairwise
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from slr_pipeline.config import KeypointsSettings
+from slr_pipeline.errors import SlrError
+from slr_pipeline.io.video import read_frames
+from slr_pipeline.pose.estimator import PoseEstimator, open_estimator
+from slr_pipeline.skeleton import BODY, FACE, FLIP_133, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
+from slr_pipeline.statistics import keypoint_accuracy
+
+ROOT = Path(__file__).parents[2]
+SHARED = Path(os.environ.get("SLR_SHARED_DATA", ROOT.parent / "shared/data"))
+DEMO = ROOT / "demo"
+CLIPS = [  # signers who face the camera with both hands in the picture: rendered, and real
+    DEMO / "train/signer0_sample1_color.mp4",
+    SHARED / "wlasl20/videos/69241.mp4",
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")  # inside mediapipe
+needs_mediapipe = pytest.mark.skipif(
+    importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
+)
+
+
+def point(name: str) -> int:
+    return KEYPOINTS_133.index(name)
+
+
+@pytest.fixture(scope="module")
+def estimator() -> PoseEstimator:
+    return open_estimator(KeypointsSettings())
+
+
+@pytest.fixture(scope="module", params=CLIPS, ids=lambda path: path.stem)
+def clip(request: pytest.FixtureRequest) -> list[np.ndarray]:
+    path: Path = request.param
+    if not path.is_file():
+        pytest.skip(f"no {path}: set SLR_SHARED_DATA to the folder of wlasl20")
+    return list(islice(read_frames(path), 20))
+
+
+@pytest.fixture(scope="module")
+def keypoints(estimator: PoseEstimator, clip: list[np.ndarray]) -> np.ndarray:
+    return estimator.estimate(clip)
+
+
+@needs_mediapipe
+def test_name_and_weights_say_what_ran(estimator: PoseEstimator) -> None:
+    assert estimator.name == "mediapipe-0.10.21-holistic"
+    assert estimator.weights_sha256.startswith("4341edd91efb5cfd")
+
+
+@needs_mediapipe
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (63, 47), (256, 256), (301, 640)])
+def test_no_person_is_zero_in_every_frame(
+    estimator: PoseEstimator, height: int, width: int
+) -> None:
+    frames = np.full((5, height, width, 3), 90, np.uint8)
+    found = estimator.estimate(frames)
+    assert found.shape == (5, 133, 3)
+    assert found.dtype == np.float32
+    assert not found.any()
+
+
+@needs_mediapipe
+def test_no_frames(estimator: PoseEstimator) -> None:
+    assert estimator.estimate([]).shape == (0, 133, 3)
+
+
+@needs_mediapipe
+def test_every_frame_has_a_row_of_finite_values(
+    keypoints: np.ndarray, clip: list[np.ndarray]
+) -> None:
+    assert keypoints.shape == (len(clip), 133, 3)
+    assert np.isfinite(keypoints).all()
+    score = keypoints[..., 2]
+    assert ((score == 0) | ((score >= 1e-3) & (score <= 1))).all()
+    assert (keypoints[score == 0] == 0).all()
+    missing = [point("left_small_toe"), point("right_small_toe")]
+    assert not keypoints[:, missing].any()
+    assert (score[:, FACE] > 0).all()
+
+
+@needs_mediapipe
+def test_bytes_do_not_depend_on_what_ran_before(
+    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
+) -> None:
+    estimator.estimate([frame[:, ::-1].copy() for frame in clip[:3]])
+    assert np.array_equal(estimator.estimate(iter(clip)), keypoints)
+    fresh = open_estimator(KeypointsSettings())
+    assert np.array_equal(fresh.estimate(clip), keypoints)
+
+
+@needs_mediapipe
+def test_a_failing_video_leaves_nothing_behind(
+    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
+) -> None:
+    def broken() -> object:
+        yield from clip[:2]
+        raise SlrError("the video breaks")
+
+    with pytest.raises(SlrError, match="the video breaks"):
+        estimator.estimate(broken())
+    assert np.array_equal(estimator.estimate(clip), keypoints)
+
+
+@needs_mediapipe
+def test_left_is_the_signers_left(keypoints: np.ndarray) -> None:
+    x = keypoints[..., 0]
+    for name in ("eye", "ear", "shoulder", "elbow", "hip"):
+        assert (x[:, point(f"left_{name}")] > x[:, point(f"right_{name}")]).all(), name
+    wrists = x[:, point("left_wrist")] > x[:, point("right_wrist")]
+    assert wrists.mean() > 0.9
+
+
+@needs_mediapipe
+@pytest.mark.parametrize(("side", "hand"), [("left", LEFT_HAND), ("right", RIGHT_HAND)])
+def test_hands_hang_on_their_wrists(keypoints: np.ndarray, side: str, hand: range) -> None:
+    found = keypoints[keypoints[:, hand.start, 2] > 0]
+    assert len(found) > 0.5 * len(keypoints)
+    shoulders = distance(found, point("left_shoulder"), point("right_shoulder"))
+    to_wrist = distance(found, hand.start, point(f"{side}_wrist"))
+    assert np.median(to_wrist / shoulders) < 0.2
+    for finger in range(5):  # the four points of a finger lie next to each other
+        chain = [hand.start + 1 + 4 * finger + joint for joint in range(4)]
+        bones = [distance(found, a, b) for a, b in pairwise(chain)]
+        assert np.median(np.max(bones, axis=0) / shoulders) < 0.25
+
+
+def distance(keypoints: np.ndarray, a: int, b: int) -> np.ndarray:
+    return np.linalg.norm(keypoints[:, a, :2] - keypoints[:, b, :2], axis=1)
+
+
+@needs_mediapipe
+def test_the_face_is_in_the_order_of_68_points(keypoints: np.ndarray) -> None:
+    face = np.median(keypoints[:, FACE, :2], axis=0)
+    x, y = face[:, 0], face[:, 1]
+    for run in (range(17), range(17, 22), range(22, 27), range(31, 36), (60, 61, 62, 63, 64)):
+        assert (np.diff(x[list(run)]) > 0).all(), run  # from the signer's right to the left
+    assert np.argmax(y) == 8  # the chin
+    assert (np.diff(y[27:31]) > 0).all()  # down the bridge
+    for outer, inner in ((36, 39), (45, 42)):  # the nose is beside the inner corners
+        assert abs(x[outer] - x[27]) > abs(x[inner] - x[27])
+    assert x[36] < x[39] < x[42] < x[45]
+    assert max(y[37], y[38]) < min(y[40], y[41])  # upper lids above lower lids
+    assert max(y[43], y[44]) < min(y[46], y[47])
+    assert (x[48], x[54]) == (x[48:60].min(), x[48:60].max())  # corners of the mouth
+    assert y[49:54].max() < y[55:60].min()  # upper lip above lower lip
+    brows, eyes, nose, mouth = y[17:27], y[36:48], y[31:36], y[48:68]
+    assert brows.mean() < eyes.mean() < nose.mean() < mouth.mean() < y[8]
+    inside = face[27:68]
+    assert x[0] < inside[:, 0].min() < inside[:, 0].max() < x[16]
+
+
+@needs_mediapipe
+def test_a_mirrored_video_gives_the_flipped_keypoints(
+    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
+) -> None:
+    width = clip[0].shape[1]
+    mirrored = estimator.estimate([np.ascontiguousarray(frame[:, ::-1]) for frame in clip])
+    flipped = mirrored[:, list(FLIP_133)]
+    flipped[..., 0] = width - flipped[..., 0]
+    both = (keypoints[..., 2] > 0.5) & (flipped[..., 2] > 0.5)
+    error = np.linalg.norm(flipped[..., :2] - keypoints[..., :2], axis=-1)
+    error[~both] = np.nan
+    face = np.nanmedian(error[:, FACE], axis=0)
+    assert face.max() < 0.012 * width
+    arms = [point(f"{side}_{name}") for side in ("left", "right") for name in ("shoulder", "wrist")]
+    assert np.nanmedian(error[:, arms], axis=0).max() < 0.04 * width
+
+
+@needs_mediapipe
+def test_pixels_follow_the_size_of_the_picture(
+    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
+) -> None:
+    wide = [np.pad(frame, ((0, 0), (50, 101), (0, 0)), mode="edge") for frame in clip]
+    found = estimator.estimate(wide)
+    moved = np.median(found[:, FACE, :2] - keypoints[:, FACE, :2], axis=(0, 1))
+    assert np.abs(moved - (50, 0)).max() < 3
+
+
+@needs_mediapipe
+@pytest.mark.parametrize("sample", ["signer2_sample3", "signer3_sample4"])
+def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> None:
+    """Swapped sides or fingers give almost nothing; a flat hand seen edge-on still gives 0.77."""
+    with h5py.File(DEMO / "truth/train.h5") as file:
+        truth = file[sample]["keypoints"][:]
+    found = estimator.estimate(read_frames(DEMO / f"train/{sample}_color.mp4"))
+    neck, hip = (
+        truth[:, [point(f"left_{name}"), point(f"right_{name}")], :2].mean(axis=1)
+        for name in ("shoulder", "hip")
+    )
+    torso = np.linalg.norm(neck - hip, axis=1)
+    body = keypoint_accuracy(found[:, BODY], truth[:, BODY], torso, threshold=0.1)
+    assert (body.recall, body.visible > 100) == (1, True)
+    assert body.pck > 0.95
+    for part, threshold, least in (
+        (LEFT_HAND, 0.2, 0.7),
+        (RIGHT_HAND, 0.2, 0.7),
+        (FACE, 0.1, 0.8),
+    ):
+        size = np.ptp(truth[:, part, :2], axis=1).max(axis=1)
+        score = keypoint_accuracy(found[:, part], truth[:, part], size, threshold)
+        assert score.pck > least, part
+
+
+@needs_mediapipe
+def test_start_up_says_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
+    open_estimator(KeypointsSettings()).estimate(clip[:3])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_absent_estimator_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    with pytest.raises(SlrError) as caught:
+        open_estimator(KeypointsSettings())
+    assert str(caught.value) == (
+        "the estimator needs mediapipe 0.10.21, found none: "
+        "pip install --no-deps -r requirements-pose.txt"
+    )

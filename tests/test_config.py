@@ -1,0 +1,139 @@
+"""Wrong configurations give one line each that names the key and what is known there."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slr_pipeline.config import (
+    Config,
+    KeypointsSettings,
+    Section,
+    check_config,
+    parse_data,
+    parse_section,
+    read_config,
+)
+from slr_pipeline.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def demo() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def changed(values: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy with the value at a dotted path replaced."""
+    result = copy.deepcopy(values)
+    *sections, key = path.split(".")
+    here = result
+    for section in sections:
+        here = here[section]
+    here[key] = value
+    return result
+
+
+@pytest.mark.parametrize("path", sorted([ROOT / "config.yaml", *ROOT.glob("config/*.yaml")]))
+def test_every_shipped_config_is_valid(path: Path) -> None:
+    assert isinstance(read_config(str(path)), Config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "line"),
+    [
+        ("data.rooot", "x", "config: data.rooot: unknown key (known: classes, depth, labels, layo"),
+        ("stream", {}, "config: stream: unknown key (known: data, device, features, name,"),
+        (
+            "streams.joint.training.epoch",
+            3,
+            "config: streams.joint.training.epoch: unknown key (known: batch_size, decay, epochs",
+        ),
+        (
+            "streams.joint.training.epochs",
+            0,
+            "config: streams.joint.training.epochs: input should be greater than or equal to 1, "
+            "found 0",
+        ),
+        ("streams.joint.model", "gcn", "config: streams.joint.model: input should be 'slgcn', f"),
+        ("streams.joint.window", 151, "config: streams.joint: window 151 is longer than frames"),
+        (
+            "tracks.rgb.streams",
+            {"joint": 1, "bones": 1},
+            "config: tracks.rgb.streams.bones: a weight for no stream (known: joint)",
+        ),
+        ("tracks.rgb.streams", {"joint": -1}, "config: tracks.rgb.streams.joint: input should be"),
+        ("tracks.rgb.streams", {"joint": float("nan")}, "config: tracks.rgb.streams.joint: input"),
+        ("tracks", {}, "config: tracks: dictionary should have at least 1 item"),
+        ("data.layout", "wlasl", "config: data.layout: expected one of 'autsl', 'table'"),
+        ("data.root", None, "config: data.root: input should be a valid string, found None"),
+        ("features.keypoints.estimator", "openpoze", "config: features.keypoints.estimator: input"),
+        ("device", "gpu", "config: device: string should match pattern"),
+        ("name", "../x", "config: name: string should match pattern"),
+        ("verify", {"max_quarantined": 2}, "config: verify.max_quarantined: input should be less"),
+    ],
+)
+def test_a_wrong_value_gives_one_line(
+    demo: dict[str, Any], path: str, value: Any, line: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(changed(demo, path, value))
+    message = str(caught.value)
+    assert message.startswith(line)
+    assert len(message.splitlines()) == 1
+
+
+def test_every_wrong_key_is_listed(demo: dict[str, Any]) -> None:
+    values = changed(changed(demo, "seed", -1), "streams.joint.width", "wide")
+    with pytest.raises(ConfigError) as caught:
+        check_config(values)
+    keys = [line.split(": ")[1] for line in str(caught.value).splitlines()]
+    assert sorted(keys) == ["seed", "streams.joint.width"]
+
+
+def test_a_missing_section_is_named(demo: dict[str, Any]) -> None:
+    del demo["data"]
+    with pytest.raises(ConfigError, match=r"^config: data: missing, a value is required$"):
+        check_config(demo)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"a: [", "not a readable YAML file"),
+        (b"\xff\xfe\x00", "not a readable YAML file"),
+        (b"- 1", "expected keys and values, found list"),
+        (b"x: !!python/object/apply:os.system ['true']", "not a readable YAML file"),
+    ],
+)
+def test_an_unreadable_file_gives_one_line(tmp_path: Path, content: bytes, line: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=line) as caught:
+        read_config(str(path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_section_survives_its_json_flag(demo: dict[str, Any]) -> None:
+    config = check_config(demo)
+    assert parse_section(Config, config.model_dump_json()) == config
+    assert parse_data(config.data.model_dump_json()) == config.data
+    with pytest.raises(ConfigError, match="not JSON"):
+        parse_section(KeypointsSettings, "{")
+
+
+def test_every_key_has_a_description() -> None:
+    def sections(cls: type[Section]) -> list[type[Section]]:
+        return [cls, *(found for sub in cls.__subclasses__() for found in sections(sub))]
+
+    missing = [
+        f"{section.__name__}.{key}"
+        for section in sections(Section)
+        if section is not Section and not section.__name__.startswith("_")
+        for key, field in section.model_fields.items()
+        if not field.description
+    ]
+    assert missing == []

@@ -1,0 +1,15 @@
+"""The generated documents are those of the code."""
+
+from pathlib import Path
+
+from slr_pipeline.config_docs import config_markdown, config_schema
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_config_md_is_generated() -> None:
+    assert (DOCS / "config.md").read_text() == config_markdown(), "run `make docs`"
+
+
+def test_config_schema_is_generated() -> None:
+    assert (DOCS / "config.schema.json").read_text() == config_schema(), "run `make docs`"

@@ -1,0 +1,50 @@
+"""One set of pins: what pip installs, what conda installs, what the package asks for."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+
+
+def pins(lines: list[str]) -> dict[str, str]:
+    found = [line.split("#")[0].strip() for line in lines]
+    pairs = [line.split("==") for line in found if line]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_every_requirement_is_pinned_within_its_range() -> None:
+    extras = PROJECT["optional-dependencies"].values()
+    texts = [*PROJECT["dependencies"], *(text for extra in extras for text in extra)]
+    for requirement in map(Requirement, texts):
+        version = CONSTRAINTS[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_the_estimator_pins_nothing_differently() -> None:
+    pose = pins((ROOT / "requirements-pose.txt").read_text().splitlines())
+    assert "mediapipe" in pose
+    differing = {name for name in pose if CONSTRAINTS.get(name, pose[name]) != pose[name]}
+    assert differing == set()
+
+
+def test_conda_has_the_same_pins() -> None:
+    environment = yaml.safe_load((ROOT / "workflow/envs/slr.yaml").read_text())
+    conda = pins(environment["dependencies"][-1]["pip"])
+    needed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    assert set(conda) == needed - {"snakemake"}  # Snakemake stays outside its environments
+    assert conda == {name: CONSTRAINTS[name] for name in conda}
+
+
+def test_no_path_or_host_of_a_machine_is_committed() -> None:
+    names = ["Makefile", "README.md", "constraints.txt", "requirements-pose.txt", "pyproject.toml"]
+    text = "".join((ROOT / name).read_text() for name in names)
+    assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None

@@ -1,0 +1,85 @@
+"""Keypoint layouts against the facts of the published data (SPEC 3.1, 3.2) and their symmetry."""
+
+import pytest
+
+from slr_pipeline import skeleton
+
+
+def opposite(name: str) -> str:
+    if name.startswith("left"):
+        return name.replace("left", "right", 1)
+    return name.replace("right", "left", 1)
+
+
+def test_parts_cover_the_133_keypoints_once() -> None:
+    covered = [i for part in skeleton.PARTS.values() for i in part]
+    assert covered == list(range(133))
+    assert len(set(skeleton.KEYPOINTS_133)) == 133
+    assert [len(part) for part in skeleton.PARTS.values()] == [17, 6, 68, 21, 21]
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "nose"),
+        (9, "left_wrist"),
+        (16, "right_ankle"),
+        (17, "left_big_toe"),
+        (22, "right_heel"),
+        (23, "face-0"),
+        (90, "face-67"),
+        (91, "left_hand_root"),
+        (95, "left_thumb4"),
+        (96, "left_forefinger1"),
+        (111, "left_pinky_finger4"),
+        (112, "right_hand_root"),
+        (132, "right_pinky_finger4"),
+    ],
+)
+def test_keypoint_names_stand_where_the_data_set_has_them(index: int, name: str) -> None:
+    assert skeleton.KEYPOINTS_133[index] == name
+
+
+@pytest.mark.parametrize("flip", [skeleton.FLIP_133, skeleton.FLIP_27])
+def test_flip_twice_is_the_identity(flip: tuple[int, ...]) -> None:
+    assert [flip[flip[i]] for i in range(len(flip))] == list(range(len(flip)))
+
+
+def test_flip_exchanges_left_and_right_names() -> None:
+    for index, other in enumerate(skeleton.FLIP_133):
+        name = skeleton.KEYPOINTS_133[index]
+        if not name.startswith("face"):
+            assert skeleton.KEYPOINTS_133[other] == opposite(name)
+
+
+def test_flip_of_the_face_is_the_published_one() -> None:
+    flip = skeleton.FLIP_133
+    expected = {
+        23: 39, 31: 31, 40: 49, 44: 45, 50: 50, 53: 53, 54: 58, 56: 56, 59: 68, 60: 67, 61: 66,
+        62: 65, 63: 70, 64: 69, 71: 77, 74: 74, 78: 82, 83: 87, 88: 90, 89: 89,
+    }  # fmt: skip
+    assert {index: flip[index] for index in expected} == expected
+
+
+def test_joints_are_the_published_ones() -> None:
+    body = (0, 5, 6, 7, 8, 9, 10)
+    left = (91, 95, 96, 99, 100, 103, 104, 107, 108, 111)
+    right = (112, 116, 117, 120, 121, 124, 125, 128, 129, 132)
+    assert body + left + right == skeleton.JOINTS_27
+    assert skeleton.NAMES_27[8:11] == ("left_thumb4", "left_forefinger1", "left_forefinger4")
+
+
+def test_flip_of_27_agrees_with_flip_of_133() -> None:
+    for index, other in enumerate(skeleton.FLIP_27):
+        joint = skeleton.JOINTS_27[index]
+        assert skeleton.JOINTS_27[other] == skeleton.FLIP_133[joint]
+
+
+def test_bones_are_a_symmetric_tree_with_parents_first() -> None:
+    bones = set(skeleton.BONES_27)
+    flip = skeleton.FLIP_27
+    assert len(bones) == 26
+    assert sorted(child for _, child in bones) == list(range(1, 27))
+    assert {(flip[parent], flip[child]) for parent, child in bones} == bones
+    assert all(parent < child for child, parent in enumerate(skeleton.PARENTS_27))
+    assert {(parent, child) for child, parent in enumerate(skeleton.PARENTS_27) if child} == bones

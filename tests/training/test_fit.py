@@ -1,0 +1,208 @@
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.models.dropgraph import DropGraph
+from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
+from slr_pipeline.training.evaluate import evaluate
+from slr_pipeline.training.fit import Fitted, fit
+from slr_pipeline.training.predict import predict
+
+Clips = Callable[..., SkeletonDataset]
+Models = Callable[[], SLGCN]
+
+
+def trained(model: nn.Module, train: SkeletonDataset, val: SkeletonDataset, **more: Any) -> Fitted:
+    recipe: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05, "seed": 1}
+    return fit(model, train, val, **{**recipe, "keep_epochs": 2, **more})
+
+
+def without_seconds(result: Fitted) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
+
+
+def test_movements_are_learned(clips: Clips, slgcn: Models) -> None:
+    model, train, val = slgcn(), clips(range(64), train=True), clips(range(1000, 1032))
+    result = trained(
+        model, train, val, epochs=8, batch_size=8, warmup_epochs=2, milestones=[5], keep_epochs=8
+    )
+    best = result.history[result.epoch]
+    assert best["val_accuracy"] == max(row["val_accuracy"] for row in result.history)
+    assert best["val_accuracy"] >= 0.7
+    model.load_state_dict(result.state)
+    scores = evaluate(predict(model, val, batch_size=8), val.labels)
+    assert scores["top1"] == best["val_accuracy"]
+    assert scores["loss"] == pytest.approx(best["val_loss"], rel=1e-4)
+
+
+def test_one_batch_is_overfitted(clips: Clips, slgcn: Models) -> None:
+    data = clips(range(4))
+    result = trained(slgcn(), data, data, epochs=25, keep_final=1.0)
+    assert result.history[-1]["train_loss"] < 0.05
+    assert result.history[-1]["train_accuracy"] == 1
+
+
+def test_history_has_a_row_and_a_log_line_for_every_epoch(
+    clips: Clips, slgcn: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        result = trained(
+            slgcn(), clips(range(8), train=True), clips(range(4)), epochs=3, warmup_epochs=2
+        )
+    assert [row["epoch"] for row in result.history] == [0, 1, 2]
+    assert [row["learning_rate"] for row in result.history] == [0.025, 0.05, 0.05]
+    assert set(result.history[0]) == {
+        *("epoch", "learning_rate", "train_loss", "train_accuracy"),
+        *("val_loss", "val_accuracy", "seconds"),
+    }
+    lines = [record.message for record in caplog.records if "slr_pipeline" in record.name]
+    assert [line.split(":")[0] for line in lines] == ["epoch 0", "epoch 1", "epoch 2"]
+
+
+def test_runs_are_equal_bit_for_bit_for_any_number_of_workers(clips: Clips, slgcn: Models) -> None:
+    results = []
+    for workers in (0, 0, 2, 4):
+        torch.manual_seed(workers)  # what the caller drew before must not matter
+        model = slgcn()
+        torch.manual_seed(workers)
+        train = clips(range(9), train=True)
+        results.append(trained(model, train, clips(range(4)), workers=workers))
+    for other in results[1:]:
+        assert without_seconds(other) == without_seconds(results[0])
+        for name, weight in results[0].state.items():
+            assert torch.equal(other.state[name], weight), name
+
+
+def test_seeds_differ(clips: Clips, slgcn: Models) -> None:
+    rows = [
+        without_seconds(trained(slgcn(), clips(range(8), train=True), clips(range(4)), seed=seed))
+        for seed in (1, 2)
+    ]
+    assert rows[0] != rows[1]
+
+
+def test_the_callers_generators_are_left_alone(clips: Clips, slgcn: Models) -> None:
+    model = slgcn()
+    before = torch.random.get_rng_state()
+    trained(model, clips(range(4), train=True), clips(range(4)))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_learned_adjacency_is_fixed_in_the_first_epochs(clips: Clips, slgcn: Models) -> None:
+    model = slgcn()
+    start = [adjacency.detach().clone() for adjacency in learned_adjacencies(model)]
+    data = clips(range(4), train=True)
+    trained(model, data, data, epochs=2, freeze_graph_epochs=2)
+    assert all(map(torch.equal, learned_adjacencies(model), start))
+    trained(model, data, data, epochs=2, freeze_graph_epochs=1)
+    assert not any(map(torch.equal, learned_adjacencies(model), start))
+
+
+def test_weight_decay_is_on_all_parameters(clips: Clips) -> None:
+    """A loss without gradients: what is left is the decay, also of biases and norms."""
+
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.linear = nn.BatchNorm1d(4), nn.Linear(1, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = self.norm(self.linear(x[:, 0, 0, :1] * 0))
+            return y * 0
+
+    model = Constant()
+    nn.init.constant_(model.linear.bias, 1.0)
+    data = clips(range(4))
+    result = trained(model, data, data, epochs=1, learning_rate=1.0, momentum=0.0, weight_decay=0.1)
+    for name in ("norm.weight", "linear.bias"):
+        torch.testing.assert_close(result.state[name], torch.full((4,), 0.9))
+
+
+def test_dropgraph_follows_the_schedule(clips: Clips, slgcn: Models) -> None:
+    model = slgcn()
+    data = clips(range(4))
+    trained(model, data, data, epochs=3, keep_final=0.8, keep_epochs=4)
+    keeps = {module.keep for module in model.modules() if isinstance(module, DropGraph)}
+    assert list(keeps) == [pytest.approx(1 - 0.2 * 2 / 4)]
+
+
+def test_incomplete_last_batch_is_left_out(clips: Clips, slgcn: Models) -> None:
+    seen: list[int] = []
+    model = slgcn()
+    model.register_forward_pre_hook(
+        lambda module, inputs: seen.append(len(inputs[0])) if module.training else None
+    )
+    trained(model, clips(range(11), train=True), clips(range(2)), epochs=2)
+    assert seen == [4, 4, 4, 4]
+
+
+def test_fewer_samples_than_a_batch_are_one_batch(
+    clips: Clips, slgcn: Models, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = trained(slgcn(), clips(range(3), train=True), clips(range(2)), batch_size=64)
+    assert len(result.history) == 2
+    assert "3 train samples make one batch (batch_size 64)" in caplog.text
+
+
+def test_among_equal_accuracies_the_lower_loss_wins(clips: Clips, slgcn: Models) -> None:
+    result = trained(
+        slgcn(), clips(range(8), train=True), clips(range(4)), epochs=5, learning_rate=1e-3
+    )
+    ranked = sorted(result.history, key=lambda row: (-row["val_accuracy"], row["val_loss"]))
+    assert result.epoch == ranked[0]["epoch"]
+
+
+def test_a_loss_that_is_not_finite_names_the_batch(clips: Clips, slgcn: Models) -> None:
+    def huge(name: str) -> tuple[NDArray[np.float32], int, int]:
+        size = 3e38 if name == "2_6" else 1.0
+        keypoints = np.random.default_rng(0).uniform(0.1, size, (4, 133, 3))
+        return keypoints.astype(np.float32), 100, 100  # scaled to 512: overflows
+
+    message = r"epoch 0: the loss is nan for the batch of .*2_6"
+    with np.errstate(all="ignore"), pytest.raises(SlrError, match=message) as error:
+        trained(slgcn(), clips([1, 6], train=True, read=huge), clips(range(2)), batch_size=2)
+    assert "lower learning_rate" in str(error.value)
+
+
+def test_logits_of_val_that_are_not_finite_stop_the_run(clips: Clips, slgcn: Models) -> None:
+    data = clips(range(4), train=True)
+    with pytest.raises(SlrError, match=r"epoch \d+: the (loss|logits)"):
+        trained(slgcn(), data, clips(range(4)), epochs=30, learning_rate=1e18)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_missing_samples_and_labels_are_named(clips: Clips, slgcn: Models, split: str) -> None:
+    sets = {"train": clips(range(4)), "val": clips(range(4))}
+    with pytest.raises(DataError, match=f"no {split} samples"):
+        trained(slgcn(), **{**sets, split: clips([])})
+    unlabelled = clips([], samples=[("0_0", 0), ("0_4", -1)])
+    with pytest.raises(DataError, match=f"^0_4: no label, but a {split} sample needs one"):
+        trained(slgcn(), **{**sets, split: unlabelled})
+
+
+def test_errors_of_workers_are_one_line(clips: Clips, slgcn: Models) -> None:
+    def no_frames(name: str) -> tuple[NDArray[np.float32], int, int]:
+        return np.zeros((0, 133, 3), np.float32), 512, 512
+
+    with pytest.raises(DataError, match=r"^\d_\d: no frames; a quarantined sample") as error:
+        trained(slgcn(), clips(range(4), read=no_frames), clips(range(2)), workers=2)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_runs_on_a_gpu_are_equal(clips: Clips, slgcn: Models) -> None:
+    results = [
+        trained(slgcn(), clips(range(8), train=True), clips(range(4)), device="cuda")
+        for _ in range(2)
+    ]
+    assert without_seconds(results[0]) == without_seconds(results[1])
+    assert all(weight.device.type == "cpu" for weight in results[0].state.values())

@@ -1,0 +1,134 @@
+"""A real, small run of the whole workflow on demo clips, shared by the tests of this folder."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "demo"
+SIGNS = 4
+MISSING = "signer_gone"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A working folder with a config, and what Snakemake says there."""
+
+    folder: Path
+    config: dict[str, Any]
+
+    def snakemake(
+        self, *arguments: str, project: Path = ROOT, **changes: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake on this folder with a config in which top-level keys are changed."""
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump({**self.config, **changes}))
+        command = [
+            *(sys.executable, "-m", "snakemake", *arguments),
+            *(
+                "--snakefile",
+                str(project / "Snakefile"),
+                "--directory",
+                str(self.folder),
+                "--configfile",
+                str(path),
+                "--cores",
+                "2",
+            ),
+            *("--resources", "gpu=1"),
+        ]
+        # PYTHONPATH: a changed copy of the project must not import the installed package.
+        environment = {
+            "PYTHONPATH": str(project),
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.folder.parent),
+        }
+        return subprocess.run(
+            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def planned(self, *arguments: str, **changes: Any) -> dict[str, int]:
+        """Jobs by rule that a dry run of the target `submission` plans."""
+        done = self.snakemake("--dry-run", "submission", *arguments, **changes)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return job_counts(done.stdout + done.stderr)
+
+    def rows(self) -> list[dict[str, str]]:
+        with (self.folder / "samples.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
+
+    def write_rows(self, rows: list[dict[str, str]]) -> None:
+        with (self.folder / "samples.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["sample", "split", "label", "signer", "color"])
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def job_counts(output: str) -> dict[str, int]:
+    """Rule and count from the table `Job stats` that Snakemake prints."""
+    lines = output.splitlines()
+    if "Job stats:" not in lines:
+        assert "Nothing to be done" in output
+        return {}
+    start = lines.index("Job stats:") + 3
+    table = [line.split() for line in lines[start : lines.index("", start)]]
+    return {rule: int(count) for rule, count in table if rule != "total"}
+
+
+def demo_rows() -> list[dict[str, str]]:
+    """Two train clips and one val and test clip of each of the first signs of the demo."""
+    rows = []
+    for split, takes in (("train", 2), ("val", 1), ("test", 1)):
+        taken: dict[str, int] = {}
+        with (DEMO / f"{split}_labels.csv").open(newline="") as file:
+            for sample, label in csv.reader(file):
+                taken[label] = taken.get(label, 0) + 1
+                if int(label) < SIGNS and taken[label] <= takes:
+                    color = f"my videos/{sample}_color.mp4"
+                    rows.append({"sample": sample, "split": split, "label": label, "color": color})
+    return rows
+
+
+def make_run(folder: Path) -> Run:
+    """A folder with spaces in its names: clips, their table and a config; nothing is run yet."""
+    (folder / "my videos").mkdir(parents=True)
+    rows = demo_rows()
+    for row in rows:
+        source = DEMO / row["split"] / f"{row['sample']}_color.mp4"
+        shutil.copy(source, folder / row["color"])
+    rows.append({"sample": MISSING, "split": "test", "label": "0", "color": "my videos/gone.mp4"})
+    run = Run(
+        folder,
+        {
+            "name": "tiny",
+            "device": "cpu",
+            "shard_size": 4,
+            "data": {"layout": "table", "table": "samples.csv"},
+            "verify": {"max_quarantined": 0.1},
+            "streams": {
+                "joint": {
+                    "model": "slgcn",
+                    "width": 16,
+                    "training": {"epochs": 2, "batch_size": 4, "warmup_epochs": 1},
+                }
+            },
+            "tracks": {"rgb": {"streams": {"joint": 1.0}}},
+        },
+    )
+    run.write_rows(rows)
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = make_run(tmp_path_factory.mktemp("run") / "a folder with spaces")
+    done = run.snakemake("all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run

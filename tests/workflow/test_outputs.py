@@ -1,0 +1,91 @@
+"""What a whole run leaves behind."""
+
+import csv
+import json
+import zipfile
+from pathlib import Path
+
+import yaml
+
+from slr_pipeline.config import check_config
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.logits import read_logits
+from tests.workflow.conftest import MISSING, ROOT, Run
+
+
+def results(run: Run) -> Path:
+    return run.folder / "results"
+
+
+def test_the_submission_answers_every_row_in_table_order(finished_run: Run) -> None:
+    track = results(finished_run) / "tracks" / "rgb"
+    with (track / "submission.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    expected = [row["sample"] for row in finished_run.rows() if row["split"] == "test"]
+    assert [name for name, _ in rows] == expected
+    assert {int(label) for _, label in rows} <= {0, 1, 2, 3}
+    with zipfile.ZipFile(track / "submission.zip") as archive:
+        assert archive.read("predictions.csv") == (track / "submission.csv").read_bytes()
+
+
+def test_metrics_say_what_they_are_of(finished_run: Run) -> None:
+    metrics = json.loads((results(finished_run) / "tracks/rgb/metrics.json").read_text())
+    assert metrics["protocol"] == "strict"
+    assert metrics["weights"] == {"joint": 1.0}
+    assert metrics["answered_by"]["test"] == {"0": 1, "1": 4}
+    assert metrics["test"]["samples"] == 5
+    low, high = metrics["test"]["top1_low"], metrics["test"]["top1_high"]
+    assert 0 <= low <= metrics["test"]["top1"] <= high <= 1
+
+
+def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Run) -> None:
+    with (results(finished_run) / "quarantine.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["sample"] == MISSING
+    assert "gone.mp4" in row["reason"]
+    logits = read_logits(results(finished_run) / "streams/joint/train/logits/test.h5")
+    answered = dict(zip(logits.samples, logits.answered.tolist(), strict=True))
+    assert [name for name, known in answered.items() if not known] == [MISSING]
+    store = FeatureStore("keypoints", results(finished_run).glob("features/keypoints/test/*.h5"))
+    assert store.frames(MISSING) == 0
+
+
+def test_the_checked_config_is_kept(finished_run: Run) -> None:
+    kept = yaml.safe_load((results(finished_run) / "config.yaml").read_text())
+    assert check_config(kept) == check_config(finished_run.config)
+
+
+def test_nothing_half_written_and_nothing_elsewhere(finished_run: Run) -> None:
+    assert list(finished_run.folder.rglob("*.partial")) == []
+    known = {".snakemake", "config.yaml", "my videos", "results", "samples.csv"}
+    assert {path.name for path in finished_run.folder.iterdir()} <= known
+
+
+def test_too_many_bad_videos_stop_the_run_with_the_list(finished_run: Run) -> None:
+    done = finished_run.snakemake("submission", verify={"max_quarantined": 0.01})
+    output = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert (
+        "error: 1 of 17 samples are quarantined (5.9%), more than verify.max_quarantined" in output
+    )
+    assert f"  {MISSING}: my videos/gone.mp4" in output
+    assert "Traceback" not in output
+    # The old quarantine is taken away by Snakemake; everything behind the gate stays.
+    assert (results(finished_run) / "tracks/rgb/submission.csv").exists()
+    assert finished_run.snakemake("all").returncode == 0
+
+
+def test_a_run_is_reproduced_to_the_byte(finished_run: Run, tmp_path: Path) -> None:
+    from tests.workflow.conftest import make_run
+
+    again = make_run(tmp_path / "again")
+    assert again.snakemake("all").returncode == 0
+    for path in sorted(results(finished_run).rglob("*")):
+        name = path.relative_to(results(finished_run))
+        if path.is_file() and name.parts[0] not in ("logs", "benchmarks"):
+            assert (results(again) / name).read_bytes() == path.read_bytes(), name
+
+
+def test_the_default_profile_is_the_one_of_the_project(finished_run: Run) -> None:
+    assert (ROOT / "profiles/default/config.yaml").exists()
+    assert "profiles/default" in finished_run.snakemake("--dry-run", "all").stderr

@@ -1,0 +1,109 @@
+"""A rerun happens when, and only when, inputs, settings or a feature's version changed."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+from slr_pipeline.config import TableData
+from slr_pipeline.samples import load_samples, shards
+from tests.workflow.conftest import ROOT, Run
+
+READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
+
+
+def test_a_second_run_has_nothing_to_do(finished_run: Run) -> None:
+    done = finished_run.snakemake("all")
+    assert done.returncode == 0
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_track_weight_reruns_the_ensemble_only(finished_run: Run) -> None:
+    tracks = {"rgb": {"streams": {"joint": 2.0}}}
+    assert finished_run.planned(tracks=tracks) == {"ensemble": 1, "submission": 1}
+
+
+def test_an_epoch_count_reruns_that_stream_only(finished_run: Run) -> None:
+    joint = finished_run.config["streams"]["joint"]
+    longer = {**joint, "training": {**joint["training"], "epochs": 3}}
+    twice = {"joint": longer, "other": joint}
+    assert finished_run.planned(streams={"joint": longer}) == READERS
+    # A second stream is trained; the first keeps what it has.
+    tracks = {"rgb": {"streams": {"joint": 1.0, "other": 1.0}}}
+    planned = finished_run.planned(streams={"joint": joint, "other": joint}, tracks=tracks)
+    assert planned == READERS
+    assert finished_run.planned(streams=twice, tracks=tracks)["train"] == 2
+
+
+def test_a_seed_reruns_training_and_no_feature(finished_run: Run) -> None:
+    assert finished_run.planned(seed=2) == READERS
+
+
+def test_a_feature_setting_reruns_it_and_its_readers(finished_run: Run) -> None:
+    features = {"keypoints": {"min_detection_confidence": 0.6}}
+    planned = finished_run.planned(features=features)
+    assert planned == {"keypoints": shard_count(finished_run), **READERS}
+
+
+def test_a_schema_version_reruns_the_feature_and_its_readers(
+    finished_run: Run, tmp_path: Path
+) -> None:
+    project = copy_project(tmp_path)
+    schema = project / "slr_pipeline" / "schema.py"
+    text = schema.read_text()
+    assert text.count("version=1,") == 1
+    schema.write_text(text.replace("version=1,", "version=2,"))
+    planned = finished_run.planned(project=project)
+    assert planned == {"keypoints": shard_count(finished_run), **READERS}
+
+
+def test_edited_code_reruns_nothing(finished_run: Run, tmp_path: Path) -> None:
+    project = copy_project(tmp_path)
+    rules = project / "workflow" / "rules" / "features.smk"
+    rules.write_text(rules.read_text().replace("2> {log:q}", " 2> {log:q}"))
+    assert finished_run.planned(project=project) == {}
+
+
+def test_an_added_clip_reruns_its_shard_only(finished_run: Run) -> None:
+    rows = finished_run.rows()
+    added = {**rows[0], "sample": name_for_a_shard_with_room(finished_run), "split": "train"}
+    try:
+        finished_run.write_rows([added, *rows])
+        planned = finished_run.planned()
+    finally:
+        finished_run.write_rows(rows)
+    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, **READERS}
+
+
+def test_a_changed_label_reruns_no_feature(finished_run: Run) -> None:
+    rows = finished_run.rows()
+    try:
+        other = "0" if rows[0]["label"] != "0" else "1"
+        finished_run.write_rows([{**rows[0], "label": other}, *rows[1:]])
+        planned = finished_run.planned()
+    finally:
+        finished_run.write_rows(rows)
+    assert planned == READERS
+
+
+def name_for_a_shard_with_room(run: Run) -> str:
+    """A name that joins one of several train shards without making it too big."""
+    data = TableData(layout="table", table=str(run.folder / "samples.csv"))
+    size = run.config["shard_size"]
+    train = load_samples(data).split("train")
+    before = shards(train, size)
+    assert len(before) > 1
+    for number in range(1000):
+        added = dataclasses.replace(train[0], name=f"added{number}")
+        if shards([*train, added], size).keys() == before.keys():
+            return added.name
+    raise AssertionError("every shard is full")
+
+
+def shard_count(run: Run) -> int:
+    return len(list(run.folder.glob("results/features/keypoints/*/*.h5")))
+
+
+def copy_project(folder: Path) -> Path:
+    """The code without data and results."""
+    ignored = shutil.ignore_patterns(".*", "demo", "results", "tests", "__pycache__", "*.egg-info")
+    return Path(shutil.copytree(ROOT, folder / "project", ignore=ignored))

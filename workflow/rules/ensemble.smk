@@ -1,0 +1,47 @@
+"""Tracks. In: logits of streams. Out: tracks/{track}/ with submission.csv, submission.zip, metrics.json."""
+
+
+rule ensemble:
+    """Weigh the streams of a track; write its submission and its metrics."""
+    input:
+        val=stream_logits("val"),
+        test=stream_logits("test"),
+    output:
+        submission=f"{RESULTS}/tracks/{{track}}/submission.csv",
+        archive=f"{RESULTS}/tracks/{{track}}/submission.zip",
+        metrics=f"{RESULTS}/tracks/{{track}}/metrics.json",
+    log:
+        f"{RESULTS}/logs/ensemble/{{track}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/ensemble/{{track}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        data=untracked(DATA),
+        seed=CONFIG.seed,
+        protocol=CONFIG.protocol,
+        track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
+        labels=labels_digest(TABLE, SPLITS),
+    shell:
+        "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
+        "--protocol {params.protocol} --seed {params.seed} "
+        "--val {input.val:q} --test {input.test:q} "
+        "--out {output.submission:q} --metrics {output.metrics:q} 2> {log:q}"
+
+
+rule submission:
+    """Every track's submission and metrics, and the metrics of every stream."""
+    input:
+        expand(
+            f"{RESULTS}/tracks/{{track}}/{{file}}",
+            track=CONFIG.tracks,
+            file=("submission.csv", "submission.zip", "metrics.json"),
+        ),
+        expand(
+            f"{RESULTS}/streams/{{stream}}/train/metrics.json", stream=CONFIG.streams
+        ),
+    localrule: True
