@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.config import KeypointsSettings
+from slr_pipeline.config import SPLITS, KeypointsSettings
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.video import read_frames
@@ -75,7 +75,7 @@ def main() -> None:
 
 def read_truth(demo: Path, samples: Iterable[str] | None) -> Iterator[tuple[str, Keypoints]]:
     """Sample and true keypoints (T, 133, 3): x px, y px, visible."""
-    paths = sorted(demo.glob("truth/*.h5"))
+    paths = [path for split in SPLITS if (path := demo / "truth" / f"{split}.h5").is_file()]
     if not paths:
         raise DataError(f"{demo}: no truth/*.h5; make it with `make demo-data`")
     wanted = set(samples) if samples else None
