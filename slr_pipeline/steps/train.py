@@ -69,24 +69,12 @@ def train(
     store = FeatureStore("keypoints", keypoints)
     torch.manual_seed(seed)
     model = build_model(settings, len(table.classes))
-    recipe = settings.training
     fitted = fit(
         model,
         build_dataset(settings, store, labelled(table, store, "train"), train=True, seed=seed),
         build_dataset(settings, store, labelled(table, store, "val"), train=False, seed=seed),
+        recipe=settings.training,
         seed=seed,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        warmup_epochs=recipe.warmup_epochs,
-        milestones=recipe.milestones,
-        decay=recipe.decay,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        freeze_graph_epochs=recipe.freeze_graph_epochs,
-        keep_final=recipe.keep_final,
-        keep_epochs=recipe.keep_epochs,
-        label_smoothing=recipe.label_smoothing,
         device=device,
     )
     best = fitted.history[fitted.epoch]

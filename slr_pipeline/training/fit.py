@@ -8,7 +8,7 @@ augmentation.
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 
+from slr_pipeline.config import TrainingSettings
 from slr_pipeline.data.dataset import SkeletonDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import DataError, SlrError
@@ -49,19 +50,8 @@ def fit(
     train: SkeletonDataset,
     val: SkeletonDataset,
     *,
+    recipe: TrainingSettings,
     seed: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    warmup_epochs: int = 0,
-    milestones: Sequence[int] = (),
-    decay: float = 0.1,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    freeze_graph_epochs: int = 1,
-    keep_final: float = 0.9,
-    keep_epochs: int = 100,
-    label_smoothing: float = 0.0,
     device: torch.device | str = "cpu",
     workers: int = 0,
 ) -> Fitted:
@@ -74,52 +64,29 @@ def fit(
 
     Raises DataError without samples or with unlabelled ones, SlrError when the loss is not finite.
     """
-    _check(train, val, batch_size)
+    _check(train, val, recipe.batch_size)
     fabric = _fabric(torch.device(device))
     wrapped, optimizer = fabric.setup(
         model,
         SGD(
             model.parameters(),
-            lr=learning_rate,
-            momentum=momentum,
-            nesterov=momentum > 0,
-            weight_decay=weight_decay,
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.momentum > 0,
+            weight_decay=recipe.weight_decay,
         ),
     )
     best = (-1.0, 0.0)
     history: list[EpochRow] = []
     with _own_randomness(fabric.device):
-        for epoch in range(epochs):
+        for epoch in range(recipe.epochs):
             started = time.monotonic()
-            rate = schedules.learning_rate(
-                epoch,
-                base=learning_rate,
-                warmup_epochs=warmup_epochs,
-                milestones=milestones,
-                decay=decay,
-            )
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            set_keep(model, schedules.keep_probability(epoch, final=keep_final, epochs=keep_epochs))
+            rate = _start_epoch(model, optimizer, recipe, epoch)
             train_loss, train_accuracy = _train_epoch(
-                fabric,
-                wrapped,
-                optimizer,
-                train,
-                epoch=epoch,
-                seed=seed,
-                batch_size=batch_size,
-                fixed=list(learned_adjacencies(model)) if epoch < freeze_graph_epochs else [],
-                label_smoothing=label_smoothing,
-                workers=workers,
+                fabric, wrapped, optimizer, train, recipe, epoch=epoch, seed=seed, workers=workers
             )
             val_loss, val_accuracy = _val_epoch(
-                model,
-                val,
-                epoch=epoch,
-                batch_size=batch_size,
-                device=fabric.device,
-                workers=workers,
+                model, val, recipe, epoch=epoch, device=fabric.device, workers=workers
             )
             history.append(
                 {
@@ -139,20 +106,38 @@ def fit(
     return Fitted(state=state, epoch=best_epoch, history=history)
 
 
+def _start_epoch(
+    model: nn.Module, optimizer: Optimizer, recipe: TrainingSettings, epoch: int
+) -> float:
+    """Set the learning rate, which is returned, and the keep probability of an epoch."""
+    rate = schedules.learning_rate(
+        epoch,
+        base=recipe.learning_rate,
+        warmup_epochs=recipe.warmup_epochs,
+        milestones=recipe.milestones,
+        decay=recipe.decay,
+    )
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    keep = schedules.keep_probability(epoch, final=recipe.keep_final, epochs=recipe.keep_epochs)
+    set_keep(model, keep)
+    return rate
+
+
 def _train_epoch(
     fabric: Fabric,
     model: nn.Module,
     optimizer: Optimizer,
     train: SkeletonDataset,
+    recipe: TrainingSettings,
     *,
     epoch: int,
     seed: int,
-    batch_size: int,
-    fixed: Sequence[nn.Parameter],
-    label_smoothing: float,
     workers: int,
 ) -> tuple[float, float]:
     """One pass over `train`; mean loss and accuracy of its batches, as trained on."""
+    frozen = epoch < recipe.freeze_graph_epochs
+    fixed = list(learned_adjacencies(model)) if frozen else []
     order_seed, dropout_seed = np.random.SeedSequence((seed, epoch)).generate_state(2).tolist()
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(order_seed))
     torch.manual_seed(dropout_seed)
@@ -161,7 +146,7 @@ def _train_epoch(
     loss_sum, correct, count = 0.0, 0, 0
     for skeletons, labels, names in batches(
         train,
-        batch_size=min(batch_size, len(train)),
+        batch_size=min(recipe.batch_size, len(train)),
         order=order.tolist(),
         drop_last=True,
         workers=workers,
@@ -169,7 +154,7 @@ def _train_epoch(
     ):
         truth = fabric.to_device(labels)
         logits = model(fabric.to_device(skeletons))
-        loss = cross_entropy(logits, truth, label_smoothing=label_smoothing)
+        loss = cross_entropy(logits, truth, label_smoothing=recipe.label_smoothing)
         if not torch.isfinite(loss):
             raise SlrError(
                 f"epoch {epoch}: the loss is {loss.item()} for the batch of {', '.join(names)}; "
@@ -189,14 +174,14 @@ def _train_epoch(
 def _val_epoch(
     model: nn.Module,
     val: SkeletonDataset,
+    recipe: TrainingSettings,
     *,
     epoch: int,
-    batch_size: int,
     device: torch.device,
     workers: int,
 ) -> tuple[float, float]:
     """Loss and accuracy on `val`."""
-    logits = predict(model, val, batch_size=batch_size, device=device, workers=workers)
+    logits = predict(model, val, batch_size=recipe.batch_size, device=device, workers=workers)
     if not np.isfinite(logits).all():
         raise SlrError(
             f"epoch {epoch}: the logits of val are not finite after training; lower learning_rate"

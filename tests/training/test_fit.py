@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from slr_pipeline.config import TrainingSettings
 from slr_pipeline.data.dataset import SkeletonDataset
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.models.dropgraph import DropGraph
@@ -20,9 +21,20 @@ Clips = Callable[..., SkeletonDataset]
 Models = Callable[[], SLGCN]
 
 
-def trained(model: nn.Module, train: SkeletonDataset, val: SkeletonDataset, **more: Any) -> Fitted:
-    recipe: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05, "seed": 1}
-    return fit(model, train, val, **{**recipe, "keep_epochs": 2, **more})
+def trained(
+    model: nn.Module,
+    train: SkeletonDataset,
+    val: SkeletonDataset,
+    *,
+    seed: int = 1,
+    device: str = "cpu",
+    workers: int = 0,
+    **more: Any,
+) -> Fitted:
+    """A short recipe: two epochs of small batches, no warm-up, no steps of the rate."""
+    short: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05, "keep_epochs": 2}
+    recipe = TrainingSettings(**{**short, "warmup_epochs": 0, "milestones": [], **more})
+    return fit(model, train, val, recipe=recipe, seed=seed, device=device, workers=workers)
 
 
 def without_seconds(result: Fitted) -> list[dict[str, float]]:
