@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,12 @@ from slr_pipeline.skeleton import BONES_27, JOINTS_27
 
 def build_model(settings: StreamSettings, classes: int) -> nn.Module:
     """The untrained model of a stream; its weights come from torch's global generator."""
-    return SLGCN(classes=classes, joints=len(JOINTS_27), bones=BONES_27, width=settings.width)
+    match settings.model:
+        case "slgcn":
+            joints = len(JOINTS_27)
+            return SLGCN(classes=classes, joints=joints, bones=BONES_27, width=settings.width)
+        case _:
+            assert_never(settings.model)
 
 
 def build_dataset(
