@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import (
@@ -56,7 +57,9 @@ def ensemble(
 ) -> None:
     """Write submission.csv and .zip of test, and metrics.json of val and test."""
     table = load_samples(data)
-    fused = {split: fuse_split(table, track, split, paths) for split, paths in files.items()}
+    known = [sample.label for sample in table.split("train") if sample.label is not None]
+    prior = class_prior(known, len(table.classes))
+    fused = {split: fuse_split(table, track, split, paths, prior) for split, paths in files.items()}
     test = table.split("test")
     names = [sample.name for sample in test]
     labels = np.argmax(fused["test"].scores, axis=1).tolist()
@@ -80,11 +83,15 @@ def ensemble(
             )
 
 
-def fuse_split(table: SampleTable, track: TrackSettings, split: Split, paths: list[str]) -> Fused:
+def fuse_split(
+    table: SampleTable,
+    track: TrackSettings,
+    split: Split,
+    paths: list[str],
+    prior: NDArray[np.float64],
+) -> Fused:
     """Fused scores of a split in table order; `paths` are in the order of the weights."""
     logits = {stream: read_logits(path) for stream, path in zip(track.streams, paths, strict=True)}
-    train = [sample.label for sample in table.split("train") if sample.label is not None]
-    prior = class_prior(train, len(table.classes))
     return fuse(logits, track.streams, [sample.name for sample in table.split(split)], prior)
 
 

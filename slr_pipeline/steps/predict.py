@@ -1,8 +1,6 @@
 """Logits of one split from a trained stream."""
 
 import argparse
-import hashlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from slr_pipeline.config import StreamSettings
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.checkpoints import load_model
 from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.video import sha256_of
 from slr_pipeline.streams import build_dataset, build_model
 from slr_pipeline.training.device import choose_device
 from slr_pipeline.training.predict import predict as predict_logits
@@ -39,7 +38,7 @@ def predict(model: str, device: torch.device, keypoints: list[str], out: str) ->
     answered = np.asarray([store.frames(name) > 0 for name in names], dtype=np.bool_)
     values = np.zeros((len(names), len(sidecar["classes"])), np.float32)
     if answered.any():
-        seen = [(name, -1) for name in names if store.frames(name) > 0]
+        seen = [(name, -1) for name, there in zip(names, answered, strict=True) if there]
         dataset = build_dataset(settings, store, seen, train=False, seed=0)
         values[answered] = predict_logits(
             network, dataset, batch_size=settings.training.batch_size, device=device
@@ -51,8 +50,7 @@ def predict(model: str, device: torch.device, keypoints: list[str], out: str) ->
         classes=tuple(sidecar["classes"]),
         protocol=sidecar["protocol"],
     )
-    weights = hashlib.sha256(Path(model).read_bytes()).hexdigest()
-    write_logits(out, logits, provenance(weights_sha256=weights))
+    write_logits(out, logits, provenance(weights_sha256=sha256_of(model)))
 
 
 if __name__ == "__main__":

@@ -114,7 +114,7 @@ def test_depth_video_decodes_to_the_metric_depth(scene: clips.Scene) -> None:
         assert abs((metres - depth)[inside].mean()) < 0.3 * coding_step
         far = np.ones_like(inside)
         for axis in (0, 1):
-            for step in range(-16, 17):
+            for step in range(-12, 13):  # the coding rings about ten pixels around the silhouette
                 far &= np.roll(depth, step, axis) == 0
         assert video[frame][far].max() <= 2  # the empty wall stays 0
 

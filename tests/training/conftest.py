@@ -1,6 +1,6 @@
 """A small task: four movements of the left hand, with noise and missing keypoints."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -13,15 +13,6 @@ from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.skeleton import BONES_27, KEYPOINTS_133, LEFT_HAND
 
 MOVED = [KEYPOINTS_133.index(f"left_{part}") for part in ("elbow", "wrist")] + list(LEFT_HAND)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors: more threads only wait for each other where cores are shared."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def movement(name: str) -> tuple[NDArray[np.float32], int, int]:

@@ -1,7 +1,5 @@
 """Input functions and the settings that rules share."""
 
-import json
-
 from slr_pipeline.config import SPLITS
 from slr_pipeline.samples import labels_digest, shards, videos_digest
 from slr_pipeline.schema import FEATURES
