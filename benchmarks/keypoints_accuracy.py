@@ -19,8 +19,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.config import SPLITS, KeypointsSettings
+from slr_pipeline.config import SPLITS
 from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.feature_settings import KeypointsSettings
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimator import open_estimator

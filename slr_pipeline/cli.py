@@ -37,11 +37,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check.add_argument("config", nargs="?", default="config.yaml")
     docs = commands.add_parser("docs", help="write docs/config.md and docs/config.schema.json")
     docs.add_argument("folder", nargs="?", type=Path, default=Path("docs"))
+    sheet = commands.add_parser("contact-sheet", help="draw the features of a sample as a PNG")
+    sheet.add_argument("sample")
+    sheet.add_argument("--results", default="results", help="folder of a run")
+    sheet.add_argument("--out", required=True, help="the PNG")
+    sheet.add_argument("--columns", type=int, default=6, help="most frames that are shown")
+    sheet.add_argument("--tile", type=int, default=192, help="longer side of a picture, px")
+    sheet.add_argument("--features", nargs="+", help="which to draw; all there are by default")
     flags = parser.parse_args(arguments)
     if flags.command == "check":
         run(lambda: print(describe(read_config(flags.config))))
+    elif flags.command == "contact-sheet":
+        run(lambda: contact_sheet(flags))
     else:
         run(lambda: write_docs(flags.folder))
+
+
+def contact_sheet(flags: argparse.Namespace) -> None:
+    """Draw the features of one sample."""
+    # Late: the other commands stay light.
+    from slr_pipeline.report.sample_sheet import write_sample_sheet  # noqa: PLC0415
+
+    write_sample_sheet(
+        flags.out,
+        flags.sample,
+        flags.results,
+        columns=flags.columns,
+        tile_px=flags.tile,
+        features=flags.features,
+    )
 
 
 def describe(config: Config) -> str:

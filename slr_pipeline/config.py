@@ -5,21 +5,17 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.feature_settings import FeatureSettings
+from slr_pipeline.schema import Fidelity
+from slr_pipeline.section import Section
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-Fidelity = Literal["published", "corrected"]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-
-
-class Section(BaseModel):
-    """A closed section: unknown keys are errors, values do not change after the check."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class AutslLabels(Section):
@@ -83,28 +79,6 @@ class VerifySettings(Section):
         ge=0,
         le=1,
         description="Share of samples that may fail the check before the run stops.",
-    )
-
-
-class KeypointsSettings(Section):
-    """Whole-body keypoints: 133 points of COCO-WholeBody per frame."""
-
-    estimator: Literal["mediapipe"] = Field(
-        "mediapipe", description="The whole-body pose estimator."
-    )
-    min_detection_confidence: float = Field(
-        0.5, ge=0, le=1, description="A person is looked for until found with this confidence."
-    )
-    min_tracking_confidence: float = Field(
-        0.5, ge=0, le=1, description="Below it the person is looked for anew in the next frame."
-    )
-
-
-class FeatureSettings(Section):
-    """Settings of each feature."""
-
-    keypoints: KeypointsSettings = Field(
-        default_factory=KeypointsSettings, description="Whole-body keypoints of every frame."
     )
 
 

@@ -1,18 +1,42 @@
 """What every feature means: dims, shape, dtype, units and version. Data only."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Fidelity = Literal["published", "corrected"]
+"""`published` repeats what the released code does, `corrected` does what the papers mean."""
 
 
 @dataclass(frozen=True)
 class FeatureSchema:
-    """One feature. `shape` is that of one frame; raise `version` when the values change meaning."""
+    """One feature. `shape` is that of one frame; raise `version` when the values change meaning.
+
+    `pictures` is the number of JPEG pictures a frame is stored as, 0 for plain numbers. `boxes` is
+    the number of boxes a frame has. `frames` is T where it does not follow from the video.
+    `counts` are what the attributes count over the clips of a file.
+    """
 
     version: int
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
     units: str
+    pictures: int = 0
+    boxes: int = 0
+    frames: int | None = None
+    counts: tuple[str, ...] = ()
 
+
+_FLOW = FeatureSchema(
+    version=1,
+    dims=("frame", "component", "y", "x"),
+    shape=(2, 256, 256),
+    dtype="uint8",
+    units="round(255 (v + bound_px) / (2 bound_px)), v in px of the crop a frame; x, then y",
+    pictures=2,
+    boxes=1,
+    counts=("clips_without_person",),
+)
 
 FEATURES: dict[str, FeatureSchema] = {
     "keypoints": FeatureSchema(
@@ -22,4 +46,64 @@ FEATURES: dict[str, FeatureSchema] = {
         dtype="float32",
         units="px, px, score in [0, 1]",
     ),
+    "frames": FeatureSchema(
+        version=1,
+        dims=("frame", "y", "x", "channel"),
+        shape=(256, 256, 3),
+        dtype="uint8",
+        units="sRGB",
+        pictures=1,
+        boxes=1,
+        counts=("clips_without_person",),
+    ),
+    "hand_crops": FeatureSchema(
+        version=1,
+        dims=("frame", "hand", "y", "x", "channel"),
+        shape=(2, 256, 256, 3),
+        dtype="uint8",
+        units="sRGB; left hand, then right hand",
+        pictures=2,
+        boxes=2,
+        counts=("missing_boxes", "imputed_boxes"),
+    ),
+    "depth_hand_crops": FeatureSchema(
+        version=1,
+        dims=("frame", "hand", "y", "x"),
+        shape=(2, 256, 256),
+        dtype="uint8",
+        units="grey of the depth video; left hand, then right hand",
+        pictures=2,
+        boxes=2,
+        counts=("missing_boxes", "imputed_boxes"),
+    ),
+    "pose_flow": FeatureSchema(
+        version=1,
+        dims=("frame", "value"),
+        shape=(106,),
+        dtype="float32",
+        units="angle / pi and magnitude in neck lengths a frame, of 53 keypoints in turn",
+        counts=("zero_neck_frames", "keypoints_never_seen"),
+    ),
+    "flow": _FLOW,
+    "depth_flow": _FLOW,
+    "hha": FeatureSchema(
+        version=1,
+        dims=("frame", "y", "x", "channel"),
+        shape=(256, 256, 3),
+        dtype="uint8",
+        units="31000 / depth in cm, height in cm, angle with gravity in degrees + 38",
+        pictures=1,
+        boxes=1,
+        counts=("clips_without_person", "empty_frames"),
+    ),
+    "heatmaps": FeatureSchema(
+        version=1,
+        dims=("frame", "keypoint", "y", "x"),
+        shape=(33, 24, 24),
+        dtype="uint8",
+        units="255 x heat-map value",
+        frames=60,
+    ),
 }
+DEPTH_FEATURES = ("depth_hand_crops", "depth_flow", "hha")
+"""The features that are made from the depth video: nothing of the track `rgb` may read them."""

@@ -1,8 +1,9 @@
 """Keypoint layouts as data: names, ranges, left/right permutations, bones.
 
-Two layouts:
+Three layouts:
 
 * **133**: COCO-WholeBody (Jin et al., 2020), what every pose estimator of this project returns;
+* **BODY_135**: OpenPose's whole body, what pose flow was made from (De Coster et al., 2021);
 * **27**: the joints of SAM-SLR's graph network (Jiang et al., 2021): nose, arms, and ten points
   of each hand.
 
@@ -143,3 +144,38 @@ PARENTS_27: Final[tuple[int, ...]] = tuple(
 
 FLIP_27: Final[tuple[int, ...]] = (0, 2, 1, 4, 3, 6, 5, *range(17, 27), *range(7, 17))
 """Left/right permutation of the 27 joints."""
+
+BODY_135: Final[tuple[str, ...]] = (
+    *_BODY,
+    *("upper_neck", "head_top"),
+    *_FEET,
+    *_hand("left")[1:],
+    *_hand("right")[1:],
+    *_FACE,
+    *("right_pupil", "left_pupil"),
+)
+"""Names of OpenPose's BODY_135 keypoints, as in the 133 where both have the point. It has no root
+of the hand; the 133 have neither upper neck nor head top nor pupils."""
+
+BODY_135_FROM_133: Final[tuple[int, ...]] = tuple(
+    KEYPOINTS_133.index(name) if name in KEYPOINTS_133 else -1 for name in BODY_135
+)
+"""For each point of BODY_135 its index among the 133, -1 where these lack it."""
+
+UPPER_NECK: Final = 17
+HEAD_TOP: Final = 18
+"""Where BODY_135 has the two ends of the head, whose distance is the unit of pose flow."""
+
+EARS: Final = (3, 4)
+SHOULDERS: Final = (5, 6)
+
+UPPER_NECK_ABOVE_EARS: Final = -0.5
+HEAD_TOP_ABOVE_EARS: Final = 0.7
+"""Upper neck and head top, made up for the 133: so many times E - S beyond E, where E is the
+middle of the ears and S that of the shoulders."""
+# ASSUME: measured on the demo's eight signers, in units of |E - S|: the crown lies 0.65 to 0.76
+# above E (mean 0.70), the second joint of the neck 0.46 to 0.51 below (0.49), the chin 0.46 to
+# 0.59 below (0.51), none of them more than 0.03 aside.
+
+POSE_FLOW_KEYPOINTS: Final[tuple[int, ...]] = (*range(11), UPPER_NECK, HEAD_TOP, *range(25, 65))
+"""The 53 points of BODY_135 that pose flow keeps: head, arms, upper neck, head top, hands."""

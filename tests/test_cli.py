@@ -54,3 +54,23 @@ def test_a_settings_flag_with_a_wrong_key_names_it(tmp_path: Path) -> None:
     done = run("slr_pipeline.steps.keypoints", *flags)
     assert done.returncode == 1
     assert done.stderr.startswith("error: KeypointsSettings: estimatr: unknown key (known: estim")
+
+
+def test_a_contact_sheet_of_an_unknown_sample_is_one_line(tmp_path: Path) -> None:
+    out = tmp_path / "sheet.png"
+    done = slr("contact-sheet", "nobody", "--results", str(tmp_path), "--out", str(out))
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: sample nobody is in none of the 0 tables ")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_opens_no_heavy_module() -> None:
+    code = (
+        "import sys; from slr_pipeline.cli import main; main(['check']); "
+        "print(sorted({'cv2', 'h5py', 'numpy', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

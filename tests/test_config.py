@@ -9,7 +9,6 @@ import yaml
 
 from slr_pipeline.config import (
     Config,
-    KeypointsSettings,
     Section,
     check_config,
     parse_data,
@@ -17,6 +16,7 @@ from slr_pipeline.config import (
     read_config,
 )
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.feature_settings import KeypointsSettings
 
 ROOT = Path(__file__).parents[1]
 

@@ -83,3 +83,46 @@ def test_bones_are_a_symmetric_tree_with_parents_first() -> None:
     assert {(flip[parent], flip[child]) for parent, child in bones} == bones
     assert all(parent < child for child, parent in enumerate(skeleton.PARENTS_27))
     assert {(parent, child) for child, parent in enumerate(skeleton.PARENTS_27) if child} == bones
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "nose"),
+        (5, "left_shoulder"),
+        (10, "right_wrist"),
+        (11, "left_hip"),
+        (16, "right_ankle"),
+        (17, "upper_neck"),
+        (18, "head_top"),
+        (19, "left_big_toe"),
+        (24, "right_heel"),
+        (25, "left_thumb1"),
+        (44, "left_pinky_finger4"),
+        (45, "right_thumb1"),
+        (64, "right_pinky_finger4"),
+        (65, "face-0"),
+        (132, "face-67"),
+        (134, "left_pupil"),
+    ],
+)
+def test_body_135_names_stand_where_openpose_has_them(index: int, name: str) -> None:
+    assert len(set(skeleton.BODY_135)) == len(skeleton.BODY_135) == 135
+    assert skeleton.BODY_135[index] == name
+
+
+def test_body_135_takes_from_the_133_what_both_have() -> None:
+    taken = skeleton.BODY_135_FROM_133
+    assert [i for i, index in enumerate(taken) if index < 0] == [17, 18, 133, 134]
+    left_out = set(range(133)) - set(taken)
+    assert left_out == {skeleton.LEFT_HAND[0], skeleton.RIGHT_HAND[0]}
+    assert taken[:17] == tuple(skeleton.BODY)
+    assert taken[19:25] == tuple(skeleton.FEET)
+    assert taken[25:65] == (*skeleton.LEFT_HAND[1:], *skeleton.RIGHT_HAND[1:])
+    assert taken[65:133] == tuple(skeleton.FACE)
+
+
+def test_pose_flow_keeps_head_arms_and_hands() -> None:
+    dropped = {*range(65, 135), *range(19, 25), *range(11, 17)}
+    assert tuple(i for i in range(135) if i not in dropped) == skeleton.POSE_FLOW_KEYPOINTS
+    assert len(skeleton.POSE_FLOW_KEYPOINTS) == 53

@@ -1,8 +1,7 @@
-"""Feature files in HDF5; docs/artifacts.md is their specification."""
+"""Feature files in HDF5, read; docs/artifacts.md is their specification."""
 
-import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,92 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.whole import whole_file
-from slr_pipeline.schema import FEATURES
+from slr_pipeline.io.pictures import decode_jpeg
+from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
-CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A feature of one sample: values (T, ...), frame size in pixels, frames per second.
+    """A feature of one sample, as read.
 
-    A quarantined sample has T = 0, size 0 x 0 and fps 0.
+    `values` (T, ...), pictures decoded; `boxes` (T, boxes, 4) int32 px x0, y0, x1, y1; size of the
+    video frame in px; frames per second. A quarantined sample has T = 0, size 0 x 0 and fps 0.
     """
 
     sample: str
     values: NDArray[Any]
+    boxes: NDArray[np.int32]
     width: int
     height: int
     fps: float
 
 
-def write_feature(
-    path: str | Path,
-    feature: str,
-    clips: Iterable[Clip],
-    attributes: Mapping[str, str | int | float | bool],
-    provenance: Mapping[str, Any],
-) -> None:
-    """Write a feature file from clips, one at a time; the same clips give the same bytes.
-
-    Raises ArtifactError when a clip has not the shape, dtype or finite values of the schema.
-    """
-    schema = FEATURES[feature]
-    rows: list[Clip] = []
-    offsets = [0]
-    frame_bytes = int(np.prod(schema.shape)) * np.dtype(schema.dtype).itemsize
-    with (
-        whole_file(path, lambda partial: FeatureFile(partial, feature)) as partial,
-        h5py.File(partial, "w") as file,
-    ):
-        values = file.create_dataset(
-            "values",
-            shape=(0, *schema.shape),
-            maxshape=(None, *schema.shape),
-            dtype=schema.dtype,
-            chunks=(max(1, CHUNK_BYTES // frame_bytes), *schema.shape),
-            compression="gzip",
-            compression_opts=4,
-            shuffle=True,
-        )
-        for clip in clips:
-            _check_clip(clip, feature, path)
-            values.resize(offsets[-1] + len(clip.values), axis=0)
-            values[offsets[-1] :] = clip.values
-            offsets.append(offsets[-1] + len(clip.values))
-            rows.append(Clip(clip.sample, clip.values[:0], clip.width, clip.height, clip.fps))
-        _write_rows(file, rows, offsets)
-        file.attrs["format"] = FORMAT
-        file.attrs["feature"] = feature
-        file.attrs["version"] = schema.version
-        file.attrs["dims"] = ",".join(schema.dims)
-        file.attrs["units"] = schema.units
-        for name, value in sorted(attributes.items()):
-            file.attrs[name] = value
-        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
-
-
-def _write_rows(file: h5py.File, rows: Sequence[Clip], offsets: Sequence[int]) -> None:
-    names = [row.sample for row in rows]
-    file.create_dataset("sample", data=names, dtype=h5py.string_dtype("utf-8"), shape=(len(rows),))
-    file.create_dataset("offset", data=np.asarray(offsets, dtype=np.int64))
-    size = np.asarray([(row.width, row.height) for row in rows], dtype=np.int32).reshape(-1, 2)
-    file.create_dataset("size", data=size)
-    file.create_dataset("fps", data=np.asarray([row.fps for row in rows], dtype=np.float64))
-
-
-def _check_clip(clip: Clip, feature: str, path: str | Path) -> None:
-    schema = FEATURES[feature]
-    where = f"{path}: sample {clip.sample}"
-    found = (clip.values.shape[1:], str(clip.values.dtype))
-    if found != (schema.shape, schema.dtype):
-        raise ArtifactError(
-            f"{where}: expected {feature} (T, {schema.shape}) {schema.dtype}, found {found}"
-        )
-    if clip.values.dtype.kind == "f" and not np.isfinite(clip.values).all():
-        raise ArtifactError(f"{where}: {feature} has NaN or infinite values")
+def picture_shape(schema: FeatureSchema) -> tuple[int, ...]:
+    """Shape of one picture of a feature whose frames are stored as pictures."""
+    return schema.shape[1:] if schema.pictures > 1 else schema.shape
 
 
 class FeatureFile:
@@ -116,7 +54,7 @@ class FeatureFile:
                 self.size: NDArray[np.int32] = file["size"][:]
                 self.fps: NDArray[np.float64] = file["fps"][:]
                 self.attributes: dict[str, Any] = dict(file.attrs)
-                self._check_lengths(file["values"].shape, feature)
+                self._check_lengths(file, FEATURES[feature])
         except (OSError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise ArtifactError(
@@ -134,17 +72,30 @@ class FeatureFile:
                     "delete the file and run again"
                 )
 
-    def _check_lengths(self, shape: tuple[int, ...], feature: str) -> None:
-        rows = len(self.samples)
+    def _check_lengths(self, file: h5py.File, schema: FeatureSchema) -> None:
+        rows, frames = len(self.samples), int(self.offset[-1])
         whole = (
             len(self.offset) == rows + 1
             and self.size.shape == (rows, 2)
             and self.fps.shape == (rows,)
             and self.offset[0] == 0
             and bool((np.diff(self.offset) >= 0).all())
-            and shape == (int(self.offset[-1]), *FEATURES[feature].shape)
             and len(set(self.samples)) == rows
         )
+        if schema.pictures:
+            # End of each picture, after a zero, in bytes of /values.
+            self.picture: NDArray[np.int64] = file["picture"][:]
+            whole = (
+                whole
+                and len(self.picture) == frames * schema.pictures + 1
+                and self.picture[0] == 0
+                and bool((np.diff(self.picture) > 0).all())
+                and file["values"].shape == (self.picture[-1],)
+            )
+        else:
+            whole = whole and file["values"].shape == (frames, *schema.shape)
+        if schema.boxes:
+            whole = whole and file["box"].shape == (frames, schema.boxes, 4)
         if not whole:
             raise ArtifactError(
                 f"{self.path}: index and values disagree; delete the file and run again"
@@ -183,23 +134,53 @@ class FeatureStore:
         index, row = self._place(sample)
         return int(index.offset[row + 1] - index.offset[row])
 
-    def read(self, sample: str) -> Clip:
-        """The clip of one sample. ArtifactError when no shard has it or its bytes are damaged."""
+    def read(self, sample: str, frames: Sequence[int] | None = None) -> Clip:
+        """The clip of one sample, or some of its frames (indices from 0, in any order, repeated).
+
+        ArtifactError when no shard has the sample or its bytes are damaged.
+        """
         index, row = self._place(sample)
-        if self._process != os.getpid():
-            self._open, self._process = {}, os.getpid()
+        start, end = (int(index.offset[i]) for i in (row, row + 1))
+        chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < end - start):
+            raise IndexError(f"{sample}: frames {chosen.min()} to {chosen.max()} of {end - start}")
         try:
-            if index.path not in self._open:
-                self._open[index.path] = h5py.File(index.path, "r")
-            start, end = index.offset[row], index.offset[row + 1]
-            values = self._open[index.path]["values"][start:end]
-        except OSError as error:
+            file = self._file(index.path)
+            values = self._values(file, index, start, end, chosen)
+            boxes = file["box"][start:end][chosen] if "box" in file else None
+        except (OSError, ArtifactError) as error:
             raise ArtifactError(
                 f"{index.path}: sample {sample} cannot be read ({error}); "
                 "delete the file and run again"
             ) from error
         width, height = (int(length) for length in index.size[row])
-        return Clip(sample, values, width, height, float(index.fps[row]))
+        if boxes is None:
+            boxes = np.zeros((len(chosen), 0, 4), np.int32)
+        return Clip(sample, values, boxes, width, height, float(index.fps[row]))
+
+    def _file(self, path: Path) -> h5py.File:
+        if self._process != os.getpid():
+            self._open, self._process = {}, os.getpid()
+        if path not in self._open:
+            self._open[path] = h5py.File(path, "r")
+        return self._open[path]
+
+    def _values(
+        self, file: h5py.File, index: FeatureFile, start: int, end: int, chosen: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """The chosen frames of those from `start` to `end`; of pictures only these are decoded."""
+        schema = FEATURES[self.feature]
+        if not schema.pictures:
+            values: NDArray[Any] = file["values"][start:end]
+            return values[chosen]
+        ends = index.picture[start * schema.pictures : end * schema.pictures + 1]
+        stored: NDArray[np.uint8] = file["values"][int(ends[0]) : int(ends[-1])]
+        ends = ends - ends[0]
+        shape = picture_shape(schema)
+        # Every picture of every chosen frame: (frames, pictures).
+        places = chosen[:, None] * schema.pictures + np.arange(schema.pictures)
+        pictures = [decode_jpeg(stored[ends[i] : ends[i + 1]], shape) for i in places.flat]
+        return np.asarray(pictures, np.uint8).reshape(len(chosen), *schema.shape)
 
     def _place(self, sample: str) -> tuple[FeatureFile, int]:
         if sample not in self._places:

@@ -6,7 +6,7 @@ from typing import Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.config import KeypointsSettings
+from slr_pipeline.feature_settings import KeypointsSettings
 
 
 class PoseEstimator(Protocol):

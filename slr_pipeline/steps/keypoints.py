@@ -2,19 +2,15 @@
 
 import argparse
 import logging
-from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-
 from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import KeypointsSettings, parse_section
-from slr_pipeline.errors import DataError
-from slr_pipeline.io.artifacts import Clip, write_feature
+from slr_pipeline.config import parse_section
+from slr_pipeline.feature_settings import KeypointsSettings
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.shards import new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
-from slr_pipeline.io.video import read_frames
-from slr_pipeline.pose.estimator import PoseEstimator, open_estimator
-from slr_pipeline.schema import FEATURES
+from slr_pipeline.pose.estimator import open_estimator
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +29,13 @@ def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
     """Write the keypoints file of one shard; quarantined samples keep their row with T = 0."""
     rows = read_verified(verified)
     estimator = open_estimator(settings)
+
+    def clip_of(row: Verified) -> NewClip:
+        values = estimator.estimate(video_frames(row, "color"))
+        empty = int((values[..., 2] == 0).all(axis=1).sum())
+        log.info("%s: %d frames, %d without a person", row.sample, len(values), empty)
+        return NewClip(row.sample, values, row.width, row.height, row.fps)
+
     attributes: dict[str, str | int | float | bool] = {
         "layout": "coco-wholebody-133",
         "mirrored": False,
@@ -41,24 +44,7 @@ def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
     made = provenance(settings=settings.model_dump(), inputs=inputs)
-    write_feature(out, "keypoints", _clips(verified, rows, estimator), attributes, made)
-
-
-def _clips(verified: str, rows: list[Verified], estimator: PoseEstimator) -> Iterator[Clip]:
-    schema = FEATURES["keypoints"]
-    for row in rows:
-        if row.reason:
-            yield Clip(row.sample, np.zeros((0, *schema.shape), schema.dtype), 0, 0, 0.0)
-            continue
-        values = estimator.estimate(read_frames(row.color))
-        if len(values) != row.frames:
-            raise DataError(
-                f"{row.color}: sample {row.sample} has {len(values)} frames, `verify` counted "
-                f"{row.frames}; the video has changed, delete {verified} and run again"
-            )
-        empty = int((values[..., 2] == 0).all(axis=1).sum())
-        log.info("%s: %d frames, %d without a person", row.sample, len(values), empty)
-        yield Clip(row.sample, values, row.width, row.height, row.fps)
+    write_feature(out, "keypoints", new_clips(rows, clip_of), attributes, made)
 
 
 if __name__ == "__main__":

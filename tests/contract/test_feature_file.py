@@ -8,20 +8,21 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.artifacts import Clip, FeatureFile, FeatureStore, write_feature
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
 
 FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 200}
 
 
-def clips(seed: int = 1) -> list[Clip]:
+def clips(seed: int = 1) -> list[NewClip]:
     rng = np.random.default_rng(seed)
     return [
-        Clip(name, rng.random((frames, 133, 3), np.float32), 640, 480, 25.0)
+        NewClip(name, rng.random((frames, 133, 3), np.float32), 640, 480, 25.0)
         for name, frames in FRAMES.items()
     ]
 
 
-def write(path: Path, found: list[Clip]) -> Path:
+def write(path: Path, found: list[NewClip]) -> Path:
     write_feature(path, "keypoints", found, {"mirrored": False}, {"settings": {}})
     return path
 
@@ -30,7 +31,7 @@ def test_every_sample_is_read_back_by_name(tmp_path: Path) -> None:
     store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
     for clip in reversed(clips()):
         found = store.read(clip.sample)
-        np.testing.assert_array_equal(found.values, clip.values)
+        np.testing.assert_array_equal(found.values, clip.frames)
         assert (found.width, found.height, found.fps) == (640, 480, 25.0)
         assert store.frames(clip.sample) == FRAMES[clip.sample]
 
@@ -45,7 +46,7 @@ def test_a_store_survives_pickling_with_open_files(tmp_path: Path) -> None:
     store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
     store.read("a")
     copied = pickle.loads(pickle.dumps(store))
-    np.testing.assert_array_equal(copied.read("c").values, clips()[3].values)
+    np.testing.assert_array_equal(copied.read("c").values, clips()[3].frames)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_partial(tmp_path: Path) -> None:
@@ -65,8 +66,8 @@ def test_a_failed_write_leaves_the_old_file_and_no_partial(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        (np.zeros((2, 132, 3), np.float32), "expected keypoints"),
-        (np.zeros((2, 133, 3), np.float64), "expected keypoints"),
+        (np.zeros((2, 132, 3), np.float32), "expected frames"),
+        (np.zeros((2, 133, 3), np.float64), "expected frames"),
         (np.full((2, 133, 3), np.nan, np.float32), "NaN or infinite"),
     ],
 )
@@ -74,7 +75,7 @@ def test_values_outside_the_schema_are_refused(
     tmp_path: Path, values: np.ndarray, line: str
 ) -> None:
     with pytest.raises(ArtifactError, match=f"sample a: .*{line}"):
-        write(tmp_path / "all.h5", [Clip("a", values, 1, 1, 1.0)])
+        write(tmp_path / "all.h5", [NewClip("a", values, 1, 1, 1.0)])
     assert list(tmp_path.iterdir()) == []
 
 

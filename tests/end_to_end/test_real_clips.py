@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_pipeline.config import KeypointsSettings, TableData
+from slr_pipeline.config import TableData
+from slr_pipeline.feature_settings import KeypointsSettings
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples import load_samples, shards

@@ -10,8 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
-from slr_pipeline.config import KeypointsSettings
 from slr_pipeline.errors import SlrError
+from slr_pipeline.feature_settings import KeypointsSettings
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimator import PoseEstimator, open_estimator
 from slr_pipeline.skeleton import BODY, FACE, FLIP_133, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND

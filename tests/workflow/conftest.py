@@ -54,9 +54,10 @@ class Run:
             command, cwd=project, env=environment, capture_output=True, text=True, check=False
         )
 
-    def planned(self, *arguments: str, **changes: Any) -> dict[str, int]:
-        """Jobs by rule that a dry run of the target `submission` plans."""
-        done = self.snakemake("--dry-run", "submission", *arguments, **changes)
+    def planned(self, *targets: str, project: Path = ROOT, **changes: Any) -> dict[str, int]:
+        """Jobs by rule that a dry run of these targets plans; the target `submission` if none."""
+        targets = targets or ("submission",)
+        done = self.snakemake("--dry-run", *targets, project=project, **changes)
         assert done.returncode == 0, done.stdout + done.stderr
         return job_counts(done.stdout + done.stderr)
 
@@ -66,7 +67,7 @@ class Run:
 
     def write_rows(self, rows: list[dict[str, str]]) -> None:
         with (self.folder / "samples.csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["sample", "split", "label", "signer", "color"])
+            writer = csv.DictWriter(file, ["sample", "split", "label", "signer", "color", "depth"])
             writer.writeheader()
             writer.writerows(rows)
 
@@ -91,8 +92,8 @@ def demo_rows() -> list[dict[str, str]]:
             for sample, label in csv.reader(file):
                 taken[label] = taken.get(label, 0) + 1
                 if int(label) < SIGNS and taken[label] <= takes:
-                    color = f"my videos/{sample}_color.mp4"
-                    rows.append({"sample": sample, "split": split, "label": label, "color": color})
+                    videos = {v: f"my videos/{sample}_{v}.mp4" for v in ("color", "depth")}
+                    rows.append({"sample": sample, "split": split, "label": label, **videos})
     return rows
 
 
@@ -101,9 +102,11 @@ def make_run(folder: Path) -> Run:
     (folder / "my videos").mkdir(parents=True)
     rows = demo_rows()
     for row in rows:
-        source = DEMO / row["split"] / f"{row['sample']}_color.mp4"
-        shutil.copy(source, folder / row["color"])
-    rows.append({"sample": MISSING, "split": "test", "label": "0", "color": "my videos/gone.mp4"})
+        for video in ("color", "depth"):
+            source = DEMO / row["split"] / f"{row['sample']}_{video}.mp4"
+            shutil.copy(source, folder / row[video])
+    gone = {"color": "my videos/gone.mp4", "depth": "my videos/gone_depth.mp4"}
+    rows.append({"sample": MISSING, "split": "test", "label": "0", **gone})
     run = Run(
         folder,
         {
@@ -129,6 +132,6 @@ def make_run(folder: Path) -> Run:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = make_run(tmp_path_factory.mktemp("run") / "a folder with spaces")
-    done = run.snakemake("all")
+    done = run.snakemake("all", "features")
     assert done.returncode == 0, done.stdout + done.stderr
     return run

@@ -10,6 +10,7 @@ import yaml
 from slr_pipeline.config import check_config
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.logits import read_logits
+from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import MISSING, ROOT, Run
 
 
@@ -46,8 +47,25 @@ def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Run) ->
     logits = read_logits(results(finished_run) / "streams/joint/train/logits/test.h5")
     answered = dict(zip(logits.samples, logits.answered.tolist(), strict=True))
     assert [name for name, known in answered.items() if not known] == [MISSING]
-    store = FeatureStore("keypoints", results(finished_run).glob("features/keypoints/test/*.h5"))
-    assert store.frames(MISSING) == 0
+    for feature in FEATURES:
+        store = FeatureStore(feature, results(finished_run).glob(f"features/{feature}/test/*.h5"))
+        assert store.frames(MISSING) == 0
+
+
+def test_every_feature_has_every_sample_in_as_many_frames(finished_run: Run) -> None:
+    folder = results(finished_run) / "features"
+    keypoints = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5"))
+    assert sorted(keypoints.samples) == sorted(row["sample"] for row in finished_run.rows())
+    for feature, schema in FEATURES.items():
+        store = FeatureStore(feature, folder.glob(f"{feature}/*/*.h5"))
+        assert sorted(store.samples) == sorted(keypoints.samples), feature
+        for sample in keypoints.samples:
+            frames = keypoints.frames(sample)
+            expected = schema.frames if schema.frames and frames else frames
+            clip = store.read(sample)
+            assert clip.values.shape == (expected, *schema.shape), feature
+            assert (clip.width, clip.height) == ((512, 512) if frames else (0, 0)), feature
+            assert clip.values.any() or not frames, feature
 
 
 def test_the_checked_config_is_kept(finished_run: Run) -> None:
@@ -79,7 +97,7 @@ def test_a_run_is_reproduced_to_the_byte(finished_run: Run, tmp_path: Path) -> N
     from tests.workflow.conftest import make_run
 
     again = make_run(tmp_path / "again")
-    assert again.snakemake("all").returncode == 0
+    assert again.snakemake("all", "features").returncode == 0
     for path in sorted(results(finished_run).rglob("*")):
         name = path.relative_to(results(finished_run))
         if path.is_file() and name.parts[0] not in ("logs", "benchmarks"):

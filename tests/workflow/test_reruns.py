@@ -4,15 +4,18 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+import pytest
+
 from slr_pipeline.config import TableData
 from slr_pipeline.samples import load_samples, shards
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, Run
 
 READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
 
 
 def test_a_second_run_has_nothing_to_do(finished_run: Run) -> None:
-    done = finished_run.snakemake("all")
+    done = finished_run.snakemake("all", "features")
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -38,10 +41,48 @@ def test_a_seed_reruns_training_and_no_feature(finished_run: Run) -> None:
     assert finished_run.planned(seed=2) == READERS
 
 
-def test_a_feature_setting_reruns_it_and_its_readers(finished_run: Run) -> None:
+def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(finished_run: Run) -> None:
     features = {"keypoints": {"min_detection_confidence": 0.6}}
+    shards = shard_count(finished_run)
     planned = finished_run.planned(features=features)
-    assert planned == {"keypoints": shard_count(finished_run), **READERS}
+    assert planned == {"keypoints": shards, **READERS}
+    planned = finished_run.planned("submission", "features", features=features)
+    assert planned == {**dict.fromkeys(FEATURES, shards), **READERS, "features": 1}
+
+
+@pytest.mark.parametrize(
+    ("feature", "setting"),
+    [
+        ("frames", {"fidelity": "published"}),
+        ("hand_crops", {"fidelity": "published"}),
+        ("depth_hand_crops", {"fidelity": "published"}),
+        ("pose_flow", {"fidelity": "published"}),
+        ("flow", {"method": "dis"}),
+        ("depth_flow", {"bound_px": 10.0}),
+        ("hha", {"near_m": 0.4}),
+        ("heatmaps", {"sigma": 2.0}),
+    ],
+)
+def test_a_setting_of_another_feature_reruns_that_feature_only(
+    finished_run: Run, feature: str, setting: dict[str, object]
+) -> None:
+    planned = finished_run.planned("submission", "features", features={feature: setting})
+    assert planned == {feature: shard_count(finished_run), "features": 1}
+
+
+def test_heatmaps_that_training_draws_are_not_stored(finished_run: Run) -> None:
+    drawn = {"heatmaps": {"stored": False, "sigma": 2.0}}
+    assert finished_run.planned("submission", "features", features=drawn) == {}
+
+
+def test_without_depth_videos_no_feature_needs_them(finished_run: Run) -> None:
+    rows = finished_run.rows()
+    try:
+        finished_run.write_rows([{**row, "depth": ""} for row in rows])
+        planned = finished_run.planned("features")
+    finally:
+        finished_run.write_rows(rows)
+    assert not set(planned) & set(DEPTH_FEATURES)
 
 
 def test_a_schema_version_reruns_the_feature_and_its_readers(
@@ -50,9 +91,9 @@ def test_a_schema_version_reruns_the_feature_and_its_readers(
     project = copy_project(tmp_path)
     schema = project / "slr_pipeline" / "schema.py"
     text = schema.read_text()
-    assert text.count("version=1,") == 1
-    schema.write_text(text.replace("version=1,", "version=2,"))
-    planned = finished_run.planned(project=project)
+    keypoints = text.index('"keypoints": FeatureSchema(')
+    schema.write_text(text[:keypoints] + text[keypoints:].replace("version=1,", "version=2,", 1))
+    planned = finished_run.planned("submission", project=project)
     assert planned == {"keypoints": shard_count(finished_run), **READERS}
 
 

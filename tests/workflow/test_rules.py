@@ -15,7 +15,7 @@ RULES = {
         r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL
     )
 }
-TARGETS = {"submission"}
+TARGETS = {"submission", "features"}
 
 
 @pytest.mark.parametrize("rule", sorted(RULES))

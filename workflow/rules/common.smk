@@ -2,7 +2,7 @@
 
 from slr_pipeline.config import SPLITS
 from slr_pipeline.samples import labels_digest, shards, videos_digest
-from slr_pipeline.schema import FEATURES
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 
 RESULTS = CONFIG.results
 DATA = CONFIG.data.model_dump_json()
@@ -44,3 +44,16 @@ def untracked(value):
     Snakemake does not compare params that are functions of the output.
     """
     return lambda wildcards, output: value
+
+
+def stored_features():
+    """Features that can be made of the data, without those that training draws by itself."""
+    depth = all(sample.depth for sample in TABLE.samples)
+    drawn = () if CONFIG.features.heatmaps.stored else ("heatmaps",)
+    skipped = (*drawn, *(() if depth else DEPTH_FEATURES))
+    return [feature for feature in FEATURES if feature not in skipped]
+
+
+def flow_minutes(settings):
+    """Runtime of a flow job: the published parameters take some 3 s a frame, at 512 x 512."""
+    return 4320 if settings.fidelity == "published" else 240

@@ -25,3 +25,211 @@ rule keypoints:
     shell:
         "python -m slr_pipeline.steps.keypoints --settings {params.settings:q} "
         "--verified {input.verified:q} --out {output:q} 2> {log:q}"
+
+
+rule frames:
+    """Signer crops of the colour videos of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/frames/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/frames/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/frames/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=CONFIG.features.frames.model_dump_json(),
+        version=FEATURES["frames"].version,
+    shell:
+        "python -m slr_pipeline.steps.frames --settings {params.settings:q} "
+        "--verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+rule hand_crops:
+    """Crops of both hands from the colour videos of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/hand_crops/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/hand_crops/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/hand_crops/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=CONFIG.features.hand_crops.model_dump_json(),
+        version=FEATURES["hand_crops"].version,
+        feature="hand_crops",
+    shell:
+        "python -m slr_pipeline.steps.hand_crops --settings {params.settings:q} "
+        "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+use rule hand_crops as depth_hand_crops with:
+    output:
+        f"{RESULTS}/features/depth_hand_crops/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/depth_hand_crops/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/depth_hand_crops/{{split}}/{{shard}}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=CONFIG.features.depth_hand_crops.model_dump_json(),
+        version=FEATURES["depth_hand_crops"].version,
+        feature="depth_hand_crops",
+
+
+rule pose_flow:
+    """Movement of 53 keypoints of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/pose_flow/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/pose_flow/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pose_flow/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        settings=CONFIG.features.pose_flow.model_dump_json(),
+        version=FEATURES["pose_flow"].version,
+    shell:
+        "python -m slr_pipeline.steps.pose_flow --settings {params.settings:q} "
+        "--verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+rule flow:
+    """Optical flow of the colour videos of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/flow/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/flow/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/flow/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=flow_minutes(CONFIG.features.flow),
+    params:
+        settings=CONFIG.features.flow.model_dump_json(),
+        version=FEATURES["flow"].version,
+        feature="flow",
+    shell:
+        "python -m slr_pipeline.steps.flow --settings {params.settings:q} "
+        "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+use rule flow as depth_flow with:
+    output:
+        f"{RESULTS}/features/depth_flow/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/depth_flow/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/depth_flow/{{split}}/{{shard}}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=flow_minutes(CONFIG.features.depth_flow),
+    params:
+        settings=CONFIG.features.depth_flow.model_dump_json(),
+        version=FEATURES["depth_flow"].version,
+        feature="depth_flow",
+
+
+rule hha:
+    """Disparity, height and angle with gravity from the depth videos of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/hha/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/hha/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/hha/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=CONFIG.features.hha.model_dump_json(),
+        version=FEATURES["hha"].version,
+    shell:
+        "python -m slr_pipeline.steps.hha --settings {params.settings:q} "
+        "--verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+rule heatmaps:
+    """Heat-maps of 33 keypoints in 60 frames of each clip of a shard."""
+    input:
+        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+    output:
+        f"{RESULTS}/features/heatmaps/{{split}}/{{shard}}.h5",
+    log:
+        f"{RESULTS}/logs/heatmaps/{{split}}/{{shard}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/heatmaps/{{split}}/{{shard}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        settings=CONFIG.features.heatmaps.model_dump_json(),
+        version=FEATURES["heatmaps"].version,
+    shell:
+        "python -m slr_pipeline.steps.heatmaps --settings {params.settings:q} "
+        "--verified {input.verified:q} --keypoints {input.keypoints:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+rule features:
+    """Every feature that the data and the config allow, whether a stream reads it or not."""
+    input:
+        [
+            shard_files(
+                f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5", *SPLITS
+            )
+            for feature in stored_features()
+        ],
+    localrule: True

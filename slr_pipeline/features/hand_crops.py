@@ -1,0 +1,195 @@
+"""Hand crops: square boxes about the hands, made from the arms alone, and the pictures in them.
+
+Source: De Coster et al., 2021 (CVPRW), equations 1 and 2, and the released code. The box's centre
+lies beyond the wrist w, on the line from the elbow e: c = w + 0.15 (w - e). Its side is 1.2 times
+(`corrected`: 1.3 times) the distance of the shoulders.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.features.imputing import CONFIDENT, nearest_seen
+from slr_pipeline.schema import Fidelity
+from slr_pipeline.skeleton import SHOULDERS
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+Picture = NDArray[np.uint8]
+
+ARMS = ((9, 7), (10, 8))
+"""Wrist and elbow of the left and of the right arm, in the 133 as in BODY_135."""
+
+BEYOND_WRIST = 0.15
+SHOULDER_DISTANCES: dict[Fidelity, float] = {"published": 1.2, "corrected": 1.3}
+"""Side of a box. With the 1.2 of equation 2, stretched fingers of a raised hand stick out in 4 % of
+the rendered hands, with 1.3 in 0.2 %."""
+
+FURTHEST_PX = 2**29
+"""Boxes further out than this are moved here: their sides must fit 32 bits."""
+
+LONGEST_SLIVER = 512
+
+
+@dataclass(frozen=True)
+class HandBoxes:
+    """Where the hands of a clip are, left hand first.
+
+    Attributes:
+        boxes: (T, 2, 4) int32 x0, y0, x1, y1 in pixels, ends exclusive. `published`: cut at the
+            picture's border, so not always square. `corrected`: square, and free to leave the
+            picture; (0, 0, 0, 0) where there is none.
+        missing: (T, 2) no box could be made. `published`: the box is the whole picture.
+        imputed: (T, 2) wrist and elbow, or the shoulders, are those of another frame; never in
+            `published`.
+    """
+
+    boxes: NDArray[np.int32]
+    missing: Flags
+    imputed: Flags
+
+    @property
+    def missing_boxes(self) -> int:
+        """How many of the 2 T boxes are missing."""
+        return int(self.missing.sum())
+
+    @property
+    def imputed_boxes(self) -> int:
+        """How many of the 2 T boxes were taken from another frame."""
+        return int(self.imputed.sum())
+
+
+def hand_boxes(
+    keypoints: NDArray[np.floating], *, width: int, height: int, fidelity: Fidelity
+) -> HandBoxes:
+    """Boxes of both hands in every frame (De Coster et al., 2021, equations 1 and 2).
+
+    `corrected`: without a confident wrist or elbow both are taken from the nearest frame that has
+    both, and the shoulders from that frame or else from the nearest to it that has them.
+    `published`: the whole picture stands in; `published_slots` says what became of it.
+
+    Args:
+        keypoints: (T, 133, 3) x, y in pixels and score, 0 where missing; T may be 0.
+        width: of the picture in pixels; used by `published` only, as `height` is.
+        height: of the picture in pixels.
+        fidelity: `published` or `corrected`.
+    """
+    places = keypoints[..., :2].astype(np.float64)
+    scores = keypoints[..., 2]
+    seen: Flags = np.asarray(scores > 0 if fidelity == "published" else scores >= CONFIDENT)
+    places[~seen] = 0
+    left, right = SHOULDERS
+    sides = SHOULDER_DISTANCES[fidelity] * np.linalg.norm(
+        places[:, left] - places[:, right], axis=-1
+    )
+    wrists, elbows = np.array(ARMS).T
+    centres = places[:, wrists] + BEYOND_WRIST * (places[:, wrists] - places[:, elbows])
+    armed = seen[:, wrists] & seen[:, elbows]  # (T, 2)
+    if fidelity == "published":
+        return _published(centres, sides, armed, width, height)
+    return _corrected(centres, sides, armed, seen[:, left] & seen[:, right])
+
+
+def crop_hand(
+    picture: Picture, box: NDArray[np.int32], size: int = 256, *, fidelity: Fidelity
+) -> Picture:
+    """The picture in a box of `hand_boxes`, (size, size[, 3]); black where the box is empty.
+
+    `corrected`: the whole box, undistorted, black outside the picture. `published`: the middle of
+    the box after its shorter side was brought to `size`. A central crop of it, as De Coster et al.
+    evaluate with (224 of 256), has the very pixels of one out of the whole resized box: both
+    offsets round (w - size) / 2 alike, half of the difference 32 being an even number.
+
+    Args:
+        picture: (H, W, 3) colour or (H, W) depth.
+        box: (4,) x0, y0, x1, y1.
+        size: height and width of the crop in pixels.
+        fidelity: `published` or `corrected`; that of the boxes.
+    """
+    left, top, right, bottom = (int(edge) for edge in box)
+    height, width = picture.shape[:2]
+    rows = slice(max(top, 0), max(min(bottom, height), 0))
+    columns = slice(max(left, 0), max(min(right, width), 0))
+    inside = picture[rows, columns]
+    if not inside.size:
+        return np.zeros((size, size, *picture.shape[2:]), dtype=np.uint8)
+    if fidelity == "published":
+        return _middle(inside, size)
+    crop = np.zeros((size, size, *picture.shape[2:]), dtype=np.uint8)
+    into_rows = _share(rows, top, bottom, size)
+    into_columns = _share(columns, left, right, size)
+    shape = (into_columns.stop - into_columns.start, into_rows.stop - into_rows.start)
+    if min(shape) > 0:
+        method = cv2.INTER_AREA if right - left > size else cv2.INTER_LINEAR
+        crop[into_rows, into_columns] = cv2.resize(inside, shape, interpolation=method)
+    return crop
+
+
+def published_slots(missing: Flags) -> Integers:
+    """Which slot's crop each of the 16 slots of an item shows, for one hand.
+
+    A crop of the whole picture was meant to be replaced by that of the nearest slot that has a
+    hand, ties to the earlier.
+
+    Args:
+        missing: (16,) whether the hand is missing in the frame of each slot.
+    """
+    # PUBLISHED: slot + 1 is recorded as missing. The slot itself keeps the whole picture; the slot
+    # after it, hand or no hand, takes the nearest that is not recorded; 16 falls off the end.
+    recorded = np.concatenate([[False], missing[:-1]])
+    return nearest_seen(~recorded[:, None])[:, 0]
+
+
+def _published(centres: Floats, sides: Floats, armed: Flags, width: int, height: int) -> HandBoxes:
+    """Boxes from centres (T, 2, 2), sides (T,) and whether the arm is seen (T, 2)."""
+    # PUBLISHED: a missing shoulder counts as the point (0, 0).
+    half = (sides // 2)[:, None, None]
+    size = np.array([width, height])
+    start = np.maximum(np.trunc(centres - half), 0)
+    end = np.minimum(np.trunc(centres + half), size)
+    missing = ~armed | (end <= start).any(axis=-1)
+    boxes = np.concatenate([start, end], axis=-1)
+    boxes = np.where(missing[..., None], [0, 0, width, height], boxes).astype(np.int32)
+    return HandBoxes(boxes, missing, imputed=np.zeros_like(missing))
+
+
+def _corrected(centres: Floats, sides: Floats, armed: Flags, shouldered: Flags) -> HandBoxes:
+    """Boxes from centres (T, 2, 2), sides (T,), and whether arm (T, 2) and shoulders (T,) are."""
+    # A signer seen from the side, whose shoulders coincide, says nothing of the size.
+    shouldered = shouldered & (sides >= 1)
+    source = nearest_seen(armed)  # (T, 2)
+    side_source = nearest_seen(shouldered[:, None])[:, 0][source]
+    side = np.rint(np.minimum(sides, FURTHEST_PX))[side_source][..., None]  # (T, 2, 1)
+    centre = np.take_along_axis(centres, source[..., None], axis=0)
+    # Pixel i spans i - 0.5 to i + 0.5, so the centre of the box lies 0.5 after its coordinate.
+    start = np.rint(np.clip(centre + 0.5 - side / 2, -FURTHEST_PX, FURTHEST_PX))
+    missing = ~np.broadcast_to(armed.any(axis=0) & shouldered.any(), armed.shape)
+    boxes = np.where(missing[..., None], 0, np.concatenate([start, start + side], axis=-1))
+    moved = (source != np.arange(len(armed))[:, None]) | (side_source != source)
+    return HandBoxes(boxes.astype(np.int32), missing, imputed=moved & ~missing)
+
+
+def _share(inside: slice, start: int, end: int, size: int) -> slice:
+    """Which of `size` pixels, laid over start..end, the stretch `inside` covers."""
+    scale = size / (end - start)
+    return slice(round((inside.start - start) * scale), round((inside.stop - start) * scale))
+
+
+def _middle(inside: Picture, size: int) -> Picture:
+    """The central square of a picture whose shorter side is brought to `size`."""
+    height, width = inside.shape[:2]
+    # Of a sliver only the middle can be seen; enlarged whole it might not fit in memory.
+    most = LONGEST_SLIVER * min(height, width)
+    if max(height, width) > most:
+        top, left = max(height - most, 0) // 2, max(width - most, 0) // 2
+        inside = inside[top : top + most, left : left + most]
+        height, width = inside.shape[:2]
+    # ASSUME: the longer side is cut off to whole pixels, as torchvision did.
+    shorter = min(height, width)
+    shape = (size * width // shorter, size * height // shorter)
+    resized = cv2.resize(inside, shape, interpolation=cv2.INTER_LINEAR)
+    left, top = (round((side - size) / 2) for side in shape)
+    return np.asarray(resized[top : top + size, left : left + size], dtype=np.uint8)

@@ -1,0 +1,84 @@
+"""The samples of a shard as a feature step meets them: rows, checked frames, keypoints."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.io.artifact_writer import NewClip
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.verified import Verified
+from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256_of
+
+Video = Literal["color", "depth"]
+
+log = logging.getLogger(__name__)
+
+
+def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iterator[NewClip]:
+    """What `make` makes of each row; a quarantined sample keeps its row with T = 0.
+
+    OpenCV is held to one thread: a shard is one job of many, and sums keep their order.
+    """
+    cv2.setNumThreads(1)
+    for row in rows:
+        if row.reason:
+            yield NewClip(row.sample)
+            continue
+        try:
+            clip = make(row)
+        except SlrError as error:
+            raise type(error)(f"sample {row.sample}: {error}") from error
+        except Exception as error:
+            error.add_note(f"sample {row.sample}")
+            raise
+        log.info("%s: %d frames", row.sample, row.frames)
+        yield clip
+
+
+def video_frames(row: Verified, video: Video) -> Iterator[Picture]:
+    """RGB (H, W, 3) frames of a sample's colour video, or grey (H, W) ones of its depth video.
+
+    DataError when there is no such video or it has not as many frames as were verified.
+    """
+    if video == "color":
+        return _counted(read_frames(row.color), row.color, row)
+    if not row.depth:
+        raise DataError("there is no depth video; name one in the sample table")
+    return _counted(read_grey_frames(row.depth), row.depth, row)
+
+
+def _counted(frames: Iterator[Picture], path: str, row: Verified) -> Iterator[Picture]:
+    count = 0
+    for frame in frames:
+        count += 1
+        yield frame
+    _check_frames(count, path, row)
+
+
+def _check_frames(count: int, path: str, row: Verified) -> None:
+    """DataError when a video, or what was made from it, has not the verified number of frames."""
+    if count != row.frames:
+        raise DataError(
+            f"{path}: sample {row.sample} has {count} frames, `verify` counted {row.frames}; the "
+            "video has changed, delete its table in results/verify and run again"
+        )
+
+
+def keypoints_of(store: FeatureStore, row: Verified) -> NDArray[np.float32]:
+    """Keypoints (T, 133, 3) of a sample, of as many frames as were verified."""
+    values = store.read(row.sample).values
+    _check_frames(len(values), "keypoints", row)
+    return np.asarray(values, np.float32)
+
+
+def inputs_of(rows: list[Verified], keypoints: str, video: Video | None = None) -> dict[str, Any]:
+    """SHA-256 of what a feature is made from, for its provenance."""
+    inputs: dict[str, Any] = {"keypoints": sha256_of(keypoints)}
+    if video is not None:
+        inputs[video] = {row.sample: getattr(row, f"{video}_sha256") for row in rows}
+    return inputs

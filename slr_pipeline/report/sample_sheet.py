@@ -1,0 +1,209 @@
+"""The contact sheet of one sample: what its feature files hold, beside its videos."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ArtifactError, ConfigError, DataError
+from slr_pipeline.features.flow import from_bytes
+from slr_pipeline.features.heatmaps import sixty_frames
+from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.shards import Video, video_frames
+from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.whole import whole_file
+from slr_pipeline.report import contact_sheet as draw
+from slr_pipeline.report.contact_sheet import LEFT, MIDDLE, RIGHT, Picture, Row
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
+
+SMALLEST_WHEEL_PX = 1.0
+"""The colour wheel of a clip at rest: noise is not drawn as movement."""
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A feature at the shown frames; `values` (columns, ...), `boxes` (columns, boxes, 4)."""
+
+    values: NDArray[Any]
+    boxes: NDArray[np.int32]
+    fidelity: Fidelity
+    bound_px: float
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Everything that is drawn: pictures and features at the shown frames."""
+
+    color: list[Picture]
+    depth: list[Picture]
+    features: dict[str, _Shown] = field(default_factory=dict)
+
+
+def write_sample_sheet(
+    out: str | Path,
+    sample: str,
+    results: str | Path,
+    *,
+    columns: int = 6,
+    tile_px: int = 192,
+    features: Sequence[str] | None = None,
+) -> None:
+    """Write the PNG of a sample's features, whole or not at all.
+
+    Args:
+        out: the PNG.
+        sample: name of the sample.
+        results: folder of a run; its `verify` tables name the videos.
+        columns: most frames that are shown.
+        tile_px: longer side of each picture.
+        features: which to draw; None: all that the folder has.
+
+    Raises:
+        DataError: unknown or quarantined sample, or a video that has changed.
+        ArtifactError: a damaged feature file, or one of another length.
+        ConfigError: numbers out of range, unknown features.
+    """
+    unknown = sorted(set(features or ()) - set(FEATURES))
+    if unknown:
+        raise ConfigError(f"--features: unknown {', '.join(unknown)} (known: {' '.join(FEATURES)})")
+    if columns < 1 or tile_px < 16:
+        raise ConfigError(f"--columns {columns} --tile {tile_px}: at least 1 column and 16 px")
+    shard, row = _find(sample, Path(results))
+    frames = draw.moments(row.frames, columns)
+    wanted = features or list(FEATURES)
+    deep = row.depth and not set(wanted).isdisjoint(DEPTH_FEATURES)
+    found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
+    for feature in wanted:
+        path = Path(results) / "features" / feature / shard.parent.name / f"{shard.stem}.h5"
+        if path.is_file():
+            found.features[feature] = _read(feature, path, row, frames)
+    heading = f"{sample}: {row.frames} frames, {row.width}x{row.height}, {row.fps:g} fps"
+    titles = [f"frame {frame}" for frame in frames]
+    sheet = draw.contact_sheet(list(_rows(found)), titles, heading=heading, tile_px=tile_px)
+    _, encoded = cv2.imencode(
+        ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    )
+    with whole_file(out) as partial:
+        partial.write_bytes(encoded.tobytes())
+
+
+def _find(sample: str, results: Path) -> tuple[Path, Verified]:
+    """The verify table that has the sample, and its row."""
+    tables = sorted(results.glob("verify/*/*.csv"))
+    for path in tables:
+        for row in read_verified(path):
+            if row.sample == sample and row.reason:
+                raise DataError(f"sample {sample} is quarantined: {row.reason}")
+            if row.sample == sample:
+                return path, row
+    raise DataError(
+        f"sample {sample} is in none of the {len(tables)} tables {results}/verify/*/*.csv; "
+        "check its name and --results"
+    )
+
+
+def _pick(row: Verified, video: Video, frames: list[int]) -> list[Picture]:
+    """The given frames, in order, of a video that is read through."""
+    return [f for number, f in enumerate(video_frames(row, video)) if number in frames]
+
+
+def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Shown:
+    """A feature at the shown frames."""
+    store, attributes = FeatureStore(feature, [path]), FeatureFile(path, feature).attributes
+    expected = FEATURES[feature].frames or row.frames
+    if store.frames(row.sample) != expected:
+        raise ArtifactError(
+            f"{path}: sample {row.sample} has {store.frames(row.sample)} frames, its video "
+            f"{expected}; delete the file and run again"
+        )
+    settings = json.loads(attributes["provenance"]).get("settings", {})
+    fidelity = cast(Fidelity, settings.get("fidelity", "corrected"))
+    if feature == "heatmaps":
+        source = sixty_frames(row.frames, fidelity=fidelity)
+        # Of the 60 the one made from the nearest frame: a long clip has not all of its own.
+        frames = [int(np.abs(source - frame).argmin()) for frame in frames]
+    clip = store.read(row.sample, frames)
+    return _Shown(clip.values, clip.boxes, fidelity, float(attributes.get("bound_px", 0)))
+
+
+def _rows(sample: _Sample) -> Iterator[Row]:
+    """Every row of the sheet, from the video to what lies furthest from it."""
+    color, features = sample.color, sample.features
+    yield Row("video", color)
+    if "keypoints" in features:
+        points = features["keypoints"].values
+        yield Row("keypoints\nblue: left", list(map(draw.draw_skeleton, color, points)))
+        if "pose_flow" in features:
+            yield _pose_flow_row(color, points, features["pose_flow"])
+    if "heatmaps" in features:
+        maps = features["heatmaps"]
+        pictures = [
+            draw.draw_heatmaps(picture, found, fidelity=maps.fidelity)
+            for picture, found in zip(color, maps.values, strict=True)
+        ]
+        yield Row("heatmaps\nlargest of 33", pictures)
+    yield from _box_rows(sample)
+    yield from _crop_rows(features)
+    if sample.depth:
+        yield Row("depth video", sample.depth)
+    if "depth_hand_crops" in features:
+        values = features["depth_hand_crops"].values
+        yield Row("depth crops\nleft", list(values[:, 0]))
+        yield Row("depth crops\nright", list(values[:, 1]))
+    if "depth_flow" in features:
+        yield _flow_row("depth_flow", features["depth_flow"])
+    if "hha" in features:
+        values = features["hha"].values
+        yield Row("hha\nas RGB", list(values))
+        for channel, name in enumerate(("disparity", "height", "angle")):
+            yield Row(f"hha\n{name}", list(values[..., channel]))
+
+
+def _pose_flow_row(color: list[Picture], points: NDArray[Any], flow: _Shown) -> Row:
+    pictures = [
+        draw.draw_steps(picture, keypoints, values, fidelity=flow.fidelity)
+        for picture, keypoints, values in zip(color, points, flow.values, strict=True)
+    ]
+    ahead = "to next" if flow.fidelity == "published" else "from last"
+    return Row(f"pose_flow\n{ahead}", pictures)
+
+
+def _box_rows(sample: _Sample) -> Iterator[Row]:
+    """Boxes of the signer and the hands on the video."""
+    pictures, names = sample.color, []
+    for feature, colours in (("frames", (MIDDLE,)), ("hand_crops", (LEFT, RIGHT))):
+        if feature in sample.features:
+            boxes = sample.features[feature].boxes
+            pictures = [
+                draw.draw_boxes(picture, found, colours)
+                for picture, found in zip(pictures, boxes, strict=True)
+            ]
+            names.append(feature)
+    if names:
+        yield Row("\n".join(["boxes of", *names]), pictures)
+
+
+def _crop_rows(features: dict[str, _Shown]) -> Iterator[Row]:
+    """What is made of the colour video's crops."""
+    if "hand_crops" in features:
+        values = features["hand_crops"].values
+        yield Row("hand_crops\nleft", list(values[:, 0]))
+        yield Row("hand_crops\nright", list(values[:, 1]))
+    if "frames" in features:
+        yield Row("frames", list(features["frames"].values))
+    if "flow" in features:
+        yield _flow_row("flow", features["flow"])
+
+
+def _flow_row(feature: Literal["flow", "depth_flow"], shown: _Shown) -> Row:
+    """Flow in colours; the wheel reaches to the 99.9th percentile of what is shown."""
+    flows = [from_bytes(values, shown.bound_px) for values in shown.values]
+    lengths = np.concatenate([np.hypot(flow[..., 0], flow[..., 1]).ravel() for flow in flows])
+    largest_px = max(float(np.percentile(lengths, 99.9)), SMALLEST_WHEEL_PX)
+    pictures = [draw.flow_colours(flow, largest_px) for flow in flows]
+    return Row(f"{feature}\nwheel {largest_px:.1f} px", pictures, draw.colour_wheel(48))

@@ -1,0 +1,72 @@
+"""Optical flow of a shard on the signer crop, from the colour or the depth videos."""
+
+import argparse
+from functools import partial
+from typing import Literal
+
+import numpy as np
+
+from slr_pipeline.cli import provenance, run
+from slr_pipeline.config import parse_section
+from slr_pipeline.feature_settings import FlowSettings
+from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
+from slr_pipeline.features.frames import signer_box
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.pictures import JPEG
+from slr_pipeline.io.shards import Video, inputs_of, keypoints_of, new_clips, video_frames
+from slr_pipeline.io.verified import Verified, read_verified
+
+
+def main() -> None:
+    """Parse the flags of the rule and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=partial(parse_section, FlowSettings))
+    parser.add_argument("--feature", required=True, choices=("flow", "depth_flow"))
+    parser.add_argument("--verified", required=True)
+    parser.add_argument("--keypoints", required=True)
+    parser.add_argument("--out", required=True)
+    flags = parser.parse_args()
+    flow(flags.settings, flags.feature, flags.verified, flags.keypoints, flags.out)
+
+
+def flow(
+    settings: FlowSettings,
+    feature: Literal["flow", "depth_flow"],
+    verified: str,
+    keypoints: str,
+    out: str,
+) -> None:
+    """Write the flow file of one shard."""
+    rows = read_verified(verified)
+    store = FeatureStore("keypoints", [keypoints])
+    fidelity, bound_px = settings.fidelity, settings.bound_px
+    estimate = flow_estimator(settings.method, fidelity=fidelity)
+    video: Video = "color" if feature == "flow" else "depth"
+
+    def clip_of(row: Verified) -> NewClip:
+        points = keypoints_of(store, row)
+        box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
+        frames = video_frames(row, video)
+        if fidelity == "published":
+            flows = whole_frame_flow(
+                frames, box, estimate, bound_px=bound_px, working_px=settings.working_px
+            )
+        else:
+            flows = crop_flow(frames, box, estimate, bound_px=bound_px)
+        boxes = np.tile(box, (row.frames, 1, 1))
+        counts = {"clips_without_person": int(not points[..., 2].any())}
+        return NewClip(
+            row.sample, flows, row.width, row.height, row.fps, boxes=boxes, counts=counts
+        )
+
+    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
+    attributes: dict[str, str | int | float | bool] = {
+        "method": settings.method,
+        "bound_px": bound_px,
+    }
+    write_feature(out, feature, new_clips(rows, clip_of), attributes, made, JPEG[settings.fidelity])
+
+
+if __name__ == "__main__":
+    run(main)

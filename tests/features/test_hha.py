@@ -1,0 +1,430 @@
+"""HHA: planes and rooms of known shape, the plain oracle, the original code's pictures, clips."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from slr_pipeline.features.hha import (
+    NYU_CAMERA,
+    Camera,
+    assumed_camera,
+    clip_hha,
+    gravity,
+    hha,
+    is_empty,
+    metric_hha,
+    normals,
+)
+from slr_pipeline.io.video import read_grey_frames
+from tests.features import hha_reference as oracle
+
+DEMO = Path(__file__).parents[2] / "demo"
+SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
+NYU = SHARED / "hha"
+needs_nyu = pytest.mark.skipif(
+    not NYU.is_dir(), reason="no NYU pictures: SLR_SHARED_DATA or ../shared/data has no hha"
+)
+SMALL = NYU_CAMERA.cropped((0, 0, 512, 512), 256)
+CLIPS = ("train/signer0_sample1", "val/signer5_sample3", "test/signer6_sample5")
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    """No NaN may leak a warning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def demo_clip(name: str) -> np.ndarray:
+    return np.stack(list(read_grey_frames(DEMO / f"{name}_depth.mp4")))
+
+
+def halved(picture: np.ndarray) -> np.ndarray:
+    size = (picture.shape[1] // 2, picture.shape[0] // 2)
+    return cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def as_tuple(camera: Camera) -> tuple[float, float, float, float]:
+    return camera.fx, camera.fy, camera.cx, camera.cy
+
+
+def rays(shape: tuple[int, int], camera: Camera) -> np.ndarray:
+    """(H, W, 3) points at depth 1."""
+    u, v = np.meshgrid(np.arange(1, shape[1] + 1), np.arange(1, shape[0] + 1))
+    return np.stack(
+        [(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(shape)], axis=-1
+    )
+
+
+def depth_of(planes: list[tuple[np.ndarray, float]], ray: np.ndarray) -> np.ndarray:
+    """Depth of the nearest of some planes n . p = distance, seen along rays."""
+    with np.errstate(divide="ignore"):
+        depths = np.stack([distance / (ray @ normal) for normal, distance in planes])
+    return np.where(depths > 0, depths, np.inf).min(axis=0)
+
+
+def degrees_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(np.clip(a @ b, -1, 1)))
+
+
+def turned(degrees: float, axis: int) -> np.ndarray:
+    """Rotation matrix about x (0) or z (2)."""
+    vector = np.zeros(3)
+    vector[axis] = np.radians(degrees)
+    return cv2.Rodrigues(vector)[0]
+
+
+# --- hand-computed ---------------------------------------------------------------------------
+
+
+def test_a_wall_in_front_by_hand() -> None:
+    camera = Camera(fx=100.0, fy=100.0, cx=3.0, cy=3.0)
+    grey = np.full((5, 5), 120, np.uint8)  # 2 m
+    grey[0, 0] = 0
+    out = hha(grey, camera)
+    # disparity 31000 / 200 = 155; the wall is orthogonal to gravity (0, 1, 0): 90 + 38 = 128
+    # height: y = (v - 3) * 200 / 100 cm is 4 at the bottom, so that h - min h = 8, 6, 4, 2, 0
+    expected = np.zeros((5, 5, 3), np.uint8)
+    expected[..., 0], expected[..., 2] = 155, 128
+    expected[..., 1] = np.array([8, 6, 4, 2, 0])[:, None]
+    expected[0, 0] = 0
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_missing_pixels_are_at_the_height_of_the_published_camera() -> None:
+    camera = Camera(fx=100.0, fy=100.0, cx=3.0, cy=8.0)  # the wall is above the axis
+    grey = np.full((5, 5), 120, np.uint8)
+    full = grey.copy()
+    full[0, 0] = 119  # not constant, else it is empty
+    grey[0, 0] = 0
+    assert hha(full, camera)[4, 2, 1] == 0
+    assert hha(grey, camera)[4, 2, 1] == 6  # min h = 0 is that of the missing pixel
+    assert hha(grey, camera, height_rule="floor")[4, 2, 1] == 136  # 0 > -90, so it is -130
+
+
+def test_floor_rule_keeps_a_low_floor() -> None:
+    camera = Camera(fx=2.0, fy=2.0, cx=3.0, cy=3.0)
+    grey = np.full((5, 5), 120, np.uint8)
+    grey[0, 0] = 119  # the lowest point is 200 cm below the camera
+    np.testing.assert_array_equal(hha(grey, camera), hha(grey, camera, height_rule="floor"))
+
+
+def test_disparity_bytes_round_halves_up() -> None:
+    grey = np.arange(256, dtype=np.uint8).repeat(4).reshape(32, 32)
+    found = hha(grey)[..., 0]
+    metres = grey.astype(float) / 60
+    expected = np.floor(np.clip(310 / np.maximum(metres, 1), 0, 255) + 0.5)
+    np.testing.assert_array_equal(found, np.where(grey == 0, 0, expected))
+    depth = np.full((8, 8), 2.0)
+    depth[0, 0] = 310 / 154.5  # exactly between two bytes but for rounding: nudged upwards
+    depth[0, 0] = np.nextafter(depth[0, 0], 0)
+    assert metric_hha(depth, depth == 0, NYU_CAMERA, "lowest")[0, 0, 0] == 155
+
+
+def test_camera_of_a_crop_by_hand() -> None:
+    camera = Camera(fx=500.0, fy=400.0, cx=300.5, cy=200.5)
+    # 100 wide, 200 high: 50 px of black on the left, then half the size
+    crop = camera.cropped((50, 20, 150, 220), 100)
+    # u = 300.5 is the right edge of column 300 (from 1), so 300 - 50 + 50 = 300 px from the edge
+    assert as_tuple(crop) == (250.0, 200.0, 150.5, 90.5)
+    assert camera.cropped((0, 0, 101, 104), 104).cx == camera.cx + 1  # floor(3 / 2)
+    assert assumed_camera(5, 3) == Camera(5.0, 5.0, 3.0, 2.0)
+
+
+@given(st.tuples(*[st.integers(-40, 200)] * 2), st.tuples(*[st.integers(1, 300)] * 2))
+def test_a_point_keeps_its_ray_in_a_crop(corner: tuple[int, int], size: tuple[int, int]) -> None:
+    x0, y0 = corner
+    width, height = size
+    crop = NYU_CAMERA.cropped((x0, y0, x0 + width, y0 + height), 256)
+    side = max(width, height)
+    u = 90.0  # a column from 1; its place in units of the crop, and its ray before and after
+    left = x0 - (side - width) // 2
+    inside = (u - 0.5 - left) * 256 / side + 0.5
+    before, after = (u - NYU_CAMERA.cx) / NYU_CAMERA.fx, (inside - crop.cx) / crop.fx
+    assert after == pytest.approx(before, abs=1e-9)
+
+
+# --- normals and gravity ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("radius", [3, 10])
+@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (30, 0), (-60, 20), (70, 75), (0, -45)])
+@pytest.mark.parametrize("holes", [False, True])
+def test_normals_of_a_tilted_plane(radius: int, pitch: float, roll: float, holes: bool) -> None:
+    normal = turned(roll, 2) @ turned(pitch, 0) @ np.array([0.0, 0.0, 1.0])
+    shape = (96, 128)
+    camera = assumed_camera(128, 96)
+    depth = depth_of([(normal, 2.0)], rays(shape, camera))
+    rng = np.random.default_rng(0)
+    missing = ~np.isfinite(depth) | (depth > 20) | (holes & (rng.random(shape) < 0.4))
+    missing[40:60, 30:60] |= holes
+    depth[missing] = 0
+    found = normals(depth.astype(np.float32), missing, camera, radius)
+    assert found.dtype == np.float32
+    valid = np.isfinite(found[..., 0])
+    np.testing.assert_allclose(np.linalg.norm(found[valid], axis=-1), 1, atol=1e-6)
+    assert degrees_between(found[valid & ~missing], normal).max() < 1
+    assert (valid & ~missing).sum() > 0.9 * (~missing).sum()
+
+
+def test_normals_are_those_of_the_oracle() -> None:
+    grey = demo_clip(CLIPS[0])[5]
+    for radius in (3, 10):
+        found = normals(grey / 60.0, grey == 0, NYU_CAMERA, radius)
+        true = oracle.normals(grey / 60.0, grey == 0, oracle.NYU, radius)
+        noise = oracle.degenerate(grey == 0, radius)
+        assert noise.any()
+        assert np.isnan(found[noise]).all()
+        np.testing.assert_array_equal(np.isnan(found[~noise]), np.isnan(true[~noise]))
+        np.testing.assert_allclose(found[~noise], true[~noise], atol=1e-4)
+
+
+def test_windows_of_a_point_or_a_line_have_no_normal() -> None:
+    depth = np.full((40, 40), 2.0, np.float32)
+    missing = np.ones((40, 40), bool)
+    missing[5, 5] = False
+    missing[20, 10:30] = False
+    missing[np.arange(28, 38), np.arange(28, 38)] = False
+    found = normals(depth, missing, NYU_CAMERA, 3)
+    assert np.isnan(found[:20]).all()
+    assert np.isnan(found[20, :25]).all()  # and where the diagonal is out of sight
+    missing[6, 6], missing[5, 6] = False, False  # a triangle is a plane
+    np.testing.assert_allclose(normals(depth, missing, NYU_CAMERA, 3)[5, 5], [0, 0, 1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("pitch", "roll"), [(0, 0), (20, 0), (-15, 8), (10, -25), (30, 10)])
+def test_gravity_of_a_room(pitch: float, roll: float) -> None:
+    camera = Camera(fx=80.0, fy=80.0, cx=80.5, cy=60.5)
+    turn = turned(roll, 2) @ turned(pitch, 0)
+    floor, left, right, back = (
+        (turn @ np.array(axis), distance)
+        for axis, distance in (
+            ((0.0, 1.0, 0.0), 1.4),
+            ((-1.0, 0.0, 0.0), 1.8),
+            ((1.0, 0.0, 0.0), 1.6),
+            ((0.0, 0.0, 1.0), 4.0),
+        )
+    )
+    ray = rays((120, 160), camera)
+    depth = depth_of([floor, left, right, back], ray)
+    found = normals(depth, np.zeros(depth.shape, bool), camera, 10)
+    true = turn @ np.array([0.0, 1.0, 0.0])
+    assert degrees_between(gravity(found), true) < 1
+    out = metric_hha(depth, np.zeros(depth.shape, bool), camera, "lowest")
+    height = 140 - 100 * depth * (ray @ true)  # cm above the floor
+    inside = height < 250
+    assert np.abs(out[..., 1].astype(float) - height)[inside].max() < 6
+    on_floor = cv2.erode((height < 1).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert on_floor.sum() > 100
+    assert np.abs(out[on_floor, 2].astype(float) - 38).max() <= 1
+
+
+def test_gravity_stays_when_nothing_votes() -> None:
+    down = np.array([0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(gravity(np.zeros((0, 3))), down)
+    np.testing.assert_array_equal(gravity(np.full((4, 4, 3), np.nan)), down)
+    # one wall leaves a plane of directions, in which it stays; a leaning one turns it by its lean
+    np.testing.assert_allclose(gravity(np.full((9, 3), [0.0, 0.0, 1.0])), down, atol=1e-12)
+    lean = np.radians(10)
+    wall = np.full((9, 3), [0.0, np.sin(lean), np.cos(lean)])
+    np.testing.assert_allclose(gravity(wall), [0, np.cos(lean), -np.sin(lean)], atol=1e-12)
+
+
+# --- the published picture -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("size", [512, 256])
+def test_published_bytes_are_those_of_the_oracle(name: str, size: int) -> None:
+    grey = demo_clip(name)[12]
+    camera = NYU_CAMERA
+    if size == 256:
+        grey, camera = halved(grey), SMALL
+    found, true = hha(grey, camera), oracle.hha(grey, as_tuple(camera))
+    assert (found == true).mean(axis=(0, 1)).min() >= 0.999
+    assert not found[grey == 0].any()
+
+
+@pytest.mark.parametrize("height_rule", ["lowest", "floor"])
+@pytest.mark.parametrize("shape", [(240, 320), (61, 47)])
+def test_random_bytes_are_those_of_the_oracle(shape: tuple[int, int], height_rule: str) -> None:
+    rng = np.random.default_rng(3)
+    smooth = cv2.GaussianBlur(rng.uniform(-255, 510, shape), (0, 0), min(shape) / 8)
+    for picture in (smooth, rng.uniform(-200, 255, shape)):
+        grey = np.clip(picture, 0, 255).astype(np.uint8)
+        found = hha(grey, height_rule=height_rule)
+        true = oracle.hha(grey, height_rule=height_rule)
+        assert (found == true).mean(axis=(0, 1)).min() >= 0.999
+
+
+@needs_nyu
+@pytest.mark.parametrize("name", ["hha_complete", "hha"])
+def test_original_pictures(name: str) -> None:
+    """HHA of the original MATLAB code; PNGs are (disparity, height, angle) as RGB."""
+    depth = cv2.imread(str(NYU / "0.png"), cv2.IMREAD_UNCHANGED) / 10000
+    raw = cv2.imread(str(NYU / "0_raw.png"), cv2.IMREAD_UNCHANGED)
+    true = cv2.imread(str(NYU / f"{name}.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
+    missing = (depth if name == "hha_complete" else raw) == 0
+    found = metric_hha(depth, missing, NYU_CAMERA, "floor")
+    difference = np.abs(found.astype(int) - true)
+    if name == "hha_complete":
+        assert (difference == 0).mean(axis=(0, 1)).min() >= 0.9999
+        return
+    # Windows of a point or a line give rounding noise, which differs between MATLAB and any other
+    # code; it shows in the angle there, and turns gravity by some thousandths of a degree.
+    known = ~oracle.degenerate(missing, 3)
+    assert known.mean() > 0.99
+    assert difference[known].max() <= 1
+    assert (difference[known] == 0).mean(axis=0).min() >= 0.997
+
+
+def test_golden_numbers() -> None:
+    """Raise the version of `hha` in slr_pipeline/schema.py where these change."""
+    u, v = np.meshgrid(np.arange(64), np.arange(48))
+    wall = 150 - 0.3 * u
+    body = 100 + 0.05 * (u - 30) ** 2 + 0.4 * np.abs(v - 20)
+    person = (u - 30) ** 2 / 200 + (v - 24) ** 2 / 400 < 1
+    grey = np.round(np.where(person, body, np.where(v < 40, wall, 0))).astype(np.uint8)
+    published = hha(grey, assumed_camera(64, 48))
+    _, frames = clip_hha(grey[None], assumed_camera(64, 48))
+    corrected = next(frames)
+    golden = {
+        "published": (GOLDEN_PUBLISHED, published),
+        "corrected": (GOLDEN_CORRECTED, corrected),
+    }
+    for name, (expected, out) in golden.items():
+        means = out.mean(axis=(0, 1))
+        picked = out[[5, 24, 38], [50, 30, 8]].ravel().astype(int)
+        np.testing.assert_allclose(means, expected[0], atol=0.02, err_msg=name)
+        np.testing.assert_allclose(picked, expected[1], atol=1, err_msg=name)
+
+
+GOLDEN_PUBLISHED = ([125.405, 67.056, 104.766], [138, 132, 125, 182, 67, 138, 126, 6, 124])
+GOLDEN_CORRECTED = ([125.405, 62.190, 105.259], [138, 126, 125, 182, 61, 139, 126, 0, 125])
+
+
+# --- edges -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0, 1, 90, 255])
+def test_a_constant_frame_is_empty_and_counted(value: int) -> None:
+    grey = np.full((37, 21), value, np.uint8)
+    assert is_empty(grey)
+    np.testing.assert_array_equal(hha(grey), np.zeros((37, 21, 3), np.uint8))
+    empty, frames = clip_hha(np.stack([grey, grey]), NYU_CAMERA)
+    out = list(frames)
+    assert empty == len(out) == 2
+    assert not np.any(out)
+
+
+def test_empty_frames_between_others() -> None:
+    full = halved(demo_clip(CLIPS[0])[5])
+    near = np.minimum(full, 29)  # all of it nearer than 0.5 m
+    empty, frames = clip_hha([full * 0, full, near, full], SMALL)
+    out = list(frames)
+    assert empty == 2
+    assert not out[0].any()
+    assert not out[2].any()
+    assert is_empty(near, near_m=0.5)
+    assert not is_empty(near)
+    np.testing.assert_array_equal(out[1], out[3])
+    _, alone = clip_hha([full], SMALL)
+    change = next(alone).astype(int) - out[1]
+    assert np.abs(change).max() <= 1  # height 0 is taken from one frame and not from two equal ones
+
+
+def test_no_frames() -> None:
+    empty, frames = clip_hha(np.zeros((0, 8, 8), np.uint8), NYU_CAMERA)
+    assert (empty, list(frames)) == (0, [])
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (513, 511), (7, 5), (1, 1), (1, 40)])
+@pytest.mark.parametrize("share", [0.0, 0.002, 0.5, 1.0])
+def test_any_size(shape: tuple[int, int], share: float) -> None:
+    rng = np.random.default_rng(1)
+    grey = np.where(rng.random(shape) < share, rng.integers(1, 256, shape), 0).astype(np.uint8)
+    for out in (hha(grey), *clip_hha([grey], assumed_camera(*shape[::-1]))[1]):
+        assert out.shape == (*shape, 3)
+        assert out.dtype == np.uint8
+        assert not out[grey == 0].any()
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 30), st.integers(1, 30))))
+def test_any_bytes(greys: np.ndarray) -> None:
+    empty, frames = clip_hha(greys, NYU_CAMERA, near_m=0.0, height_rule="floor")
+    out = list(frames)
+    assert len(out) == len(greys)
+    assert empty == sum(is_empty(grey) for grey in greys)
+    for grey, frame in zip(greys, out, strict=True):
+        assert not frame[grey == 0].any()
+        assert hha(grey).shape == frame.shape
+
+
+# --- clips -----------------------------------------------------------------------------------
+
+
+def test_a_still_clip_gives_equal_frames() -> None:
+    grey = halved(demo_clip(CLIPS[1])[7])
+    for count in (1, 3, 40):
+        empty, frames = clip_hha(np.repeat(grey[None], count, axis=0), SMALL)
+        out = np.stack(list(frames))
+        assert (empty, len(out)) == (0, count)
+        assert (out == out[0]).all()
+
+
+def test_near_pixels_are_missing_in_a_clip() -> None:
+    grey = halved(demo_clip(CLIPS[0])[5])
+    ringing = grey.copy()
+    ringing[(grey == 0) & (np.random.default_rng(0).random(grey.shape) < 0.1)] = 9
+    ringing[(grey > 0) & (grey < 30)] = 0
+    clean = np.where(grey < 30, 0, grey).astype(np.uint8)
+    one, other = (next(clip_hha([picture], SMALL)[1]) for picture in (ringing, clean))
+    np.testing.assert_array_equal(one, other)
+    assert one.any()
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_height_flickers_less_when_corrected(name: str) -> None:
+    greys = np.stack([halved(frame) for frame in demo_clip(name)])
+    _, frames = clip_hha(greys, SMALL)
+    corrected = np.stack(list(frames))[..., 1].astype(float)
+    published = np.stack([hha(grey, SMALL) for grey in greys])[..., 1].astype(float)
+    still = (greys.min(axis=0) >= 30) & (np.ptp(greys, axis=0) <= 2)  # the same surface throughout
+    assert still.sum() > 1000
+    changes = [np.abs(np.diff(clip[:, still], axis=0)).mean() for clip in (corrected, published)]
+    assert changes[0] < 0.6 * changes[1]
+
+
+@pytest.mark.parametrize("name", ["signer0_sample1", "signer5_sample1", "signer6_sample1"])
+def test_disparity_of_decoded_depth_is_the_true_depth(name: str) -> None:
+    with h5py.File(DEMO / "truth" / "frames.h5") as file:
+        true = file[name]["depth"][1] / 10000.0
+        t = int(file[name].attrs["frame"])
+    (split,) = (
+        folder
+        for folder in ("train", "val", "test")
+        if (DEMO / folder).joinpath(f"{name}_depth.mp4").exists()
+    )
+    grey = demo_clip(f"{split}/{name}")[t]
+    inside = cv2.erode((true > 1.25).astype(np.uint8), np.ones((25, 25), np.uint8)) > 0
+    range_m = cv2.dilate(true, np.ones((9, 9))) - cv2.erode(true, np.ones((9, 9)))
+    inside &= range_m < 0.05  # not beside an arm before the body
+    assert inside.sum() > 5000
+    _, frames = clip_hha([grey], NYU_CAMERA)
+    for out in (hha(grey), next(frames)):
+        disparity = out[..., 0].astype(float)[inside]
+        step = 310 / true[inside] ** 2 / 60  # what 1/60 m is in disparity; half a byte is rounding
+        wrong = np.abs(disparity - 310 / true[inside]) - 0.5
+        assert (wrong <= 1.5 * step).mean() > 0.99
+        assert (wrong <= 2.5 * step).mean() > 0.999

@@ -1,0 +1,290 @@
+"""Pose flow against hand-computed cases, a slow version written out, and its symmetries."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from slr_pipeline import skeleton
+from slr_pipeline.features.pose_flow import latest_seen, nearest_seen, pose_flow
+from slr_pipeline.schema import Fidelity
+
+Floats = NDArray[np.float64]
+
+FIDELITIES: tuple[Fidelity, ...] = ("published", "corrected")
+LENGTHS = (1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
+LEFT_WRIST, NECK, TOP = 9, 17, 18
+
+
+def walk(T: int, V: int = 135, *, seed: int = 7, missing: float = 0.2) -> Floats:
+    """(T, V, 3) a moving person in a 512 picture, a share of the keypoints (0, 0, 0)."""
+    rng = np.random.default_rng(seed)
+    start = rng.uniform(100, 400, (1, V, 2))
+    points = np.ones((T, V, 3))
+    points[..., :2] = start + rng.normal(0, 3, (T, V, 2)).cumsum(axis=0)
+    points[rng.random((T, V)) < missing] = 0
+    return points
+
+
+def person(T: int) -> Floats:
+    """(T, 135, 3) everything at (100, 100) but the head, which is 50 long."""
+    points = np.full((T, 135, 3), 100.0)
+    points[:, NECK, :2] = (100, 80)
+    points[:, TOP, :2] = (100, 30)
+    points[..., 2] = 1
+    return points
+
+
+def flow_of(values: NDArray[np.float32], keypoint: int) -> list[list[float]]:
+    """(angle / pi, magnitude) of one of the 135 keypoints in every frame."""
+    row = skeleton.POSE_FLOW_KEYPOINTS.index(keypoint)
+    return [[round(float(v), 6) for v in pair] for pair in values[:, 2 * row : 2 * row + 2]]
+
+
+def slow_published(points: Floats) -> Floats:
+    """SPEC 2.3 word for word: (N, 135, 2) with (0, 0) for missing to (N, 106)."""
+    P = points.copy()
+    N = len(P)
+    for i in range(N):
+        for k in range(135):
+            if tuple(P[i, k]) == (0, 0):
+                best = N + 1
+                for j in range(N):
+                    if tuple(P[j, k]) != (0, 0) and abs(i - j) < best:
+                        best, P[i, k] = abs(i - j), P[j, k]
+    for i in range(N):
+        P[i] /= np.linalg.norm(P[i, NECK] - P[i, TOP])
+    files = []
+    for i in range(1, N):
+        flow = np.zeros((135, 2))
+        for k in range(135):
+            if tuple(P[i, k]) != (0, 0) and tuple(P[i - 1, k]) != (0, 0):
+                dx, dy = P[i, k] - P[i - 1, k]
+                flow[k] = (np.arctan2(dy, dx), np.hypot(dx, dy))
+        files.append(flow)
+    read = [np.zeros((135, 2))] + [files[min(t, N - 2)] for t in range(1, N)]
+    kept = np.delete(np.stack(read), [*range(65, 135), *range(19, 25), *range(11, 17)], axis=1)
+    kept[..., 0] /= np.pi
+    return kept.reshape(N, 106)
+
+
+def test_a_step_is_the_difference_to_the_frame_before() -> None:
+    points = person(4)
+    points[1:, LEFT_WRIST, 0] += 10  # right by a fifth of the head between frames 0 and 1
+    points[2:, LEFT_WRIST, 1] += 25  # down by half of it between 1 and 2
+    points[3:, LEFT_WRIST, 0] -= 50  # left by all of it between 2 and 3
+    flow = pose_flow(points, fidelity="corrected")
+    assert flow_of(flow.values, LEFT_WRIST) == [[0, 0], [0, 0.2], [0.5, 0.5], [1, 1]]
+    assert np.count_nonzero(flow.values) == 5
+    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (0, 0)
+
+
+def test_published_steps_lead_on_and_the_last_is_repeated() -> None:
+    points = person(4)
+    points[1:, LEFT_WRIST, 0] += 10
+    points[2:, LEFT_WRIST, 1] += 25
+    points[3:, LEFT_WRIST, 0] -= 50
+    values = pose_flow(points, fidelity="published").values
+    assert flow_of(values, LEFT_WRIST) == [[0, 0], [0.5, 0.5], [1, 1], [1, 1]]
+
+
+def test_published_two_frames_have_their_one_step_in_the_second() -> None:
+    points = person(2)
+    points[1, LEFT_WRIST, 1] -= 50
+    values = pose_flow(points, fidelity="published").values
+    assert flow_of(values, LEFT_WRIST) == [[0, 0], [-0.5, 1]]
+
+
+def test_each_frame_is_divided_by_its_own_head() -> None:
+    points = person(2)
+    points[1, TOP, :2] = (100, -20)  # the head doubles: (100, 100) goes from (2, 2) to (1, 1)
+    values = pose_flow(points, fidelity="corrected").values
+    assert flow_of(values, LEFT_WRIST)[1] == [-0.75, round(2**0.5, 6)]
+
+
+def test_a_gap_is_filled_from_the_nearest_frame_or_with_what_was_last_seen() -> None:
+    seen = np.array([0, 0, 1, 0, 0, 0, 0, 1, 0], dtype=bool)[:, None]
+    assert nearest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 7, 7, 7, 7]
+    assert latest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 2, 2, 7, 7]
+
+
+def test_ties_go_to_the_earlier_frame() -> None:
+    seen = np.array([1, 0, 0, 0, 1], dtype=bool)[:, None]
+    assert nearest_seen(seen)[:, 0].tolist() == [0, 0, 0, 4, 4]
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_imputing_is_that_of_a_slow_search(flags: list[bool]) -> None:
+    seen = np.array(flags)
+    T = len(flags)
+    frames = [j for j in range(T) if flags[j]] or None
+    nearest = [min(frames, key=lambda j: (abs(j - t), j)) if frames else t for t in range(T)]
+    assert nearest_seen(seen[:, None])[:, 0].tolist() == nearest
+    source = [t if flags[t] else -1 for t in range(T)]
+    for t in range(T):  # fills the list it searches, as the released code does
+        if source[t] < 0 and frames:
+            source[t] = source[
+                min((j for j in range(T) if source[j] >= 0), key=lambda j: abs(j - t))
+            ]
+    assert latest_seen(seen[:, None])[:, 0].tolist() == (source if frames else list(range(T)))
+
+
+@pytest.mark.parametrize(("T", "missing"), [(2, 0.0), (3, 0.3), (17, 0.5), (30, 0.9)])
+def test_published_is_the_released_code(T: int, missing: float) -> None:
+    points = walk(T, seed=T, missing=missing)[..., :2]
+    points[0, [NECK, TOP]] = [[250, 200], [255, 120]]
+    points[:, 40] = 0  # never seen
+    expected = slow_published(points)
+    flow = pose_flow(points, fidelity="published")
+    np.testing.assert_allclose(flow.values, expected, rtol=1e-6, atol=1e-6)
+    assert np.abs(expected).max() > 0.1
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_what_was_never_seen_is_zero_and_counted(fidelity: Fidelity) -> None:
+    points = walk(20, missing=0)
+    points[:, [30, 50, 80]] = 0  # the face point 80 is not among the 53
+    flow = pose_flow(points, fidelity=fidelity)
+    assert flow.keypoints_never_seen == 2
+    assert flow_of(flow.values, 30) == [[0, 0]] * 20
+    assert np.all(flow.values[1:, 1::2].sum(axis=1) > 0)
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_a_frame_whose_head_has_no_length_gives_zeros_and_is_counted(fidelity: Fidelity) -> None:
+    points = walk(10, missing=0)
+    points[4, TOP] = points[4, NECK]
+    flow = pose_flow(points, fidelity=fidelity)
+    empty = [t for t in range(10) if not flow.values[t].any()]
+    assert empty == ([0, 3, 4] if fidelity == "published" else [0, 4, 5])
+    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (1, 0)
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize("end", [NECK, TOP])
+def test_without_a_head_all_is_zero(fidelity: Fidelity, end: int) -> None:
+    points = walk(10, missing=0)
+    points[:, end] = 0
+    flow = pose_flow(points, fidelity=fidelity)
+    assert not flow.values.any()
+    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (10, 1)
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_a_clip_without_a_person_is_zeros(fidelity: Fidelity) -> None:
+    flow = pose_flow(np.zeros((5, 133, 3), dtype=np.float32), fidelity=fidelity)
+    assert flow.values.shape == (5, 106)
+    assert not flow.values.any()
+    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (5, 53)
+
+
+def test_a_score_says_what_is_missing_and_without_scores_the_corner_does() -> None:
+    points = walk(6, missing=0)
+    points[3, LEFT_WRIST, 2] = 0  # a place that must not count
+    bare = points[..., :2].copy()
+    bare[3, LEFT_WRIST] = 0
+    for fidelity in FIDELITIES:
+        scored = pose_flow(points, fidelity=fidelity).values
+        assert np.array_equal(scored, pose_flow(bare, fidelity=fidelity).values)
+    corrected = pose_flow(bare, fidelity="corrected").values
+    assert np.abs(flow_of(corrected, LEFT_WRIST)[3]).sum() > 0  # the head still changes
+
+
+def test_a_keypoint_seen_in_the_very_corner_counts_as_missing_in_published_only() -> None:
+    points = person(3)
+    points[1, LEFT_WRIST, :2] = 0  # from (2, 2) heads to the corner and back
+    published = pose_flow(points, fidelity="published").values
+    assert flow_of(published, LEFT_WRIST) == [[0, 0]] * 3
+    corrected = pose_flow(points, fidelity="corrected").values
+    there_and_back = [[-0.75, round(8**0.5, 6)], [0.25, round(8**0.5, 6)]]
+    assert flow_of(corrected, LEFT_WRIST) == [[0, 0], *there_and_back]
+
+
+def test_133_are_mapped_by_name_and_the_head_is_made_up() -> None:
+    points = np.zeros((2, 133, 3))
+    points[..., 2] = 1
+    points[:, skeleton.EARS, 1] = 100
+    points[:, skeleton.SHOULDERS, 1] = 200  # upper neck at 150, head top at 30: 120 px
+    points[1, 111] = (60, 0, 1)  # tip of the left little finger goes right by half a head
+    flow = pose_flow(points, fidelity="corrected")
+    tip = skeleton.BODY_135.index("left_pinky_finger4")
+    assert flow_of(flow.values, tip) == [[0, 0], [0, 0.5]]
+    assert np.count_nonzero(flow.values) == 1
+    points[1, 3] = 0  # without one ear the head of the other frame serves
+    assert flow_of(pose_flow(points, fidelity="corrected").values, tip) == [[0, 0], [0, 0.5]]
+    points[:, 3] = 0
+    assert pose_flow(points, fidelity="corrected").zero_neck_frames == 2
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize("V", [133, 135])
+@given(seed=st.integers(0, 10**6), T=st.integers(1, 12))
+def test_a_still_skeleton_does_not_flow(fidelity: Fidelity, V: int, seed: int, T: int) -> None:
+    points = np.repeat(walk(1, V, seed=seed), T, axis=0)
+    assert not pose_flow(points, fidelity=fidelity).values.any()
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@given(seed=st.integers(0, 10**6), T=st.integers(2, 12), power=st.integers(-3, 4))
+def test_size_does_not_matter(fidelity: Fidelity, seed: int, T: int, power: int) -> None:
+    points = walk(T, 133, seed=seed)
+    larger = points * [2.0**power, 2.0**power, 1]  # exact in floating point
+    values = pose_flow(points, fidelity=fidelity).values
+    assert np.array_equal(pose_flow(larger, fidelity=fidelity).values, values)
+
+
+@given(seed=st.integers(0, 10**6), T=st.integers(3, 12))
+def test_with_everything_seen_published_is_corrected_one_frame_early(seed: int, T: int) -> None:
+    points = walk(T, seed=seed, missing=0)
+    published = pose_flow(points, fidelity="published").values
+    corrected = pose_flow(points, fidelity="corrected").values
+    assert np.array_equal(published[1:-1], corrected[2:])
+    assert np.array_equal(published[-1], corrected[-1])
+
+
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+@pytest.mark.parametrize("T", LENGTHS)
+def test_any_length_gives_finite_numbers(fidelity: Fidelity, T: int) -> None:
+    for missing in (0.0, 0.5, 0.99):
+        values = pose_flow(walk(T, 133, missing=missing), fidelity=fidelity).values
+        assert values.shape == (T, 106)
+        assert values.dtype == np.float32
+        assert np.isfinite(values).all()
+        assert np.abs(values[:, 0::2]).max() <= 1
+        assert not values[0].any()
+
+
+@pytest.mark.parametrize("shape", [(0, 133, 3), (0, 135, 3), (0, 135, 2)])
+@pytest.mark.parametrize("fidelity", FIDELITIES)
+def test_no_frames_give_no_rows(shape: tuple[int, ...], fidelity: Fidelity) -> None:
+    flow = pose_flow(np.zeros(shape), fidelity=fidelity)
+    assert flow.values.shape == (0, 106)
+    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(4, 133, 2), (4, 27, 3), (133, 3)])
+def test_other_layouts_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="keypoints must be"):
+        pose_flow(np.zeros(shape), fidelity="corrected")
+
+
+@pytest.mark.parametrize(
+    ("V", "fidelity", "angles", "magnitudes"),
+    [
+        (133, "published", -7484.8744, 2211.0400),
+        (133, "corrected", -8818.6455, 2282.0065),
+        (135, "published", -6506.6965, 3673.2437),
+        (135, "corrected", -8634.9325, 3564.0439),
+    ],
+)
+def test_golden_numbers(V: int, fidelity: Fidelity, angles: float, magnitudes: float) -> None:
+    points = walk(40, V)
+    if V == 133:  # a head that is one
+        points[:, [*skeleton.EARS, *skeleton.SHOULDERS], 1] *= [0.5, 0.5, 1.5, 1.5]
+    else:
+        points[:, [NECK, TOP], 1] *= [1.5, 0.5]
+    values = pose_flow(points, fidelity=fidelity).values.astype(np.float64)
+    weights = np.arange(40 * 53).reshape(40, 53) % 97  # so that order counts
+    assert (weights * values[:, 0::2]).sum() == pytest.approx(angles, rel=1e-5)
+    assert (weights * values[:, 1::2]).sum() == pytest.approx(magnitudes, rel=1e-5)

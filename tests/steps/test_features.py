@@ -1,0 +1,288 @@
+"""The feature steps on clips of any length and size, with nobody, no hands, no depth in them."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.feature_settings import (
+    FidelitySettings,
+    FlowSettings,
+    HeatmapsSettings,
+    HhaSettings,
+)
+from slr_pipeline.features.heatmaps import draw_heatmaps
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.verified import Verified, read_verified, write_verified
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
+from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
+from slr_pipeline.steps.flow import flow
+from slr_pipeline.steps.frames import frames
+from slr_pipeline.steps.hand_crops import hand_crops
+from slr_pipeline.steps.heatmaps import heatmaps
+from slr_pipeline.steps.hha import hha
+from slr_pipeline.steps.pose_flow import pose_flow
+
+LENGTHS = (1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
+SIZES = ((1280, 720), (320, 240), (511, 513))
+MADE = [feature for feature in FEATURES if feature != "keypoints"]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A verify table and its keypoints."""
+
+    folder: Path
+
+    @property
+    def verified(self) -> str:
+        return str(self.folder / "verified.csv")
+
+    @property
+    def keypoints(self) -> str:
+        return str(self.folder / "keypoints.h5")
+
+    def make(self, feature: str, fidelity: Fidelity = "corrected") -> FeatureStore:
+        """The feature of all clips, made by its step."""
+        out = str(self.folder / f"{feature}_{fidelity}.h5")
+        plain = FidelitySettings(fidelity=fidelity)
+        flows = FlowSettings(fidelity=fidelity, working_px=64)
+        where = (self.verified, self.keypoints, out)
+        steps: dict[str, Callable[[], None]] = {
+            "frames": lambda: frames(plain, *where),
+            "hand_crops": lambda: hand_crops(plain, "hand_crops", *where),
+            "depth_hand_crops": lambda: hand_crops(plain, "depth_hand_crops", *where),
+            "pose_flow": lambda: pose_flow(plain, *where),
+            "flow": lambda: flow(flows, "flow", *where),
+            "depth_flow": lambda: flow(flows, "depth_flow", *where),
+            "hha": lambda: hha(HhaSettings(fidelity=fidelity), *where),
+            "heatmaps": lambda: heatmaps(HeatmapsSettings(fidelity=fidelity), *where),
+        }
+        steps[feature]()
+        return FeatureStore(feature, [out])
+
+
+def write_video(path: Path, pictures: Iterable[np.ndarray]) -> None:
+    """Grey pictures, lossless, of any size."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.pix_fmt = "bgr0"
+        for i, picture in enumerate(pictures):
+            if i == 0:
+                stream.height, stream.width = picture.shape
+            colours = np.stack([picture] * 3, axis=-1)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(colours, format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode(None):
+            container.mux(packet)
+
+
+def scene(t: int, width: int, height: int) -> np.ndarray:
+    """A grey square that moves for the first frames, on a dark floor of black."""
+    picture = np.zeros((height, width), np.uint8)
+    x = width // 4 + 2 * min(t, 4)
+    picture[height // 4 : height // 2, x : x + width // 4] = 90 + np.arange(width // 4) % 60
+    return picture
+
+
+def person(T: int, width: int, height: int) -> np.ndarray:
+    """Keypoints of somebody in the middle of the picture who moves a little."""
+    rng = np.random.default_rng(T)
+    keypoints = np.ones((T, 133, 3), np.float32)
+    places = rng.uniform(0.3, 0.7, (133, 2))
+    places[9:11] = 0.375, 0.375  # wrists where the scene has its square
+    keypoints[..., :2] = places * (width, height) + rng.normal(0, 1, (T, 133, 2))
+    return keypoints
+
+
+def make_shard(folder: Path, clips: dict[str, tuple[np.ndarray, int, int]], **greys: int) -> Shard:
+    """Videos and keypoints of clips given as (keypoints, width, height); grey depth where named."""
+    rows = []
+    for name, (keypoints, width, height) in clips.items():
+        color = depth = str(folder / f"{name}.mkv")  # the scene is grey: it is its own depth
+        T = len(keypoints)
+        write_video(Path(color), (scene(t, width, height) for t in range(T)))
+        if name in greys:
+            depth = str(folder / f"{name}_depth.mkv")
+            write_video(Path(depth), [np.full((height, width), greys[name], np.uint8)] * T)
+        rows.append(Verified(name, color, depth, "", frames=T, width=width, height=height, fps=25))
+    rows.append(Verified("gone", "gone.mp4", "gone.mp4", "there is no such file"))
+    shard = Shard(folder)
+    write_verified(shard.verified, rows)
+    found = [NewClip(name, k, width, height, 25.0) for name, (k, width, height) in clips.items()]
+    write_feature(shard.keypoints, "keypoints", [*found, NewClip("gone")], {}, {})
+    return shard
+
+
+@pytest.fixture(scope="module")
+def lengths(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+    clips = {f"t{T}": (person(T, 64, 48), 64, 48) for T in LENGTHS}
+    return make_shard(tmp_path_factory.mktemp("lengths"), clips)
+
+
+@pytest.fixture(scope="module")
+def sizes(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+    clips = {f"{w}x{h}": (person(3, w, h), w, h) for w, h in SIZES}
+    return make_shard(tmp_path_factory.mktemp("sizes"), clips)
+
+
+def absent(*parts: range) -> np.ndarray:
+    keypoints = person(4, 512, 512)
+    for part in parts or (range(133),):
+        keypoints[:, list(part)] = 0
+    return keypoints
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+    """512 x 512: nobody; no hands and wrists; somebody without depth or with a flat one."""
+    clips = {
+        "nobody": absent(),
+        "handless": absent(LEFT_HAND, RIGHT_HAND, range(9, 11)),
+        "depthless": person(4, 512, 512),
+        "flat": person(4, 512, 512),
+    }
+    sized = {name: (keypoints, 512, 512) for name, keypoints in clips.items()}
+    return make_shard(tmp_path_factory.mktemp("lacking"), sized, depthless=0, flat=200)
+
+
+def check(store: FeatureStore, shard: Shard) -> None:
+    """Every row is there with its T, finite values and something in them."""
+    rows = read_verified(shard.verified)
+    schema = FEATURES[store.feature]
+    assert store.samples == tuple(row.sample for row in rows)
+    for row in rows:
+        clip = store.read(row.sample)
+        T = schema.frames if schema.frames and row.frames else row.frames
+        assert clip.values.shape == (T, *schema.shape), row.sample
+        assert clip.boxes.shape == (T, schema.boxes, 4)
+        assert (clip.width, clip.height) == (row.width, row.height)
+        assert np.isfinite(clip.values.astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("feature", MADE)
+def test_clips_of_any_length(lengths: Shard, feature: str) -> None:
+    store = lengths.make(feature)
+    check(store, lengths)
+    for T in LENGTHS[1:]:
+        clip = store.read(f"t{T}")
+        assert np.ptp(clip.values) > 0, T
+        if feature in ("flow", "depth_flow"):
+            assert (clip.values[0] == 128).all()
+            assert (clip.values[1] != 128).any()
+            assert (clip.values[5:] == 128).all()  # it stands still from there
+
+
+@pytest.mark.parametrize("feature", MADE)
+def test_clips_of_any_size(sizes: Shard, feature: str) -> None:
+    store = sizes.make(feature)
+    check(store, sizes)
+    for width, height in SIZES:
+        assert np.ptp(store.read(f"{width}x{height}").values) > 0
+
+
+@pytest.mark.parametrize("feature", ["frames", "flow", "depth_flow", "hha"])
+def test_published_says_which_sample_has_another_size(sizes: Shard, feature: str) -> None:
+    with pytest.raises(DataError, match=r"^sample 1280x720: .*512x512.*found 1280x720"):
+        sizes.make(feature, "published")
+    assert not (sizes.folder / f"{feature}_published.h5").exists()
+
+
+@pytest.mark.parametrize("fidelity", ["published", "corrected"])
+@pytest.mark.parametrize("feature", MADE)
+def test_clips_that_lack_something(lacking: Shard, feature: str, fidelity: Fidelity) -> None:
+    store = lacking.make(feature, fidelity)
+    check(store, lacking)
+    found = FeatureFile(lacking.folder / f"{feature}_{fidelity}.h5", feature).attributes
+    counts = {name: found[name] for name in FEATURES[feature].counts}
+    expected = {
+        "frames": {"clips_without_person": 1},
+        "flow": {"clips_without_person": 1},
+        "depth_flow": {"clips_without_person": 1},
+        # Two clips of four frames have two hands a frame missing.
+        "hand_crops": {"missing_boxes": 16, "imputed_boxes": 0},
+        "depth_hand_crops": {"missing_boxes": 16, "imputed_boxes": 0},
+        "hha": {"clips_without_person": 1, "empty_frames": 8},
+        "heatmaps": {},
+        # Nobody: 4 frames without a neck and all 53; no hands: 40 points and two wrists.
+        "pose_flow": {"zero_neck_frames": 4, "keypoints_never_seen": 53 + 42},
+    }
+    assert counts == expected[feature]
+    if feature == "hha":
+        assert not store.read("depthless").values.any()
+        assert not store.read("flat").values.any()
+    if feature == "pose_flow":
+        assert not store.read("nobody").values.any()
+        assert store.read("handless").values.any()
+
+
+@pytest.mark.parametrize("feature", DEPTH_FEATURES)
+def test_a_sample_without_a_depth_video_is_named(
+    lacking: Shard, tmp_path: Path, feature: str
+) -> None:
+    rows = [Verified(**{**vars(row), "depth": ""}) for row in read_verified(lacking.verified)]
+    shard = Shard(tmp_path)
+    write_verified(shard.verified, rows)
+    Path(shard.keypoints).write_bytes(Path(lacking.keypoints).read_bytes())
+    with pytest.raises(DataError, match=r"nobody.* no depth video; name one in the sample table"):
+        shard.make(feature)
+
+
+@pytest.mark.parametrize("feature", MADE)
+def test_a_video_that_changed_is_named(lacking: Shard, tmp_path: Path, feature: str) -> None:
+    rows = [
+        Verified(**{**vars(row), "frames": row.frames and 5})
+        for row in read_verified(lacking.verified)
+    ]
+    shard = Shard(tmp_path)
+    write_verified(shard.verified, rows)
+    Path(shard.keypoints).write_bytes(Path(lacking.keypoints).read_bytes())
+    with pytest.raises(DataError, match=r"nobody.*4 frames, `verify` counted 5.*delete its table"):
+        shard.make(feature)
+
+
+def test_stored_heatmaps_are_what_training_draws(lengths: Shard) -> None:
+    store = lengths.make("heatmaps")
+    keypoints = FeatureStore("keypoints", [lengths.keypoints])
+    for T in LENGTHS:
+        clip = keypoints.read(f"t{T}")
+        drawn = draw_heatmaps(clip.values, width=64, height=48, sigma=3.0, fidelity="corrected")
+        np.testing.assert_array_equal(store.read(f"t{T}").values, drawn)
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Shard:
+    """2,000 frames of 512 x 512: decoded, they are 1.5 GB."""
+    clips = {"long": (person(2000, 512, 512), 512, 512)}
+    return make_shard(tmp_path_factory.mktemp("long"), clips)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("feature", ["frames", "hand_crops", "flow", "hha"])
+def test_a_job_holds_less_than_a_gigabyte_whatever_the_length(
+    long: Shard, tmp_path: Path, feature: str
+) -> None:
+    settings = '{"method": "dis"}' if feature == "flow" else "{}"
+    command = [
+        *(sys.executable, "-m", f"slr_pipeline.steps.{feature}", "--settings", settings),
+        *(("--feature", feature) if feature in ("flow", "hand_crops") else ()),
+        *("--verified", long.verified, "--keypoints", long.keypoints),
+        *("--out", str(tmp_path / "out.h5")),
+    ]
+    # ru_maxrss of children is that of the largest so far: a process of its own measures one.
+    measure = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", measure, *command], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) / 1024 < 1000
+    assert FeatureStore(feature, [tmp_path / "out.h5"]).frames("long") == 2000
