@@ -1,11 +1,12 @@
 # make submission: the demo from videos to results/tracks/*/submission.csv. make test: every check.
+# make benchmarks: speed and accuracy of the features, as in docs/RESULTS.md.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: submission test lint docs demo-data
+.PHONY: submission test lint docs demo-data benchmarks
 
 submission: .venv/installed
 	$(BIN)/snakemake submission --cores 8 --resources gpu=1
@@ -24,6 +25,13 @@ lint: .venv/installed-test
 
 docs: .venv/installed
 	$(BIN)/slr docs
+
+benchmarks: .venv/installed-test
+	$(BIN)/snakemake features --cores 2 --quiet all
+	$(BIN)/python -m benchmarks.keypoints_accuracy --demo demo --keypoints results/features/keypoints/*/*.h5
+	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.flow
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hha
 
 demo-data: .venv/installed-test
 	$(BIN)/python -m slr_pipeline.render.dataset --out demo

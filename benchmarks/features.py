@@ -1,6 +1,6 @@
 """Bytes, time and memory of every feature of a finished run, and what AUTSL would take.
 
-    snakemake features --cores 2 && python benchmarks/features.py --results results
+    snakemake features --cores 2 && python -m benchmarks.features
 
 Prints a markdown table. Bytes are those of the HDF5 files; time is the CPU time and memory the
 largest resident set that Snakemake's benchmark files hold, start of the process included. The

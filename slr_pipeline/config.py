@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
@@ -288,6 +289,8 @@ def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list
             here = here.model_fields[str(part)].annotation
             if here == AutslData | TableData:
                 here = {"autsl": AutslData, "table": TableData}
+            elif isinstance(here, UnionType):  # a section or null
+                here = get_args(here)[0]
         elif isinstance(here, dict):
             here = here[str(part)]
         else:  # dict[Name, Section]

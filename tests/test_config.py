@@ -71,6 +71,18 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         ("data.layout", "wlasl", "config: data.layout: expected one of 'autsl', 'table'"),
         ("data.root", None, "config: data.root: input should be a valid string, found None"),
         ("features.keypoints.estimator", "openpoze", "config: features.keypoints.estimator: input"),
+        (
+            "features.flow",
+            {"fidelity": "published", "method": "dis"},
+            "config: features.flow: fidelity published is TV-L1; found method dis",
+        ),
+        ("features.flow", {"bound_px": 0}, "config: features.flow.bound_px: input should be gr"),
+        (
+            "features.hha.camera",
+            {"fx": 1, "fy": 1, "cx": 0},
+            "config: features.hha.camera.cy: missing, a value is required",
+        ),
+        ("features.hha.camera.fz", 1, "config: features.hha.camera.fz: unknown key (known: cx, c"),
         ("device", "gpu", "config: device: string should match pattern"),
         ("name", "../x", "config: name: string should match pattern"),
         ("verify", {"max_quarantined": 2}, "config: verify.max_quarantined: input should be less"),

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.flow import Pair, end_point_errors, on_crop
+from slr_pipeline.errors import ConfigError
 from slr_pipeline.features.flow import (
     crop_flow,
     flow_estimator,
@@ -122,6 +123,13 @@ def test_pictures_without_texture_give_finite_flow(method: str) -> None:
     assert (flows[1] == 128).all()
     for before, after in ((frames[0], frames[2]), (frames[2], frames[3])):
         assert np.isfinite(estimate(before, after)).all()
+
+
+def test_an_opencv_without_tvl1_is_named_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2.optflow, "DualTVL1OpticalFlow_create")
+    with pytest.raises(ConfigError, match="has no TV-L1.* pip install --force-reinstall"):
+        flow_estimator("tvl1", fidelity="corrected")
+    flow_estimator("dis", fidelity="corrected")
 
 
 def true_pairs() -> Iterator[Pair]:
