@@ -5,13 +5,15 @@ import importlib.metadata
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from slr_pipeline.config import Config, read_config
+from slr_pipeline.config import Config, parse_section, read_config
 from slr_pipeline.config_docs import write_docs
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples import load_samples, shards
+from slr_pipeline.section import Section
 
 
 def run(command: Callable[[], None]) -> None:
@@ -22,6 +24,23 @@ def run(command: Callable[[], None]) -> None:
     except SlrError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def feature_flags(
+    about: str | None, settings: type[Section], features: Sequence[str] = ()
+) -> argparse.Namespace:
+    """The flags of a step that makes a feature of a shard from its keypoints and videos.
+
+    `settings` is the section of the feature; `features` are the names of twins, if it has any.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("--settings", required=True, type=partial(parse_section, settings))
+    if features:
+        parser.add_argument("--feature", required=True, choices=features)
+    parser.add_argument("--verified", required=True)
+    parser.add_argument("--keypoints", required=True)
+    parser.add_argument("--out", required=True)
+    return parser.parse_args()
 
 
 def provenance(**facts: Any) -> dict[str, Any]:

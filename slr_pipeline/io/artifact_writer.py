@@ -24,9 +24,9 @@ CHUNK_BYTES = 1 << 18
 class NewClip:
     """A feature of one sample, to be written.
 
-    `frames` is an array (T, ...) or makes one frame at a time; `boxes` as in `Clip`; `counts` are
-    added to the file's attributes once all frames are made. Without frames the sample is
-    quarantined.
+    `frames` is an array (T, ...) or makes one frame at a time; `boxes` is (T, boxes, 4), or (4,)
+    for all frames; `counts` are added to the file's attributes once all frames are made. Without
+    frames the sample is quarantined.
     """
 
     sample: str
@@ -111,12 +111,12 @@ class _Writer:
         expected = self._schema.frames
         if frames and expected is not None and frames != expected:
             raise ArtifactError(f"expected {expected} frames, found {frames}")
-        if self._schema.boxes:
-            boxes = np.zeros((0, self._schema.boxes, 4), np.int32)
-            boxes = boxes if clip.boxes is None else clip.boxes
-            if boxes.shape != (frames, self._schema.boxes, 4):
-                raise ArtifactError(f"boxes {boxes.shape} do not fit {frames} frames")
-            _append(self._file["box"], boxes)
+        if self._schema.boxes and frames:
+            shape = (frames, self._schema.boxes, 4)
+            if clip.boxes is None or clip.boxes.shape not in (shape, (4,)):
+                found = None if clip.boxes is None else clip.boxes.shape
+                raise ArtifactError(f"boxes {found} do not fit {frames} frames")
+            _append(self._file["box"], np.broadcast_to(clip.boxes, shape))
         self._offsets.append(self._offsets[-1] + frames)
         self._rows.append(replace(clip, frames=(), boxes=None))
 

@@ -1,7 +1,7 @@
 """The samples of a shard as a feature step meets them: rows, checked frames, keypoints."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import cv2
@@ -38,6 +38,17 @@ def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iter
             raise
         log.info("%s: %d frames", row.sample, row.frames)
         yield clip
+
+
+def clip_of(
+    row: Verified,
+    frames: Iterable[NDArray[Any]],
+    *,
+    boxes: NDArray[np.int32] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> NewClip:
+    """The clip to be written of a row; the arguments are those of `NewClip`."""
+    return NewClip(row.sample, frames, row.width, row.height, row.fps, boxes, counts or {})
 
 
 def video_frames(row: Verified, video: Video) -> Iterator[Picture]:

@@ -1,32 +1,21 @@
 """Optical flow of a shard on the signer crop, from the colour or the depth videos."""
 
-import argparse
-from functools import partial
 from typing import Literal
 
-import numpy as np
-
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_section
+from slr_pipeline.cli import feature_flags, provenance, run
 from slr_pipeline.feature_settings import FlowSettings
 from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
 from slr_pipeline.features.frames import signer_box
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.pictures import JPEG
-from slr_pipeline.io.shards import Video, inputs_of, keypoints_of, new_clips, video_frames
+from slr_pipeline.io.shards import Video, clip_of, inputs_of, keypoints_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 
 
 def main() -> None:
     """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, FlowSettings))
-    parser.add_argument("--feature", required=True, choices=("flow", "depth_flow"))
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--keypoints", required=True)
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
+    flags = feature_flags(__doc__, FlowSettings, ("flow", "depth_flow"))
     flow(flags.settings, flags.feature, flags.verified, flags.keypoints, flags.out)
 
 
@@ -44,7 +33,7 @@ def flow(
     estimate = flow_estimator(settings.method, fidelity=fidelity)
     video: Video = "color" if feature == "flow" else "depth"
 
-    def clip_of(row: Verified) -> NewClip:
+    def make(row: Verified) -> NewClip:
         points = keypoints_of(store, row)
         box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
         frames = video_frames(row, video)
@@ -54,18 +43,15 @@ def flow(
             )
         else:
             flows = crop_flow(frames, box, estimate, bound_px=bound_px)
-        boxes = np.tile(box, (row.frames, 1, 1))
         counts = {"clips_without_person": int(not points[..., 2].any())}
-        return NewClip(
-            row.sample, flows, row.width, row.height, row.fps, boxes=boxes, counts=counts
-        )
+        return clip_of(row, flows, boxes=box, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
     attributes: dict[str, str | int | float | bool] = {
         "method": settings.method,
         "bound_px": bound_px,
     }
-    write_feature(out, feature, new_clips(rows, clip_of), attributes, made, JPEG[settings.fidelity])
+    write_feature(out, feature, new_clips(rows, make), attributes, made, JPEG[settings.fidelity])
 
 
 if __name__ == "__main__":

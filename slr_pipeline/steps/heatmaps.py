@@ -1,26 +1,17 @@
 """Heat-maps of a shard for SSTCN, drawn from its keypoints."""
 
-import argparse
-from functools import partial
-
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_section
+from slr_pipeline.cli import feature_flags, provenance, run
 from slr_pipeline.feature_settings import HeatmapsSettings
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.artifacts import FeatureStore
-from slr_pipeline.io.shards import inputs_of, keypoints_of, new_clips
+from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips
 from slr_pipeline.io.verified import Verified, read_verified
 
 
 def main() -> None:
     """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, HeatmapsSettings))
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--keypoints", required=True)
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
+    flags = feature_flags(__doc__, HeatmapsSettings)
     heatmaps(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
@@ -29,7 +20,7 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
 
-    def clip_of(row: Verified) -> NewClip:
+    def make(row: Verified) -> NewClip:
         maps = draw_heatmaps(
             keypoints_of(store, row),
             width=row.width,
@@ -37,11 +28,11 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
             sigma=settings.sigma,
             fidelity=settings.fidelity,
         )
-        return NewClip(row.sample, maps, row.width, row.height, row.fps)
+        return clip_of(row, maps)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
     attributes: dict[str, str | int | float | bool] = {"source": "gaussian"}
-    write_feature(out, "heatmaps", new_clips(rows, clip_of), attributes, made)
+    write_feature(out, "heatmaps", new_clips(rows, make), attributes, made)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,11 @@
 """Disparity, height and angle with gravity of a shard's depth videos, on the signer crop."""
 
-import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 
 import cv2
-import numpy as np
 
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_section
+from slr_pipeline.cli import feature_flags, provenance, run
 from slr_pipeline.feature_settings import HhaSettings
 from slr_pipeline.features.frames import SIZE, Box, Picture, crop_signer, signer_box
 from slr_pipeline.features.hha import NYU_CAMERA, Camera, assumed_camera, clip_hha, is_empty
@@ -17,18 +13,13 @@ from slr_pipeline.features.hha import hha as frame_hha
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.pictures import JPEG
-from slr_pipeline.io.shards import inputs_of, keypoints_of, new_clips, video_frames
+from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 
 
 def main() -> None:
     """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, HhaSettings))
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--keypoints", required=True)
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
+    flags = feature_flags(__doc__, HhaSettings)
     hha(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
@@ -36,22 +27,20 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
     """Write the HHA file of one shard."""
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
-    make = _published if settings.fidelity == "published" else _corrected
+    pictures_of = _published if settings.fidelity == "published" else _corrected
 
-    def clip_of(row: Verified) -> NewClip:
+    def make(row: Verified) -> NewClip:
         points = keypoints_of(store, row)
         box = signer_box(points, width=row.width, height=row.height, fidelity=settings.fidelity)
         counts = {"clips_without_person": int(not points[..., 2].any()), "empty_frames": 0}
-        pictures = make(video_frames(row, "depth"), box, _camera(settings, row), settings, counts)
-        boxes = np.tile(box, (row.frames, 1, 1))
-        return NewClip(
-            row.sample, pictures, row.width, row.height, row.fps, boxes=boxes, counts=counts
-        )
+        camera = _camera(settings, row)
+        pictures = pictures_of(video_frames(row, "depth"), box, camera, settings, counts)
+        return clip_of(row, pictures, boxes=box, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
     # The three channels are not a colour: halving the size of two would mix them.
     jpeg = {**JPEG, "corrected": replace(JPEG["corrected"], subsampled=False)}[settings.fidelity]
-    write_feature(out, "hha", new_clips(rows, clip_of), {}, made, jpeg)
+    write_feature(out, "hha", new_clips(rows, make), {}, made, jpeg)
 
 
 def _camera(settings: HhaSettings, row: Verified) -> Camera:

@@ -8,7 +8,7 @@ from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import parse_section
 from slr_pipeline.feature_settings import KeypointsSettings
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.shards import new_clips, video_frames
+from slr_pipeline.io.shards import clip_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.pose.estimator import open_estimator
 
@@ -30,11 +30,11 @@ def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
     rows = read_verified(verified)
     estimator = open_estimator(settings)
 
-    def clip_of(row: Verified) -> NewClip:
+    def make(row: Verified) -> NewClip:
         values = estimator.estimate(video_frames(row, "color"))
         empty = int((values[..., 2] == 0).all(axis=1).sum())
         log.info("%s: %d frames, %d without a person", row.sample, len(values), empty)
-        return NewClip(row.sample, values, row.width, row.height, row.fps)
+        return clip_of(row, values)
 
     attributes: dict[str, str | int | float | bool] = {
         "layout": "coco-wholebody-133",
@@ -44,7 +44,7 @@ def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
     made = provenance(settings=settings.model_dump(), inputs=inputs)
-    write_feature(out, "keypoints", new_clips(rows, clip_of), attributes, made)
+    write_feature(out, "keypoints", new_clips(rows, make), attributes, made)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,6 @@
 """Pose flow of a shard: how 53 keypoints move from frame to frame."""
 
-import argparse
-from functools import partial
-
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_section
+from slr_pipeline.cli import feature_flags, provenance, run
 from slr_pipeline.feature_settings import FidelitySettings
 from slr_pipeline.features.pose_flow import pose_flow as flow_of
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
@@ -15,12 +11,7 @@ from slr_pipeline.io.verified import Verified, read_verified
 
 def main() -> None:
     """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, FidelitySettings))
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--keypoints", required=True)
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
+    flags = feature_flags(__doc__, FidelitySettings)
     pose_flow(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
@@ -29,7 +20,7 @@ def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: st
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
 
-    def clip_of(row: Verified) -> NewClip:
+    def make(row: Verified) -> NewClip:
         flow = flow_of(keypoints_of(store, row), fidelity=settings.fidelity)
         counts = {
             "zero_neck_frames": flow.zero_neck_frames,
@@ -38,7 +29,7 @@ def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: st
         return NewClip(row.sample, flow.values, row.width, row.height, row.fps, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
-    write_feature(out, "pose_flow", new_clips(rows, clip_of), {}, made)
+    write_feature(out, "pose_flow", new_clips(rows, make), {}, made)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,7 @@ def test_pictures_without_texture_give_finite_flow(method: str) -> None:
 
 def test_an_opencv_without_tvl1_is_named_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2.optflow, "DualTVL1OpticalFlow_create")
-    with pytest.raises(ConfigError, match="has no TV-L1.* pip install --force-reinstall"):
+    with pytest.raises(ConfigError, match=r"has no TV-L1.* pip install --force-reinstall"):
         flow_estimator("tvl1", fidelity="corrected")
     flow_estimator("dis", fidelity="corrected")
 
