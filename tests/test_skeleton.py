@@ -1,4 +1,4 @@
-"""Keypoint layouts against the facts of the published data (SPEC 3.1, 3.2) and their symmetry."""
+"""Keypoint layouts against the facts of the published data and their symmetry."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""HHA as SPEC section 4 words it, in float64: the oracle of the tests and of benchmarks/hha.py.
+"""HHA step by step in float64: the oracle of the tests and of benchmarks/hha.py.
 
 Written to be obviously right and not to be fast; it shares no code with slr_pipeline.features.hha.
 """

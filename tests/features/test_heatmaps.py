@@ -40,7 +40,7 @@ def pooled(maps: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def slow_sixty(L: int) -> list[int]:
-    """SPEC 3.7 word for word."""
+    """The released rule, frame by frame."""
     if L == 60:
         return list(range(60))
     if L > 60:

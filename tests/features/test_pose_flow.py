@@ -43,7 +43,7 @@ def flow_of(values: NDArray[np.float32], keypoint: int) -> list[list[float]]:
 
 
 def slow_published(points: Floats) -> Floats:
-    """SPEC 2.3 word for word: (N, 135, 2) with (0, 0) for missing to (N, 106)."""
+    """The released code's way, step by step: (N, 135, 2) with (0, 0) for missing to (N, 106)."""
     P = points.copy()
     N = len(P)
     for i in range(N):

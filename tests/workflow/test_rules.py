@@ -43,7 +43,7 @@ def test_autsl_is_planned_in_few_jobs_without_opening_a_video(tmp_path: Path) ->
     (root / "SignList_ClassId_TR_EN.csv").write_text(
         "ClassId,TR,EN\n" + "".join(f"{k},tr{k},en{k}\n" for k in range(226))
     )
-    # Signers and samples per split: SPEC of AUTSL, 36,302 samples by 43 signers.
+    # Signers and samples per split: AUTSL, 36,302 samples by 43 signers.
     for split, count, signers in (
         ("train", 28142, range(12, 43)),
         ("val", 4418, range(6, 12)),
