@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.feature_settings import FeatureSettings
-from slr_pipeline.schema import Fidelity
+from slr_pipeline.schema import Fidelity, Representation
 from slr_pipeline.section import Section
 
 Split = Literal["train", "val", "test"]
@@ -116,6 +116,11 @@ class SlgcnSettings(Section):
         "corrected",
         description="`published` repeats the released code, slips included; `corrected` does "
         "what the papers mean.",
+    )
+    representation: Representation = Field(
+        "joint",
+        description="What the stream is given: `joint` places, `bone` vectors from parent to "
+        "child, or the movement of either.",
     )
     width: int = Field(
         64,

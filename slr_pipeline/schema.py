@@ -6,6 +6,9 @@ from typing import Literal
 Fidelity = Literal["published", "corrected"]
 """`published` repeats what the released code does, `corrected` does what the papers mean."""
 
+Representation = Literal["joint", "bone", "joint_motion", "bone_motion"]
+"""What a skeleton stream is given: places, vectors from parent to child, or their movement."""
+
 
 @dataclass(frozen=True)
 class FeatureSchema:

@@ -37,6 +37,7 @@ def build_dataset(
     """The items of a stream: (name, label) pairs of samples that have frames."""
     transform = SkeletonTransform(
         fidelity=settings.fidelity,
+        representation=settings.representation,
         frames=settings.frames,
         window=settings.window,
         flip_probability=settings.flip_probability,

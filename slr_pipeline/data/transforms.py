@@ -5,12 +5,13 @@ x and y in pixels with the origin at the top left, and a score; score 0 marks a 
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import clips
+from slr_pipeline.data.representations import represented
+from slr_pipeline.schema import Fidelity, Representation
 from slr_pipeline.skeleton import FLIP_27, JOINTS_27, PARENTS_27
 
 Array = NDArray[np.float32]
@@ -19,15 +20,20 @@ SIDE_PX = 512.0
 """Side of AUTSL's square frames, the pixels all lengths of the recipe are given in."""
 
 NOSE = 0
+ALL = slice(None)
 SHOULDERS = (1, 2)
 
 
 @dataclass(frozen=True)
 class SkeletonTransform:
-    """Keypoints (T, 133, 3) to the joint stream (3, T', 27): x, y relative to the nose, score.
+    """Keypoints (T, 133, 3) to the tensor (3, T', 27) of a skeleton stream: x, y and score.
+
+    Joints are relative to the mean nose. Bones and movements are vectors, which have no place.
+    PUBLISHED: of vectors the nose alone is centred and shifted.
 
     Attributes:
         fidelity: `published` or `corrected`, see `published_skeleton` and `corrected_skeleton`.
+        representation: joints, bones, or the movement of either.
         frames: frames every clip is brought to.
         window: consecutive frames of these that a training item has.
         flip_probability: share of mirrored training items.
@@ -36,7 +42,8 @@ class SkeletonTransform:
         scale_range: largest relative change of size of a training item (0.1: 0.9 to 1.1).
     """
 
-    fidelity: Literal["published", "corrected"] = "corrected"
+    fidelity: Fidelity = "corrected"
+    representation: Representation = "joint"
     frames: int = 150
     window: int = 100
     flip_probability: float = 0.5
@@ -61,27 +68,36 @@ class SkeletonTransform:
             height: of the video frame, pixels.
             rng: source of the augmentation, None for none.
         """
+        kind = self.representation
         if self.fidelity == "published":
             skeleton, width_px = published_skeleton(keypoints, frames=self.frames), SIDE_PX
+            skeleton = represented(skeleton, kind, "published")
         else:
-            skeleton = corrected_skeleton(keypoints, width, height, frames=self.frames)
+            skeleton = corrected_skeleton(keypoints, width, height, kind, frames=self.frames)
             width_px = width * SIDE_PX / max(width, height)
         if rng is None:
             return _channels_first(self._centred(skeleton))
         skeleton = skeleton[clips.random_window(self.frames, self.window, rng)]
         if rng.random() < self.flip_probability:
-            skeleton = mirrored(skeleton, width_px)
+            skeleton = mirrored(skeleton, width_px if kind == "joint" else 0.0)
         skeleton = self._centred(skeleton)
         skeleton = turned(
             skeleton,
             angle_rad=np.deg2rad(rng.uniform(-self.rotation_deg, self.rotation_deg)),
             scale=1 + rng.uniform(-self.scale_range, self.scale_range),
         )
-        return _channels_first(shifted(skeleton, rng.uniform(-self.shift_px, self.shift_px, 2)))
+        offset_px = rng.uniform(-self.shift_px, self.shift_px, 2)
+        return _channels_first(shifted(skeleton, offset_px, self._placed()))
 
     def _centred(self, skeleton: Array) -> Array:
         # PUBLISHED: frames in which the nose is missing, at (0, 0), count in its mean.
-        return centred(skeleton, only_seen=self.fidelity == "corrected")
+        return centred(skeleton, self._placed(), only_seen=self.fidelity == "corrected")
+
+    def _placed(self) -> slice:
+        """The joints that have a place in the picture, and not a vector."""
+        if self.representation == "joint":
+            return ALL
+        return slice(NOSE, NOSE + 1) if self.fidelity == "published" else slice(0)
 
 
 def published_skeleton(keypoints: Array, *, frames: int) -> Array:
@@ -98,21 +114,31 @@ def published_skeleton(keypoints: Array, *, frames: int) -> Array:
     return skeleton
 
 
-def corrected_skeleton(keypoints: Array, width: int, height: int, *, frames: int) -> Array:
+def corrected_skeleton(
+    keypoints: Array,
+    width: int,
+    height: int,
+    representation: Representation = "joint",
+    *,
+    frames: int,
+) -> Array:
     """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
 
     Lengths are scaled so that the longer side of the frame has 512 pixels. Missing joints are
     imputed (see `imputed`) and keep score 0. A short clip is repeated from its start, which keeps
     the speed of the sign. A long clip is sampled evenly, which does not: its end, or a window's
-    outside, may hold the sign itself, while signers differ in speed anyway.
+    outside, may hold the sign itself, while signers differ in speed anyway. Movement is taken
+    before a clip is repeated: there is none from its end to its start.
     """
     if len(keypoints) == 0:
         raise ValueError("a clip needs at least one frame, found none")
     skeleton = keypoints[:, JOINTS_27].astype(np.float32)
     skeleton[..., :2] *= SIDE_PX / max(width, height)
     skeleton = imputed(skeleton)
-    T = len(skeleton)
-    return skeleton[clips.looped(T, frames) if frames >= T else clips.resampled(T, frames)]
+    if len(skeleton) > frames:
+        skeleton = skeleton[clips.resampled(len(skeleton), frames)]
+    skeleton = represented(skeleton, representation, "corrected")
+    return skeleton[clips.looped(len(skeleton), frames)]
 
 
 def imputed(skeleton: Array) -> Array:
@@ -149,15 +175,15 @@ def mirrored(skeleton: Array, width_px: float) -> Array:
     return skeleton
 
 
-def centred(skeleton: Array, *, only_seen: bool) -> Array:
-    """The skeleton (T, 27, 3) relative to the nose's mean place over time.
+def centred(skeleton: Array, joints: slice = ALL, *, only_seen: bool) -> Array:
+    """The skeleton (T, 27, 3), these joints of it relative to the nose's mean place over time.
 
     With `only_seen` the mean is over the frames that have the nose, if any does.
     """
     nose = skeleton[:, NOSE]
     if only_seen and (nose[:, 2] > 0).any():
         nose = nose[nose[:, 2] > 0]
-    return shifted(skeleton, -nose[:, :2].mean(axis=0, dtype=np.float64))
+    return shifted(skeleton, -nose[:, :2].mean(axis=0, dtype=np.float64), joints)
 
 
 def turned(skeleton: Array, *, angle_rad: float, scale: float) -> Array:
@@ -167,10 +193,10 @@ def turned(skeleton: Array, *, angle_rad: float, scale: float) -> Array:
     return np.concatenate([skeleton[..., :2] @ rotation, skeleton[..., 2:]], axis=-1)
 
 
-def shifted(skeleton: Array, offset_px: NDArray[np.float64]) -> Array:
-    """The skeleton (T, 27, 3) with (x, y) `offset_px` added everywhere."""
+def shifted(skeleton: Array, offset_px: NDArray[np.float64], joints: slice = ALL) -> Array:
+    """The skeleton (T, 27, 3) with (x, y) `offset_px` added to these joints."""
     skeleton = skeleton.copy()
-    skeleton[..., :2] += offset_px.astype(np.float32)
+    skeleton[:, joints, :2] += offset_px.astype(np.float32)
     return skeleton
 
 
