@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.intervals import bootstrap_interval
 from slr_pipeline.features.flow import Estimate, flow_estimator
 from slr_pipeline.features.frames import Picture, crop_signer, signer_box
 from slr_pipeline.io.video import read_frames
@@ -129,8 +130,7 @@ def shown(
     values: NDArray[np.floating], statistic: Callable[..., NDArray[np.floating]], digits: int
 ) -> str:
     """A statistic of the pairs with its 95 % bootstrap interval."""
-    drawn = np.random.default_rng(1).choice(values, (2000, len(values)))
-    low, high = np.percentile(statistic(drawn, axis=1), [2.5, 97.5])
+    low, high = bootstrap_interval(values, statistic)
     return f"{statistic(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.intervals import bootstrap_interval
 from slr_pipeline.features.hha import NYU_CAMERA, Camera, clip_hha, hha
 from slr_pipeline.io.video import read_grey_frames
 from tests.features import hha_reference as oracle
@@ -64,7 +65,7 @@ def print_rows(size: int, camera: Camera, clips: list[Picture]) -> None:
     ms = 1000 * np.array(times)  # (n, 3)
     for column, method in enumerate(("published", "corrected", "oracle")):
         ratio = ms[:, 2] / ms[:, column]
-        low, high = interval(ratio)
+        low, high = bootstrap_interval(ratio, np.median)
         same = " ".join(f"{100 * share:.3f} %" for share in equal.mean(axis=0))
         print(
             f"| {size} | {method} | {np.median(ms[:, column]):.1f} ({ms[:, column].min():.1f} to "
@@ -86,14 +87,6 @@ def timed(call: Callable[[], T], repeats: int) -> tuple[float, T]:
         value = call()
         seconds.append(time.perf_counter() - start)
     return float(np.median(seconds)), value
-
-
-def interval(values: NDArray[np.floating]) -> tuple[float, float]:
-    """95 % bootstrap interval of the median."""
-    rng = np.random.default_rng(1)
-    medians = np.median(rng.choice(values, (2000, len(values))), axis=1)
-    low, high = np.percentile(medians, [2.5, 97.5])
-    return float(low), float(high)
 
 
 if __name__ == "__main__":

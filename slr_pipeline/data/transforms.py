@@ -70,8 +70,7 @@ class SkeletonTransform:
         """
         kind = self.representation
         if self.fidelity == "published":
-            skeleton, width_px = published_skeleton(keypoints, frames=self.frames), SIDE_PX
-            skeleton = represented(skeleton, kind, "published")
+            skeleton, width_px = published_skeleton(keypoints, kind, frames=self.frames), SIDE_PX
         else:
             skeleton = corrected_skeleton(keypoints, width, height, kind, frames=self.frames)
             width_px = width * SIDE_PX / max(width, height)
@@ -100,18 +99,21 @@ class SkeletonTransform:
         return slice(NOSE, NOSE + 1) if self.fidelity == "published" else slice(0)
 
 
-def published_skeleton(keypoints: Array, *, frames: int) -> Array:
+def published_skeleton(
+    keypoints: Array, representation: Representation = "joint", *, frames: int
+) -> Array:
     """Skeleton (frames, 27, 3) as the released code has it, from keypoints (T, 133, 3).
 
     The released keypoints were found in mirrored frames, so the person is mirrored here: x becomes
     512 - x whatever the frame's width, and left and right change places. Missing keypoints stay at
-    (0, 0). A short clip is repeated from its start; a long one loses its end.
+    (0, 0). A short clip is repeated from its start; a long one loses its end. Movement is taken
+    after that, with a jump from the clip's end to its start.
     """
     skeleton = keypoints[clips.looped(len(keypoints), frames)][:, JOINTS_27]
     missing = skeleton[..., 2] == 0
     skeleton = mirrored(skeleton, SIDE_PX)
     skeleton[missing[:, FLIP_27]] = 0
-    return skeleton
+    return represented(skeleton, representation, "published")
 
 
 def corrected_skeleton(

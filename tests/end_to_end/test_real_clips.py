@@ -1,7 +1,6 @@
 """Real signing videos through verify and keypoints; skipped where they are not at hand."""
 
 import csv
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from slr_pipeline.samples import load_samples, shards
 from slr_pipeline.skeleton import BODY, LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.verify import verify
+from tests.shared_data import SHARED
 
-SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CLIPS = SHARED / "wlasl20"
 needs_clips = pytest.mark.skipif(
     not CLIPS.is_dir(), reason="no real clips: SLR_SHARED_DATA or ../shared/data has no wlasl20"

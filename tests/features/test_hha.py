@@ -1,6 +1,5 @@
 """HHA: planes and rooms of known shape, the plain oracle, the original code's pictures, clips."""
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,9 @@ from slr_pipeline.features.hha import (
 )
 from slr_pipeline.io.video import read_grey_frames
 from tests.features import hha_reference as oracle
+from tests.shared_data import SHARED
 
 DEMO = Path(__file__).parents[2] / "demo"
-SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data"))
 NYU = SHARED / "hha"
 needs_nyu = pytest.mark.skipif(
     not NYU.is_dir(), reason="no NYU pictures: SLR_SHARED_DATA or ../shared/data has no hha"

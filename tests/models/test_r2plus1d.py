@@ -1,9 +1,5 @@
 """R(2+1)D against torchvision's network with its ReLUs replaced."""
 
-import os
-import re
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +7,7 @@ from torch.nn import functional
 
 from slr_pipeline.models.r2plus1d import R2Plus1D, kinetics_key, published_key
 from slr_pipeline.models.vision import torchvision
+from tests.shared_data import published_keys
 
 
 def small(channels: int = 3, width: int = 8, dropout: float = 0.5) -> R2Plus1D:
@@ -36,16 +33,6 @@ def stirred(model: nn.Module) -> nn.Module:
 # --- names of weights elsewhere ------------------------------------------------------------------
 
 
-def published_keys(modality: str) -> dict[str, tuple[int, ...]]:
-    data = os.environ.get("SLR_SHARED_DATA")
-    root = Path(data).parent if data else Path(__file__).parents[3] / "shared"
-    path = root / "published_keys" / f"r2plus1d_18_{modality}.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set SLR_SHARED_DATA to the shared data folder)")
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return {name: tuple(int(n) for n in re.findall(r"\d+", shape)) for name, shape in rows}
-
-
 @pytest.mark.parametrize(("channels", "count"), [(3, 31_416_063), (2, 31_413_858)])
 def test_parameters_at_the_published_settings(channels: int, count: int) -> None:
     model = R2Plus1D(classes=226, channels=channels)
@@ -58,7 +45,7 @@ def test_every_published_weight_has_one_of_ours(channels: int, modality: str) ->
     ours = R2Plus1D(classes=226, channels=channels).state_dict()
     shapes = {published_key(key): tuple(value.shape) for key, value in ours.items()}
     assert len(shapes) == len(ours)
-    assert shapes == published_keys(modality)
+    assert shapes == published_keys(f"r2plus1d_18_{modality}")
 
 
 def test_logits_equal_torchvision_with_its_own_weights() -> None:

@@ -1,8 +1,6 @@
 """SL-GCN against a plain reference that reads weights under their published names."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +16,7 @@ from slr_pipeline.models.slgcn import (
     tree_adjacency,
 )
 from slr_pipeline.skeleton import BONES_27
+from tests.shared_data import published_keys
 
 CHAIN_4 = [(0, 1), (1, 2), (2, 3)]
 
@@ -79,16 +78,6 @@ def published_weight(name: str, value: Tensor) -> Tensor:
     return value[None, :, None, None] if name.endswith("Linear_bias") else value
 
 
-def published_keys() -> dict[str, tuple[int, ...]]:
-    data = os.environ.get("SLR_SHARED_DATA")
-    root = Path(data).parent if data else Path(__file__).parents[3] / "shared"
-    path = root / "published_keys" / "slgcn.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set SLR_SHARED_DATA to the shared data folder)")
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return {name: tuple(int(n) for n in re.findall(r"\d+", shape)) for name, shape in rows}
-
-
 def test_parameters_at_the_published_settings() -> None:
     model = SLGCN(classes=226, joints=27, bones=BONES_27)
     assert sum(parameter.numel() for parameter in model.parameters()) == 3_838_584
@@ -96,7 +85,7 @@ def test_parameters_at_the_published_settings() -> None:
 
 
 def test_every_published_weight_has_one_of_ours() -> None:
-    published = published_keys()
+    published = published_keys("slgcn")
     ours = SLGCN(classes=226, joints=27, bones=BONES_27).state_dict()
     weights = {name: shape for name, shape in published.items() if name[-2:] != ".A"}
     weights = {name: shape for name, shape in weights.items() if not name.endswith(".eyes")}

@@ -1,8 +1,6 @@
 """SSTCN against a plain reference that reads weights under their published names."""
 
-import os
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from slr_pipeline.models.sstcn import PUBLISHED_MODULES, SSTCN, Block, shuffled
+from tests.shared_data import published_keys
 
 T, V = 4, 3
 KEPT = 1e-12
@@ -51,16 +50,6 @@ def our_name(published: str) -> str:
     return f"{PUBLISHED_MODULES[module]}.{entry}"
 
 
-def published_keys() -> dict[str, tuple[int, ...]]:
-    data = os.environ.get("SLR_SHARED_DATA")
-    root = Path(data).parent if data else Path(__file__).parents[3] / "shared"
-    path = root / "published_keys" / "sstcn.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set SLR_SHARED_DATA to the shared data folder)")
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return {name: tuple(int(n) for n in re.findall(r"\d+", shape)) for name, shape in rows}
-
-
 def test_parameters_at_the_published_settings() -> None:
     model = published_size()
     count = {
@@ -90,7 +79,7 @@ def test_a_narrow_model_has_a_tenth_of_the_parameters() -> None:
 
 
 def test_every_published_weight_has_one_of_ours() -> None:
-    published = published_keys()
+    published = published_keys("sstcn")
     ours = published_size().state_dict()
     assert sorted(our_name(name) for name in published) == sorted(ours)
     for name, shape in published.items():

@@ -1,9 +1,7 @@
 """VTN against a plain reference that reads weights under their published names."""
 
 import math
-import os
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +19,7 @@ from slr_pipeline.models.vtn import (
     sinusoids,
     standardise,
 )
+from tests.shared_data import published_keys
 
 RESNET34 = 21_284_672
 """Parameters of a ResNet-34 without its classifier."""
@@ -71,16 +70,6 @@ def inputs_of(
 
 
 # --- names of weights elsewhere ------------------------------------------------------------------
-
-
-def published_keys(model: str) -> dict[str, tuple[int, ...]]:
-    data = os.environ.get("SLR_SHARED_DATA")
-    root = Path(data).parent if data else Path(__file__).parents[3] / "shared"
-    path = root / "published_keys" / f"{model}.txt"
-    if not path.exists():
-        pytest.skip(f"{path} is not here (set SLR_SHARED_DATA to the shared data folder)")
-    rows = (line.split("\t") for line in path.read_text().splitlines())
-    return {name: tuple(int(n) for n in re.findall(r"\d+", shape)) for name, shape in rows}
 
 
 def published_weight(name: str, value: Tensor) -> Tensor:

@@ -1,0 +1,18 @@
+"""The shared data that some tests read, where it is at hand."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+def published_keys(model: str) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the released weights of a model; skips where the list is not here."""
+    path = SHARED.parent / "published_keys" / f"{model}.txt"
+    if not path.exists():
+        pytest.skip(f"{path} is not here (set SLR_SHARED_DATA to the shared data folder)")
+    rows = (line.split("\t") for line in path.read_text().splitlines())
+    return {name: tuple(int(n) for n in re.findall(r"\d+", shape)) for name, shape in rows}
