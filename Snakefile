@@ -5,7 +5,7 @@ import sys
 
 from slr_pipeline.config import Config, check_config
 from slr_pipeline.errors import SlrError
-from slr_pipeline.samples import SampleTable, load_samples
+from slr_pipeline.samples import SampleTable, check_streams, load_samples
 
 # Steps run with the interpreter that runs Snakemake, activated or not; conda comes before it.
 os.environ.update(
@@ -21,6 +21,7 @@ if not workflow.config_settings.configfiles:
 try:
     CONFIG: Config = check_config(config)
     TABLE: SampleTable = load_samples(CONFIG.data)
+    check_streams(CONFIG, TABLE)
 except SlrError as error:
     sys.exit(f"error: {error}")
 

@@ -63,11 +63,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sheet.add_argument("--columns", type=int, default=6, help="most frames that are shown")
     sheet.add_argument("--tile", type=int, default=192, help="longer side of a picture, px")
     sheet.add_argument("--features", nargs="+", help="which to draw; all there are by default")
+    weights = commands.add_parser(
+        "import-checkpoint", help="bring in weights of the authors or of torchvision"
+    )
+    weights.add_argument("--model", required=True, help="slgcn, sstcn, r2plus1d or vtn")
+    weights.add_argument("source", help="file of torch.save, or .safetensors")
+    weights.add_argument("out", help="the .safetensors to write")
     flags = parser.parse_args(arguments)
     if flags.command == "check":
         run(lambda: print(describe(read_config(flags.config))))
     elif flags.command == "contact-sheet":
         run(lambda: contact_sheet(flags))
+    elif flags.command == "import-checkpoint":
+        run(lambda: import_checkpoint(flags))
     else:
         run(lambda: write_docs(flags.folder))
 
@@ -85,6 +93,14 @@ def contact_sheet(flags: argparse.Namespace) -> None:
         tile_px=flags.tile,
         features=flags.features,
     )
+
+
+def import_checkpoint(flags: argparse.Namespace) -> None:
+    """Bring in weights that were trained elsewhere."""
+    # Late: the other commands stay light.
+    from slr_pipeline.published import import_weights  # noqa: PLC0415
+
+    import_weights(flags.model, flags.source, flags.out)
 
 
 def describe(config: Config) -> str:

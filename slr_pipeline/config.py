@@ -1,18 +1,19 @@
 """The configuration: closed, typed sections, every key described; checked at parse time."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.feature_settings import FeatureSettings
-from slr_pipeline.schema import Fidelity, Representation
+from slr_pipeline.schema import DEPTH_FEATURES
 from slr_pipeline.section import Section
+from slr_pipeline.stream_settings import StreamSettings, features_of
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -66,12 +67,6 @@ class TableData(Section):
 DataSettings = Annotated[AutslData | TableData, Field(discriminator="layout")]
 
 
-class _Data(Section):
-    """A place for the union of data layouts, so that it is checked like a section."""
-
-    data: DataSettings
-
-
 class VerifySettings(Section):
     """The check of every video before anything else runs."""
 
@@ -81,83 +76,6 @@ class VerifySettings(Section):
         le=1,
         description="Share of samples that may fail the check before the run stops.",
     )
-
-
-class TrainingSettings(Section):
-    """The recipe of SL-GCN: SGD with Nesterov momentum, warm-up and steps (SAM-SLR, section 3)."""
-
-    epochs: int = Field(250, ge=1, description="Passes over the training samples.")
-    batch_size: int = Field(64, ge=2, description="Samples of one optimiser step.")
-    learning_rate: float = Field(0.1, gt=0, description="Rate after the warm-up.")
-    warmup_epochs: int = Field(20, ge=0, description="Epochs of linear rise of the rate.")
-    milestones: list[int] = Field(
-        [150, 200], description="Epochs at which the rate is multiplied by `decay`."
-    )
-    decay: float = Field(0.1, gt=0, le=1, description="Factor of the rate at each milestone.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Nesterov momentum.")
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all parameters.")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the uniform target.")
-    freeze_graph_epochs: int = Field(
-        1, ge=0, description="First epochs in which the learned adjacency stays fixed."
-    )
-    keep_final: float = Field(
-        0.9, gt=0, le=1, description="DropGraph keep probability at its lowest."
-    )
-    keep_epochs: int = Field(
-        100, ge=1, description="Epochs in which the keep probability falls from 1 to `keep_final`."
-    )
-
-
-class SlgcnSettings(Section):
-    """SL-GCN on skeletons of 27 joints (SAM-SLR, section 3.1)."""
-
-    model: Literal["slgcn"] = Field(description="The model of the stream.")
-    fidelity: Fidelity = Field(
-        "corrected",
-        description="`published` repeats the released code, slips included; `corrected` does "
-        "what the papers mean.",
-    )
-    representation: Representation = Field(
-        "joint",
-        description="What the stream is given: `joint` places, `bone` vectors from parent to "
-        "child, or the movement of either.",
-    )
-    width: int = Field(
-        64,
-        ge=16,
-        multiple_of=16,
-        description="Channels of the first units, a multiple of its 16 groups; later units have "
-        "2x and 4x.",
-    )
-    frames: int = Field(150, ge=1, description="Frames of the skeleton tensor.")
-    window: int = Field(100, ge=1, description="Consecutive frames of a training item.")
-    flip_probability: float = Field(0.5, ge=0, le=1, description="Mirrored training items.")
-    shift_px: float = Field(
-        10.0, ge=0, description="Largest random shift of a training item, pixels of 512."
-    )
-    rotation_deg: float = Field(
-        0.0, ge=0, le=180, description="Largest random rotation of a training item, degrees."
-    )
-    scale_range: float = Field(
-        0.0, ge=0, lt=1, description="Largest random change of size: 0.1 means 0.9 to 1.1."
-    )
-    training: TrainingSettings = Field(
-        default_factory=TrainingSettings, description="The training recipe."
-    )
-
-    @model_validator(mode="after")
-    def _augmentation_fits(self) -> "SlgcnSettings":
-        if self.window > self.frames:
-            raise ValueError(f"window {self.window} is longer than frames {self.frames}")
-        if self.fidelity == "published" and (self.rotation_deg or self.scale_range):
-            raise ValueError(
-                "fidelity published neither rotates nor scales; leave rotation_deg and "
-                "scale_range at 0"
-            )
-        return self
-
-
-StreamSettings = SlgcnSettings
 
 
 class TrackSettings(Section):
@@ -179,8 +97,10 @@ class Config(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`auto` takes a GPU where there is one; `cpu`; `cuda` or `cuda:N` by name.",
     )
-    protocol: Literal["strict"] = Field(
-        "strict", description="`strict`: trained on train; val picks the epoch, nothing else."
+    protocol: Literal["strict", "challenge"] = Field(
+        "strict",
+        description="`strict`: trained on train; val picks the epoch, nothing else. `challenge`: "
+        "what test is answered with was then fine-tuned on train and val.",
     )
     shard_size: int = Field(
         512, ge=1, description="Most samples of one shard, the unit of work of a feature."
@@ -200,6 +120,13 @@ class Config(Section):
     )
 
     @model_validator(mode="after")
+    def _untrained_streams_have_weights(self) -> "Config":
+        for name, stream in self.streams.items():
+            if stream.training.epochs == 0 and stream.init is None:
+                raise ValueError(f"streams.{name}.training.epochs: 0 needs weights; name an init")
+        return self
+
+    @model_validator(mode="after")
     def _tracks_name_streams(self) -> "Config":
         for track, settings in self.tracks.items():
             for stream in settings.streams:
@@ -208,7 +135,17 @@ class Config(Section):
                         f"tracks.{track}.streams.{stream}: a weight for no stream "
                         f"(known: {', '.join(sorted(self.streams))})"
                     )
+                read = self.stream_features(stream)
+                if track == "rgb" and set(read) & set(DEPTH_FEATURES):
+                    raise ValueError(
+                        f"tracks.rgb.streams.{stream}: it reads {', '.join(read)}, and track rgb "
+                        "may see nothing made from depth; move it to another track"
+                    )
         return self
+
+    def stream_features(self, stream: str) -> tuple[str, ...]:
+        """The features a stream of this configuration reads."""
+        return features_of(self.streams[stream], self.features)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
@@ -216,17 +153,31 @@ SectionT = TypeVar("SectionT", bound=Section)
 
 def check_config(values: Mapping[str, Any]) -> Config:
     """The checked configuration; ConfigError lists each wrong key with what is known there."""
-    return _check(Config, values, "config")
+    config: Config = _check(Config, values, "config")
+    return config
 
 
 def parse_section(section: type[SectionT], text: str) -> SectionT:
     """A section from the JSON flag of a step."""
-    return _check(section, _json(text), section.__name__)
+    parsed: SectionT = _check(section, _json(text), section.__name__)
+    return parsed
 
 
 def parse_data(text: str) -> AutslData | TableData:
     """The section `data` from the JSON flag of a step."""
-    return _check(_Data, {"data": _json(text)}, "settings").data
+    data: AutslData | TableData = _check(DataSettings, _json(text), "data")
+    return data
+
+
+def parse_stream(text: str) -> StreamSettings:
+    """A section under `streams` from the JSON flag of a step."""
+    return check_stream(_json(text))
+
+
+def check_stream(values: Any) -> StreamSettings:
+    """A section under `streams`."""
+    stream: StreamSettings = _check(StreamSettings, values, "stream")
+    return stream
 
 
 def read_config(path: str) -> Config:
@@ -249,28 +200,30 @@ def _json(text: str) -> Any:
         raise ConfigError(f"settings flag is not JSON ({error}): {text[:80]}") from error
 
 
-def _check(section: type[SectionT], values: Any, where: str) -> SectionT:
+def _check(kind: Any, values: Any, where: str) -> Any:
+    """`values` as a section, or as a member of a union of sections."""
     try:
-        return section.model_validate(values)
+        return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        lines = [_problem(section, details) for details in error.errors(include_url=False)]
+        lines = [_problem(kind, details) for details in error.errors(include_url=False)]
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from error
 
 
-def _problem(section: type[Section], details: ErrorDetails) -> str:
+def _problem(kind: Any, details: ErrorDetails) -> str:
     """One line: key, what is wrong, what was found, what is known there."""
-    path = ".".join(_keys_of(details["loc"]))
+    keys, known = _place(kind, details["loc"])
+    path = ".".join(keys)
     match details["type"]:
         case "extra_forbidden":
-            known = ", ".join(_known_keys(section, details["loc"]))
-            return f"{path}: unknown key (known: {known})"
+            return f"{path}: unknown key (known: {', '.join(known)})"
         case "missing":
             return f"{path}: missing, a value is required"
         case "value_error":
             message = details["msg"].removeprefix("Value error, ")
             return f"{path}: {message}" if path else message
         case "union_tag_invalid" | "union_tag_not_found":
-            return f"{path}.layout: expected one of {details['ctx']['expected_tags']}"
+            tag = details["ctx"]["discriminator"].strip("'")
+            return f"{'.'.join([*keys, tag])}: expected one of {', '.join(known)}"
         case _:
             found = repr(details["input"])
             shown = found if len(found) <= 60 else found[:57] + "..."
@@ -278,26 +231,44 @@ def _problem(section: type[Section], details: ErrorDetails) -> str:
             return f"{path}: {message}, found {shown}"
 
 
-def _keys_of(location: tuple[int | str, ...]) -> Iterator[str]:
-    """Keys as the user wrote them: without pydantic's union tags and `[key]` marks."""
-    for index, part in enumerate(location):
-        is_tag = index > 0 and location[index - 1] == "data" and part in ("autsl", "table")
-        if not is_tag and part != "[key]":
-            yield str(part)
+def _place(kind: Any, location: tuple[int | str, ...]) -> tuple[list[str], list[str]]:
+    """The keys to a place as the user wrote them, and what is known there.
+
+    Known are the keys of the section that the last one stands in, or the tags of a union that ends
+    the place. pydantic's location has tags and `[key]` marks among the keys.
+    """
+    keys: list[str] = []
+    known: list[str] = []
+    for part in map(str, location):
+        sections = _sections(kind)
+        if part == "[key]":
+            continue
+        if len(sections) > 1:  # a union: the part is the tag of one
+            kind = next(section for section in sections if part in _tag(section))
+            continue
+        keys.append(part)
+        if sections:
+            fields = sections[0].model_fields
+            known = sorted(fields)
+            kind = fields[part].annotation if part in fields else None
+        else:  # a dict of sections, or a list of values
+            kind = (get_args(kind) or (None,))[-1]
+    union = _sections(kind)
+    return keys, [tag for section in union for tag in _tag(section)] if len(union) > 1 else known
 
 
-def _known_keys(section: type[Section], location: tuple[int | str, ...]) -> list[str]:
-    """Keys of the section in which the last part of `location` stands."""
-    here: Any = section
-    for part in location[:-1]:
-        if isinstance(here, type) and issubclass(here, Section):
-            here = here.model_fields[str(part)].annotation
-            if here == AutslData | TableData:
-                here = {"autsl": AutslData, "table": TableData}
-            elif isinstance(here, UnionType):  # a section or null
-                here = get_args(here)[0]
-        elif isinstance(here, dict):
-            here = here[str(part)]
-        else:  # dict[Name, Section]
-            here = get_args(here)[1]
-    return sorted(here.model_fields)
+def _sections(kind: Any) -> list[type[Section]]:
+    """The section classes a value may be of: one, those of a union, or none."""
+    if isinstance(kind, type):
+        return [kind] if issubclass(kind, Section) else []
+    if get_origin(kind) is Annotated:
+        return _sections(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return [section for member in get_args(kind) for section in _sections(member)]
+    return []
+
+
+def _tag(section: type[Section]) -> tuple[str, ...]:
+    """What tells a section from the others of its union."""
+    field = section.model_fields.get("model") or section.model_fields["layout"]
+    return get_args(field.annotation)

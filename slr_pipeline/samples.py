@@ -7,8 +7,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from slr_pipeline.config import SPLITS, AutslData, AutslLabels, DataSettings, Split, TableData
-from slr_pipeline.errors import DataError
+from slr_pipeline.config import (
+    SPLITS,
+    AutslData,
+    AutslLabels,
+    Config,
+    DataSettings,
+    Split,
+    TableData,
+)
+from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.schema import DEPTH_FEATURES
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 AUTSL_NAME = re.compile(r"^signer(\d+)_sample\d+$")
@@ -57,6 +66,29 @@ def load_samples(data: DataSettings) -> SampleTable:
         if not any(sample.split == split for sample in table.samples):
             raise DataError(f"{where}: split {split} has no samples; each split needs some")
     return table
+
+
+def check_streams(config: Config, table: SampleTable) -> None:
+    """What the streams need and no config alone can tell; no video is opened.
+
+    Raises DataError when a stream reads a feature made from depth and a sample has no depth video,
+    ConfigError when weights to start from are not there.
+    """
+    without = [sample.name for sample in table.samples if not sample.depth]
+    for name, stream in config.streams.items():
+        deep = [feature for feature in config.stream_features(name) if feature in DEPTH_FEATURES]
+        if deep and without:
+            raise DataError(
+                f"streams.{name}: it reads {deep[0]}, made from depth videos, and "
+                f"{len(without)} of {len(table.samples)} samples have none, first {without[0]}; "
+                "set data.depth or name them in the table, or leave the stream out"
+            )
+        if stream.init is not None and not os.path.isfile(stream.init.path):
+            raise ConfigError(
+                f"streams.{name}.init.path: {stream.init.path} is not there; `slr "
+                f"import-checkpoint --model {stream.model} SOURCE {stream.init.path}` makes it of "
+                "published weights, see docs/weights.md"
+            )
 
 
 def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:

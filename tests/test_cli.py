@@ -42,7 +42,7 @@ def test_check_of_a_wrong_file_is_one_line(tmp_path: Path) -> None:
 )
 def test_a_step_ends_with_one_line(tmp_path: Path, flags: list[str], line: str) -> None:
     out = tmp_path / "logits.h5"
-    done = run("slr_pipeline.steps.predict", *flags, "--keypoints", "x.h5", "--out", str(out))
+    done = run("slr_pipeline.steps.predict", *flags, "--features", "x.h5", "--out", str(out))
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     assert len(done.stderr.splitlines()) == 1

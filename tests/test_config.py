@@ -52,15 +52,33 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "streams.joint.training.epoch",
             3,
-            "config: streams.joint.training.epoch: unknown key (known: batch_size, decay, epochs",
+            "config: streams.joint.training.epoch: unknown key (known: batch_size, chance_epo",
         ),
         (
             "streams.joint.training.epochs",
             0,
-            "config: streams.joint.training.epochs: input should be greater than or equal to 1, "
-            "found 0",
+            "config: streams.joint.training.epochs: 0 needs weights; name an init",
         ),
-        ("streams.joint.model", "gcn", "config: streams.joint.model: input should be 'slgcn', f"),
+        ("streams.joint.training.epochs", -1, "config: streams.joint.training.epochs: input sho"),
+        (
+            "streams.joint.model",
+            "gcn",
+            "config: streams.joint.model: expected one of slgcn, sstcn, r2plus1d, vtn",
+        ),
+        ("streams.joint", {"width": 16}, "config: streams.joint.model: expected one of slgcn, "),
+        ("streams.joint", {"model": "vtn", "width": 30}, "config: streams.joint: width 30 is not"),
+        ("streams.joint", {"model": "r2plus1d"}, "config: streams.joint.feature: missing, a val"),
+        (
+            "streams.joint",
+            {"model": "r2plus1d", "feature": "hha"},
+            "config: tracks.rgb.streams.joint: it reads hha, and track rgb may see nothing made fr",
+        ),
+        (
+            "streams.joint.init",
+            {"path": "x", "sha256": "00"},
+            "config: streams.joint.init.sha256: string should match pattern",
+        ),
+        ("streams.joint.init", {}, "config: streams.joint.init.path: missing"),
         ("streams.joint.window", 151, "config: streams.joint: window 151 is longer than frames"),
         (
             "tracks.rgb.streams",
@@ -70,7 +88,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         ("tracks.rgb.streams", {"joint": -1}, "config: tracks.rgb.streams.joint: input should be"),
         ("tracks.rgb.streams", {"joint": float("nan")}, "config: tracks.rgb.streams.joint: input"),
         ("tracks", {}, "config: tracks: dictionary should have at least 1 item"),
-        ("data.layout", "wlasl", "config: data.layout: expected one of 'autsl', 'table'"),
+        ("data.layout", "wlasl", "config: data.layout: expected one of autsl, table"),
         ("data.root", None, "config: data.root: input should be a valid string, found None"),
         ("features.keypoints.estimator", "openpoze", "config: features.keypoints.estimator: input"),
         (

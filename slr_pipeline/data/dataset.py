@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,42 +10,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slr_pipeline.data.transforms import SkeletonTransform
-from slr_pipeline.errors import DataError
+Make = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
+"""From a sample's name, the number of a view and a generator (None: no augmentation): the arrays a
+model takes."""
 
-Read = Callable[[str], tuple[NDArray[np.float32], int, int]]
-"""From a sample's name: keypoints (T, 133, 3), width and height of the frame in pixels."""
-
-Item = tuple[Tensor, int, str]
-"""Skeleton (3, T, 27), label (-1 if unknown), name of the sample."""
+Item = tuple[tuple[Tensor, ...], int, str]
+"""What the model takes, label (-1 if unknown), name of the sample."""
 
 
-class SkeletonDataset(Dataset[Item]):
-    """Skeletons of samples.
+class StreamDataset(Dataset[Item]):
+    """Items of samples.
 
     Args:
-        read: gives the keypoints of a sample. It is called in the workers of a data loader, so it
-            must survive a fork, or pickling where workers are spawned: open files on first use.
+        make: gives the arrays of an item. It is called in the workers of a data loader, so it must
+            survive a fork, or pickling where workers are spawned: open files on first use.
         samples: (name, label) pairs; label -1 where unknown. Quarantined samples are left out.
-        transform: keypoints to skeleton.
         train: whether items are augmented.
         seed: of the augmentation; an item depends on (seed, epoch, name) only, whichever worker
             makes it, in whichever order.
+        views: which views of a sample are items of their own, one after another; the views of a
+            model that sees more than one clip of a video.
     """
 
     def __init__(
         self,
-        read: Read,
+        make: Make,
         samples: Sequence[tuple[str, int]],
         *,
-        transform: SkeletonTransform,
         train: bool,
         seed: int = 0,
+        views: Sequence[int] = (0,),
     ) -> None:
         self.names = tuple(name for name, _ in samples)
         self.labels = tuple(label for _, label in samples)
-        self._read = read
-        self._transform = transform
+        self.views = tuple(views)
+        self._make = make
         self._train = train
         self._seed = seed
         self._epoch = 0
@@ -54,19 +54,16 @@ class SkeletonDataset(Dataset[Item]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return len(self.names)
+        """Samples times views."""
+        return len(self.names) * len(self.views)
 
     def __getitem__(self, index: int) -> Item:
-        """One item. DataError for a sample without frames or with values that are not finite."""
-        name = self.names[index]
-        keypoints, width, height = self._read(name)
-        if len(keypoints) == 0:
-            raise DataError(f"{name}: no frames; a quarantined sample cannot be an item")
-        if not np.isfinite(keypoints).all():
-            raise DataError(f"{name}: keypoints have NaN or infinite values; make them again")
+        """One item: a view of sample number index // views."""
+        sample, view = divmod(index, len(self.views))
+        name = self.names[sample]
         rng = None
         if self._train:
             key = zlib.crc32(name.encode())  # the same sample in any list of samples
             rng = np.random.default_rng((self._seed, self._epoch, key))
-        skeleton = self._transform(keypoints, width, height, rng)
-        return torch.from_numpy(skeleton), self.labels[index], name
+        arrays = self._make(name, self.views[view], rng)
+        return tuple(map(torch.from_numpy, arrays)), self.labels[sample], name

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from slr_pipeline.data import clips
 from slr_pipeline.data.representations import represented
 from slr_pipeline.schema import Fidelity, Representation
-from slr_pipeline.skeleton import FLIP_27, JOINTS_27, PARENTS_27
+from slr_pipeline.skeleton import FLIP_27, JOINTS_27, LEFT_HAND, PARENTS_27, RIGHT_HAND
 
 Array = NDArray[np.float32]
 
@@ -40,6 +40,8 @@ class SkeletonTransform:
         shift_px: largest shift of a training item in x and in y, in pixels of a 512 frame.
         rotation_deg: largest rotation of a training item about the mean nose, either way.
         scale_range: largest relative change of size of a training item (0.1: 0.9 to 1.1).
+        trim: leave out what comes before the first and after the last frame with a hand.
+        stretch: spread a short clip over the frames instead of repeating it from its start.
     """
 
     fidelity: Fidelity = "corrected"
@@ -50,12 +52,15 @@ class SkeletonTransform:
     shift_px: float = 10.0
     rotation_deg: float = 0.0
     scale_range: float = 0.0
+    trim: bool = False
+    stretch: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= self.frames:
             raise ValueError(f"window must be 1 to frames {self.frames}, found {self.window}")
-        if self.fidelity == "published" and (self.rotation_deg or self.scale_range):
-            raise ValueError("the released code neither rotates nor scales: set both to 0")
+        changed = self.rotation_deg or self.scale_range or self.trim or self.stretch
+        if self.fidelity == "published" and changed:
+            raise ValueError("the released code neither rotates, scales, trims nor stretches")
 
     def __call__(
         self, keypoints: Array, width: int, height: int, rng: np.random.Generator | None
@@ -72,7 +77,11 @@ class SkeletonTransform:
         if self.fidelity == "published":
             skeleton, width_px = published_skeleton(keypoints, kind, frames=self.frames), SIDE_PX
         else:
-            skeleton = corrected_skeleton(keypoints, width, height, kind, frames=self.frames)
+            if self.trim:
+                keypoints = trimmed(keypoints)
+            skeleton = corrected_skeleton(
+                keypoints, width, height, kind, frames=self.frames, stretch=self.stretch
+            )
             width_px = width * SIDE_PX / max(width, height)
         if rng is None:
             return _channels_first(self._centred(skeleton))
@@ -123,14 +132,16 @@ def corrected_skeleton(
     representation: Representation = "joint",
     *,
     frames: int,
+    stretch: bool = False,
 ) -> Array:
     """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
 
     Lengths are scaled so that the longer side of the frame has 512 pixels. Missing joints are
     imputed (see `imputed`) and keep score 0. A short clip is repeated from its start, which keeps
-    the speed of the sign. A long clip is sampled evenly, which does not: its end, or a window's
-    outside, may hold the sign itself, while signers differ in speed anyway. Movement is taken
-    before a clip is repeated: there is none from its end to its start.
+    the speed of the sign, or with `stretch` its frames are. A long clip is sampled evenly, which
+    does not keep the speed: its end, or a window's outside, may hold the sign itself, while signers
+    differ in speed anyway. Movement is taken before a clip is repeated: there is none from its end
+    to its start.
     """
     if len(keypoints) == 0:
         raise ValueError("a clip needs at least one frame, found none")
@@ -140,7 +151,20 @@ def corrected_skeleton(
     if len(skeleton) > frames:
         skeleton = skeleton[clips.resampled(len(skeleton), frames)]
     skeleton = represented(skeleton, representation, "corrected")
-    return skeleton[clips.looped(len(skeleton), frames)]
+    fill = clips.resampled if stretch else clips.looped
+    return skeleton[fill(len(skeleton), frames)]
+
+
+def trimmed(keypoints: Array) -> Array:
+    """Keypoints (T, 133, 3) without the rest before and after a sign.
+
+    Estimators that only find raised hands tell rest from sign: what remains are the frames from the
+    first to the last that has a hand, and two on either side. All, if no more than five have one.
+    """
+    with_hand = np.flatnonzero((keypoints[:, [*LEFT_HAND, *RIGHT_HAND], 2] > 0).any(axis=1))
+    if len(with_hand) <= 5:
+        return keypoints
+    return keypoints[max(with_hand[0] - 2, 0) : with_hand[-1] + 3]
 
 
 def imputed(skeleton: Array) -> Array:

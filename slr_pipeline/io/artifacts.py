@@ -1,5 +1,7 @@
 """Feature files in HDF5, read; docs/artifacts.md is their specification."""
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -129,12 +131,25 @@ class FeatureStore:
         """All sample names, in the order of the files and their rows."""
         return tuple(self._places)
 
+    def path_of(self, sample: str) -> Path:
+        """The file that has a sample. ArtifactError when none has it."""
+        return self._place(sample)[0].path
+
+    def digest(self) -> str:
+        """Changes when what the files were made from or with changes: samples, settings, inputs."""
+        files = {index.path: index for index, _ in self._places.values()}
+        facts = [
+            [*index.samples, *sorted(f"{key}={value}" for key, value in index.attributes.items())]
+            for index in files.values()
+        ]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
     def frames(self, sample: str) -> int:
         """T of a sample; 0 when it is quarantined. ArtifactError when no shard has it."""
         index, row = self._place(sample)
         return int(index.offset[row + 1] - index.offset[row])
 
-    def read(self, sample: str, frames: Sequence[int] | None = None) -> Clip:
+    def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
         """The clip of one sample, or some of its frames (indices from 0, in any order, repeated).
 
         ArtifactError when no shard has the sample or its bytes are damaged.
@@ -177,10 +192,12 @@ class FeatureStore:
         stored: NDArray[np.uint8] = file["values"][int(ends[0]) : int(ends[-1])]
         ends = ends - ends[0]
         shape = picture_shape(schema)
+        once, again = np.unique(chosen, return_inverse=True)
         # Every picture of every chosen frame: (frames, pictures).
-        places = chosen[:, None] * schema.pictures + np.arange(schema.pictures)
+        places = once[:, None] * schema.pictures + np.arange(schema.pictures)
         pictures = [decode_jpeg(stored[ends[i] : ends[i + 1]], shape) for i in places.flat]
-        return np.asarray(pictures, np.uint8).reshape(len(chosen), *schema.shape)
+        decoded = np.asarray(pictures, np.uint8).reshape(len(once), *schema.shape)
+        return decoded[again]
 
     def _place(self, sample: str) -> tuple[FeatureFile, int]:
         if sample not in self._places:
@@ -189,3 +206,22 @@ class FeatureStore:
                 "do the files belong to this sample table?"
             )
         return self._places[sample]
+
+
+def open_features(paths: Iterable[str | Path]) -> dict[str, FeatureStore]:
+    """The features that are in these files, by name, in the order they come.
+
+    ArtifactError for a file that is no feature file.
+    """
+    files: dict[str, list[str | Path]] = {}
+    for path in paths:
+        try:
+            with h5py.File(path, "r") as file:
+                feature = str(file.attrs.get("feature"))
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise ArtifactError(f"{path}: not a feature file ({reason})") from error
+        if feature not in FEATURES:
+            raise ArtifactError(f"{path}: not a feature file (its feature is {feature!r})")
+        files.setdefault(feature, []).append(path)
+    return {feature: FeatureStore(feature, found) for feature, found in files.items()}

@@ -1,18 +1,26 @@
-"""Trained weights: safetensors with a JSON sidecar of what they are."""
+"""Trained weights: models with a JSON sidecar, imported weights, files of other programs."""
 
 import json
+import pickle
+import re
+import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.whole import whole_file, write_text
 
 FORMAT = "slr-model"
 VERSION = 1
+
+WEIGHTS_FORMAT = "slr-weights"
+WEIGHTS_VERSION = "1"
 
 
 def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[str, Any]) -> None:
@@ -36,3 +44,130 @@ def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
         raise ArtifactError(
             f"{path}: not whole weights with their sidecar ({error}); train the stream again"
         ) from error
+
+
+# --- imported weights ----------------------------------------------------------------------------
+
+
+def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
+    """Write weights that were not trained here, with what they are in the safetensors header.
+
+    The header holds `facts`, format and version. The same arguments give the same bytes.
+    """
+    header = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION, **facts}
+    with whole_file(path, load_weights) as partial:
+        save_file(
+            {name: tensor.cpu().contiguous() for name, tensor in state.items()}, partial, header
+        )
+        _sort_header(partial)
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Weights of `save_weights` with their header. ArtifactError for any other file."""
+    header = read_header(path)
+    found = (header.get("format"), header.get("version"))
+    if found != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
+        raise ArtifactError(
+            f"{path}: expected {WEIGHTS_FORMAT} version {WEIGHTS_VERSION}, found {found}; "
+            "import the weights again with `slr import-checkpoint`"
+        )
+    return load_file(path), header
+
+
+def read_header(path: str | Path) -> dict[str, str]:
+    """What a safetensors file says of itself, maybe nothing; ArtifactError if it is not one."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(
+            f"{path}: not a whole safetensors file ({_one_line(error)}); weights of another "
+            "program are brought in with `slr import-checkpoint`"
+        ) from error
+
+
+def _sort_header(path: Path) -> None:
+    """Sort the entries about the file: safetensors writes them in another order each time."""
+    with open(path, "r+b") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        file.seek(8)
+        file.write(text.ljust(size))
+
+
+# --- files of other programs ---------------------------------------------------------------------
+
+
+class _Callback:
+    """Takes the place of Lightning's callbacks, whose classes are keys in its checkpoints."""
+
+
+_LIGHTNING: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    (dict, "pytorch_lightning.utilities.parsing.AttributeDict"),
+    (_Callback, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (_Callback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+]
+"""What a checkpoint of Lightning 1.1 names of Lightning, and what is taken in its place."""
+
+
+def read_foreign(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a state dict that another program wrote, on the CPU.
+
+    Read are safetensors (by the ending of the name) and files of `torch.save`, old and new, in
+    which the state dict stands alone or under `state_dict`, as Lightning and mmcv write it. Nothing
+    in a file is run. ArtifactError for a file that is damaged, asks for code to be run, or holds
+    anything but plain tensors by name.
+    """
+    content = _load_foreign(path)
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not content:
+        found = "an empty one" if isinstance(content, Mapping) else type(content).__name__
+        raise ArtifactError(f"{path}: expected a state dict, found {found}; save the state dict")
+    wrong = [repr(name) for name, value in content.items() if not _is_plain(name, value)]
+    if wrong:
+        raise ArtifactError(
+            f"{path}: {len(wrong)} of {len(content)} entries are not tensors by name "
+            f"({', '.join(wrong[:10])}); save the state dict alone, or under the key state_dict"
+        )
+    return {name: value.detach() for name, value in content.items()}
+
+
+def _load_foreign(path: str | Path) -> Any:
+    if not Path(path).is_file():
+        raise ArtifactError(f"{path}: there is no such file; check the path")
+    try:
+        if Path(path).suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals(_LIGHTNING), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old files: they are read, or refused below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # what a damaged pickle raises is anyone's guess
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if isinstance(error, pickle.UnpicklingError) and asked:
+            raise ArtifactError(
+                f"{path}: asks for {asked[1]}, and nothing in a file is run; if you trust it, load "
+                "it where it was made and save its state dict alone"
+            ) from error
+        raise ArtifactError(
+            f"{path}: not whole weights ({_one_line(error)}); copy the file again from its source"
+        ) from error
+
+
+def _is_plain(name: object, value: object) -> bool:
+    """Whether this is a tensor by name: of real numbers, each with a place of its own."""
+    if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
+        return False
+    if value.layout is not torch.strided or value.is_nested or value.is_quantized:
+        return False
+    if value.is_complex() or value.device.type != "cpu":
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+
+
+def _one_line(error: Exception) -> str:
+    """What is wrong in a few words, without torch's advice around it."""
+    text = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
+    return "".join(c for c in text.splitlines()[0][:200] if c.isprintable())

@@ -80,3 +80,11 @@ def set_keep(model: nn.Module, keep: float) -> None:
     for module in model.modules():
         if isinstance(module, DropGraph):
             module.keep = keep
+
+
+def keep_probability(epoch: int, *, final: float, epochs: int) -> float:
+    """DropGraph's keep probability: falls from 1 to `final` in `epochs` epochs, then stays.
+
+    SAM-SLR: 1 - 0.001 * epoch for 100 epochs, then 0.9.
+    """
+    return final if epoch >= epochs else 1 - (1 - final) * epoch / epochs

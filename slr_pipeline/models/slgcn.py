@@ -7,6 +7,8 @@ Adaptive Graph Convolutional Networks", 2020.
 
 Axes: B batch, C channels, T frames, V joints, K classes. There is no person axis: a clip shows one
 signer.
+Skeletons come as (B, C, T, V); inside, arrays are (B, C, V, T), frames last, so that the graph
+product is a matrix product without a copy.
 """
 
 import math
@@ -14,8 +16,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from slr_pipeline.models.dropgraph import DropGraph
+from slr_pipeline.models.graph_product import batch_norm, graph_product
 
 SUBSETS = 3
 """Adjacencies of a graph convolution: the joint itself, from its child, from its parent."""
@@ -87,7 +91,7 @@ class SLGCN(nn.Module):
         B, C, T, V = x.shape
         x = x.permute(0, 3, 1, 2).reshape(B, V * C, T)  # channel v * C + c
         x = self.input_norm(x)
-        x = x.view(B, V, C, T).permute(0, 2, 3, 1)  # (B, C, T, V)
+        x = x.view(B, V, C, T).transpose(1, 2).contiguous()  # (B, C, V, T)
         for unit in self.units:
             x = unit(x)
         logits: Tensor = self.classifier(x.mean(dim=(2, 3)))
@@ -97,7 +101,7 @@ class SLGCN(nn.Module):
 class Unit(nn.Module):
     """Graph convolution, attention, temporal convolution; DropGraph; residual; ReLU.
 
-    (B, c_in, T, V) to (B, c_out, ceil(T / stride), V). `drop_blocks` are the joints and frames that
+    (B, c_in, V, T) to (B, c_out, V, ceil(T / stride)). `drop_blocks` are the joints and frames that
     fall with one DropGraph seed; None: nothing is ever dropped.
     """
 
@@ -128,11 +132,16 @@ class Unit(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """One unit on x (B, c_in, T, V)."""
-        y = self.drop(self.temporal(self.attention(self.graph(x))))
+        """One unit on x (B, c_in, V, T)."""
+        y = self._dropped(self.temporal(self.attention(self.graph(x))))
         if self.residual is not None:
-            y = y + self.drop(self.residual(x))  # its own random numbers
-        return torch.relu(y)
+            y = y.add_(self._dropped(self.residual(x)))  # its own random numbers
+        return y.relu_()
+
+    def _dropped(self, y: Tensor) -> Tensor:
+        """DropGraph of y (B, C, V, T)."""
+        dropped: Tensor = self.drop(y.transpose(2, 3)).transpose(2, 3)
+        return dropped
 
 
 class DecoupledGraphConv(nn.Module):
@@ -140,8 +149,7 @@ class DecoupledGraphConv(nn.Module):
 
     y[c, t, w] = sum over subset k and joint v of z[k, c, t, v] * D[k, c mod groups, v, w], where z
     is x projected to 3 * c_out channels and each column of D is divided by its sum (Cheng et al.,
-    2020). The einsum runs as one matrix product per group, over subsets and joints together, and
-    does not repeat D for each channel.
+    2020). Per channel this is one matrix product, over subsets and joints together.
     """
 
     def __init__(self, c_in: int, c_out: int, *, adjacency: Tensor, groups: int) -> None:
@@ -158,13 +166,12 @@ class DecoupledGraphConv(nn.Module):
         nn.init.constant_(self.norm.weight, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, c_in, T, V) to (B, c_out, T, V), ReLU included."""
-        z = self.project_norm(self.project(x))
-        B, KC, T, V = z.shape
-        z = z.reshape(B, SUBSETS, KC // SUBSETS // self.groups, self.groups, T, V)
+        """(B, c_in, V, T) to (B, c_out, V, T), ReLU included."""
         columns = self.adjacency / (self.adjacency.sum(dim=-2, keepdim=True) + 0.001)
-        y = torch.einsum("bkqgtv,kgvw->bqgtw", z, columns).reshape(B, KC // SUBSETS, T, V)
-        return torch.relu(self.norm(y) + self.shortcut(x))
+        repeats = self.norm.num_features // self.groups
+        columns = columns.permute(1, 3, 0, 2).repeat(repeats, 1, 1, 1)  # (c_out, W, 3, V)
+        y = batch_norm(graph_product(x, self.project, self.project_norm, columns), self.norm)
+        return y.add_(self.shortcut(x)).relu_()
 
 
 class Attention(nn.Module):
@@ -189,13 +196,13 @@ class Attention(nn.Module):
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, y: Tensor) -> Tensor:
-        """Scaled y (B, C, T, V), same shape."""
-        by_joint = 1 + torch.sigmoid(self.spatial(y.mean(dim=2)))  # (B, 1, V)
-        over_joints = torch.einsum("bctv,bv->bct", y, by_joint[:, 0] / y.shape[3])
+        """Scaled y (B, C, V, T), same shape."""
+        by_joint = 1 + torch.sigmoid(self.spatial(y.mean(dim=3)))  # (B, 1, V)
+        over_joints = (by_joint[:, :, None] / y.shape[2] @ y)[:, :, 0]  # (B, C, T)
         by_frame = 1 + torch.sigmoid(self.temporal(over_joints))  # (B, 1, T)
         over_all = (over_joints * by_frame).mean(dim=2)  # (B, C)
         by_channel = 1 + torch.sigmoid(self.excite(torch.relu(self.squeeze(over_all))))
-        gates = by_frame[:, :, :, None] * by_joint[:, :, None, :]  # (B, 1, T, V)
+        gates = by_frame[:, :, None, :] * by_joint[:, :, :, None]  # (B, 1, V, T)
         return y * gates * by_channel[:, :, None, None]
 
 
@@ -212,9 +219,12 @@ class ConvNorm(nn.Module):
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, c_in, T, V) to (B, c_out, ceil(T / stride), V)."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
+        """(B, c_in, V, T) to (B, c_out, V, ceil(T / stride))."""
+        conv = self.conv
+        y = functional.conv2d(
+            x, conv.weight.transpose(2, 3), conv.bias, conv.stride[::-1], conv.padding[::-1]
+        )
+        return batch_norm(y, self.norm)
 
 
 def tree_adjacency(joints: int, bones: Sequence[tuple[int, int]]) -> Tensor:

@@ -180,3 +180,11 @@ def _published_modules() -> dict[str, str]:
 PUBLISHED_MODULES: Final[dict[str, str]] = _published_modules()
 """Modules with weights by their name in the published file, and their name here. The last part of
 a weight's name (`weight`, `running_mean`, ...) and its shape are the same in both."""
+
+_THEIR_MODULES: Final = {ours: theirs for theirs, ours in PUBLISHED_MODULES.items()}
+
+
+def published_key(key: str) -> str:
+    """The name in the released SAM-SLR weights of our weight `key`."""
+    module, _, entry = key.rpartition(".")
+    return f"{_THEIR_MODULES[module]}.{entry}"

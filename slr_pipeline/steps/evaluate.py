@@ -1,4 +1,4 @@
-"""Accuracy of one stream on val and test."""
+"""Accuracy of one stream on the splits it was not trained on."""
 
 import argparse
 import json
@@ -15,20 +15,20 @@ def main() -> None:
     """Parse the flags of the rule and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--val", required=True)
-    parser.add_argument("--test", required=True)
+    parser.add_argument("--splits", required=True, nargs="+")
+    parser.add_argument("--logits", required=True, nargs="+", help="a file for each split")
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
-    evaluate(flags.data, flags.val, flags.test, flags.out)
+    evaluate(flags.data, dict(zip(flags.splits, flags.logits, strict=True)), flags.out)
 
 
-def evaluate(data: AutslData | TableData, val: str, test: str, out: str) -> None:
-    """Write metrics.json; a split without labels is null."""
+def evaluate(data: AutslData | TableData, files: dict[str, str], out: str) -> None:
+    """Write metrics.json of these splits; one without labels is null."""
     table = load_samples(data)
-    logits = {"val": read_logits(val), "test": read_logits(test)}
+    logits = {split: read_logits(path) for split, path in files.items()}
     content = {
         **{split: answered_metrics(table, found) for split, found in logits.items()},
-        "protocol": logits["val"].protocol,
+        "protocol": next(iter(logits.values())).protocol,
         "labels": labels_digest(table, ("val", "test")),
         **provenance(),
     }

@@ -6,13 +6,14 @@ import numpy as np
 import torch
 
 from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import StreamSettings
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.config import check_stream
+from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.io.artifacts import open_features
 from slr_pipeline.io.checkpoints import load_model
 from slr_pipeline.io.logits import Logits, write_logits
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.streams import build_dataset, build_model
-from slr_pipeline.training.device import choose_device
+from slr_pipeline.streams import build_dataset, build_model, test_views
+from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.predict import predict as predict_logits
 
 
@@ -21,27 +22,40 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--keypoints", required=True, nargs="+")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--features", required=True, nargs="+")
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
-    predict(flags.model, choose_device(flags.device), flags.keypoints, flags.out)
+    device = choose_device(flags.device)
+    workers = loading_workers(device, flags.threads)
+    predict(flags.model, device, workers, flags.features, flags.out)
 
 
-def predict(model: str, device: torch.device, keypoints: list[str], out: str) -> None:
+def predict(model: str, device: torch.device, workers: int, features: list[str], out: str) -> None:
     """Write the logits of every sample of the files; quarantined samples are not answered."""
     state, sidecar = load_model(model)
-    settings = StreamSettings.model_validate(sidecar["stream"])
+    settings = check_stream(sidecar["stream"])
+    drawn = sidecar["heatmaps"]
+    heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
     network.load_state_dict(state)
-    store = FeatureStore("keypoints", keypoints)
+    stores = open_features(features)
+    store = next(iter(stores.values()))
     names = store.samples
     answered = np.asarray([store.frames(name) > 0 for name in names], dtype=np.bool_)
     values = np.zeros((len(names), len(sidecar["classes"])), np.float32)
     if answered.any():
         seen = [(name, -1) for name, there in zip(names, answered, strict=True) if there]
-        dataset = build_dataset(settings, store, seen, train=False, seed=0)
+        views = test_views(settings)
+        dataset = build_dataset(
+            settings, stores, seen, train=False, seed=0, views=views, heatmaps=heatmaps
+        )
         values[answered] = predict_logits(
-            network, dataset, batch_size=settings.training.batch_size, device=device
+            network,
+            dataset,
+            batch_size=settings.training.batch_size,
+            device=device,
+            workers=workers,
         )
     logits = Logits(
         samples=names,

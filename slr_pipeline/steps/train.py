@@ -1,43 +1,57 @@
-"""Train one stream on train; val picks the epoch."""
+"""Train one stream: phase `train` on train, or phase `finetune` on train and val."""
 
 import argparse
 import csv
+import hashlib
 import io
+import json
 import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import (
-    AutslData,
-    Split,
-    StreamSettings,
-    TableData,
-    parse_data,
-    parse_section,
-)
+from slr_pipeline.config import AutslData, Split, TableData, parse_data, parse_section, parse_stream
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.io.artifacts import open_features
 from slr_pipeline.io.checkpoints import save_model
+from slr_pipeline.io.video import sha256_of
 from slr_pipeline.io.whole import write_text
+from slr_pipeline.published import check_sha256, start_from
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
-from slr_pipeline.streams import build_dataset, build_model
-from slr_pipeline.training.device import choose_device
+from slr_pipeline.stream_settings import Phase, StreamSettings, recipe_of
+from slr_pipeline.streams import Stores, build_dataset, build_model, epoch_starter, val_views
+from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import EpochRow, fit
+from slr_pipeline.training.state import TrainingState
 
 log = logging.getLogger(__name__)
+
+SPLITS_OF: dict[Phase, tuple[Split, ...]] = {"train": ("train",), "finetune": ("train", "val")}
+"""What a phase trains on."""
+
+PROTOCOL_OF: dict[Phase, str] = {"train": "strict", "finetune": "challenge"}
+"""The protocol that the logits of a phase answer."""
 
 
 def main() -> None:
     """Parse the flags of the rule and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--stream", required=True, type=partial(parse_section, StreamSettings))
-    parser.add_argument("--protocol", required=True)
+    parser.add_argument("--stream", required=True, type=parse_stream)
+    parser.add_argument("--phase", required=True, choices=SPLITS_OF)
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--keypoints", required=True, nargs="+")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
+    parser.add_argument("--init", help="weights to start from")
+    parser.add_argument("--features", required=True, nargs="+")
+    parser.add_argument("--state", required=True, type=Path, help="folder to go on from")
     parser.add_argument("--out", required=True)
     parser.add_argument("--history", required=True)
     flags = parser.parse_args()
@@ -45,10 +59,14 @@ def main() -> None:
     train(
         flags.data,
         flags.stream,
-        flags.protocol,
+        flags.phase,
         flags.seed,
         device,
-        flags.keypoints,
+        loading_workers(device, flags.threads),
+        flags.heatmaps,
+        flags.init,
+        open_features(flags.features),
+        flags.state,
         flags.out,
         flags.history,
     )
@@ -57,57 +75,138 @@ def main() -> None:
 def train(
     data: AutslData | TableData,
     settings: StreamSettings,
-    protocol: str,
+    phase: Phase,
     seed: int,
     device: torch.device,
-    keypoints: list[str],
+    workers: int,
+    heatmaps: HeatmapsSettings | None,
+    init: str | None,
+    stores: Stores,
+    state: Path,
     out: str,
     history: str,
 ) -> None:
-    """Write the weights of the best epoch with their sidecar, and one CSV row an epoch."""
+    """Write the chosen weights with their sidecar, and one CSV row an epoch."""
     table = load_samples(data)
-    store = FeatureStore("keypoints", keypoints)
+    recipe = recipe_of(settings, phase)
     torch.manual_seed(seed)
-    model = build_model(settings, len(table.classes))
+    model = start_weights(settings, phase, init, table)
+    build = partial(build_dataset, settings, stores, seed=seed, heatmaps=heatmaps)
+    samples = labelled(table, stores, SPLITS_OF[phase])
+    check_classes(table, samples)
+    val = None
+    if phase == "train":
+        views = val_views(settings)
+        val = build(labelled(table, stores, ("val",)), train=False, views=views)
+    facts = {
+        "labels": labels_digest(table, ("train", "val")),
+        "features": {name: store.digest() for name, store in stores.items()},
+        "init": None if init is None else sha256_of(init),
+    }
+    about = {
+        "stream": settings.model_dump(),
+        "heatmaps": None if heatmaps is None else heatmaps.model_dump(),
+        "phase": phase,
+        "seed": seed,
+        "provenance": provenance(**facts),
+    }
+    kept = TrainingState(state, fingerprint(about, samples))
     fitted = fit(
         model,
-        build_dataset(settings, store, labelled(table, store, "train"), train=True, seed=seed),
-        build_dataset(settings, store, labelled(table, store, "val"), train=False, seed=seed),
-        recipe=settings.training,
+        build(samples, train=True),
+        val,
+        recipe=recipe,
         seed=seed,
         device=device,
+        workers=workers,
+        start_epoch=epoch_starter(settings, recipe, model),
+        state=kept,
     )
-    best = fitted.history[fitted.epoch]
+    best = fitted.history[fitted.epoch] if fitted.history else {}
     sidecar = {
-        "stream": settings.model_dump(),
+        **about,
         "classes": table.classes,
-        "protocol": protocol,
-        "seed": seed,
+        "protocol": PROTOCOL_OF[phase],
         "epoch": fitted.epoch,
         "metrics": {name: value for name, value in best.items() if name != "seconds"},
-        "provenance": provenance(labels=labels_digest(table, ("train", "val"))),
     }
     save_model(out, fitted.state, sidecar)
     write_text(history, history_csv(fitted.history))
+    kept.remove()
 
 
-def labelled(table: SampleTable, store: FeatureStore, split: Split) -> list[tuple[str, int]]:
-    """Name and label of the samples of a split that have frames."""
+def start_weights(
+    settings: StreamSettings, phase: Phase, init: str | Path | None, table: SampleTable
+) -> nn.Module:
+    """The model of a stream, its weights random or those of `init`; torch's generator is seeded.
+
+    Raises ArtifactError for weights of another model or digest, DataError when there is no trained
+    classifier to fine-tune.
+    """
+    model = build_model(settings, len(table.classes))
+    if init is None:
+        return model
+    if phase == "train" and settings.init is not None and settings.init.sha256 is not None:
+        check_sha256(init, settings.init.sha256)
+    fresh = start_from(model, init, classes=table.classes)
+    if phase == "finetune" and fresh:
+        raise DataError(
+            f"{init}: its classes are not those of the sample table, so there is nothing to "
+            "fine-tune; train the stream again"
+        )
+    return model
+
+
+def labelled(table: SampleTable, stores: Stores, splits: Sequence[Split]) -> list[tuple[str, int]]:
+    """Name and label of the labelled samples of some splits that have frames in every feature.
+
+    DataError when there are none, or when a sample's features have unequal numbers of frames.
+    """
+    rows = [sample for split in splits for sample in table.split(split)]
     found = [
         (sample.name, sample.label)
-        for sample in table.split(split)
-        if sample.label is not None and store.frames(sample.name) > 0
+        for sample in rows
+        if sample.label is not None and common_frames(stores, sample.name) > 0
     ]
+    where = " and ".join(splits)
     if not found:
-        raise DataError(f"split {split} has no sample with frames; see results/quarantine.csv")
-    log.info("%s: %d of %d samples", split, len(found), len(table.split(split)))
+        raise DataError(f"{where}: no labelled sample has frames; see results/quarantine.csv")
+    log.info("%s: %d of %d samples", where, len(found), len(rows))
     return found
+
+
+def common_frames(stores: Stores, name: str) -> int:
+    """T of a sample, the same in every feature; else DataError."""
+    frames = {feature: store.frames(name) for feature, store in stores.items()}
+    if len(set(frames.values())) > 1:
+        found = ", ".join(
+            f"{T} in {stores[feature].path_of(name)}" for feature, T in frames.items()
+        )
+        raise DataError(f"{name}: unequal numbers of frames: {found}; delete these and run again")
+    return next(iter(frames.values()))
+
+
+def check_classes(table: SampleTable, samples: Sequence[tuple[str, int]]) -> None:
+    """DataError when a class has no sample to learn from."""
+    count = Counter(label for _, label in samples)
+    empty = [f"{label} ({name})" for label, name in enumerate(table.classes) if not count[label]]
+    if empty:
+        raise DataError(
+            f"{len(empty)} of {len(table.classes)} classes have no training sample: "
+            f"{', '.join(empty[:10])}{', ...' if len(empty) > 10 else ''}; "
+            "take them from the class list, or see results/quarantine.csv"
+        )
+
+
+def fingerprint(about: Mapping[str, object], samples: Sequence[tuple[str, int]]) -> str:
+    """Changes when a kept state would go on with another training."""
+    return hashlib.sha256(json.dumps([about, samples], sort_keys=True).encode()).hexdigest()
 
 
 def history_csv(rows: list[EpochRow]) -> str:
     """The epochs as CSV, without their durations: equal runs give equal bytes."""
     text = io.StringIO()
-    names = [name for name in rows[0] if name != "seconds"]
+    names = [name for name in rows[0] if name != "seconds"] if rows else ["epoch"]
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)

@@ -20,3 +20,8 @@ def choose_device(name: str) -> torch.device:
             "use device: auto or cpu, or mend the driver or CUDA_VISIBLE_DEVICES"
         )
     return device
+
+
+def loading_workers(device: torch.device, threads: int) -> int:
+    """Processes that load items for a GPU; on a CPU the one that trains loads them, too."""
+    return threads - 1 if device.type == "cuda" else 0

@@ -5,26 +5,27 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 
 
 @torch.no_grad()
 def predict(
     model: nn.Module,
-    dataset: SkeletonDataset,
+    dataset: StreamDataset,
     *,
     batch_size: int,
     device: torch.device | str = "cpu",
     workers: int = 0,
 ) -> NDArray[np.float32]:
-    """Logits (N, K) float32 in the order of `dataset.names`, N >= 1.
+    """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
     The model is moved to `device` and left in eval mode, in which batches do not matter.
     """
     model.to(device).eval()
     logits = [
-        model(skeletons.to(device)).float().cpu()
-        for skeletons, _, _ in batches(dataset, batch_size=batch_size, workers=workers)
+        model(*(part.to(device) for part in inputs)).float().cpu()
+        for inputs, _, _ in batches(dataset, batch_size=batch_size, workers=workers)
     ]
-    return torch.cat(logits).numpy()
+    rows = torch.cat(logits).numpy().reshape(len(dataset.names), len(dataset.views), -1)
+    return np.asarray(rows.mean(axis=1), np.float32)

@@ -1,27 +1,28 @@
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
-from slr_pipeline.data.transforms import SkeletonTransform
 from slr_pipeline.errors import DataError
 
 SAMPLES = [(f"signer{i}_sample{i}", i % 3) for i in range(11)]
 
+Generator = np.random.Generator | None
 
-def read(name: str) -> tuple[NDArray[np.float32], int, int]:
-    """Keypoints that depend on the name; names with `empty` or `nan` are bad samples."""
-    rng = np.random.default_rng(sum(name.encode()))
-    T = 0 if "empty" in name else int(rng.integers(1, 200))
-    keypoints = rng.uniform(1, 500, (T, 133, 3)).astype(np.float32)
-    if "nan" in name:
-        keypoints[0, 0, 0] = np.nan
-    return keypoints, 512, 512
+
+def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+    """Two arrays that depend on the name, the view and the generator; `bad` names are refused."""
+    if "bad" in name:
+        raise DataError(f"{name}: keypoints have NaN")
+    still = np.random.default_rng(sum(name.encode())).uniform(size=(3, 4)).astype(np.float32)
+    noise = 0 if rng is None else rng.uniform()
+    return [still + np.float32(noise), np.full(2, view, np.float32)]
 
 
 class LazyReader:
@@ -29,46 +30,53 @@ class LazyReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._keypoints: NDArray[np.float32] | None = None
+        self._values: NDArray[np.float32] | None = None
 
-    def read(self, name: str) -> tuple[NDArray[np.float32], int, int]:
-        if self._keypoints is None:
-            self._keypoints = np.load(self.path)
-        return self._keypoints, 512, 512
+    def make(self, name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+        if self._values is None:
+            self._values = np.load(self.path)
+        return [self._values + np.float32(0 if rng is None else rng.uniform())]
 
 
 def dataset(*, train: bool = True, seed: int = 1, samples: list[tuple[str, int]] = SAMPLES):
-    transform = SkeletonTransform(frames=30, window=20)
-    return SkeletonDataset(read, samples, transform=transform, train=train, seed=seed)
+    return StreamDataset(make, samples, train=train, seed=seed)
 
 
 def test_items() -> None:
-    skeleton, label, name = dataset()[4]
-    assert skeleton.shape == (3, 20, 27)
-    assert skeleton.dtype == torch.float32
+    (values, views), label, name = dataset()[4]
+    assert values.shape == (3, 4)
+    assert values.dtype == views.dtype == torch.float32
     assert (label, name) == (1, "signer4_sample4")
-    assert dataset(train=False)[4][0].shape == (3, 30, 27)
     assert len(dataset()) == 11
 
 
 def test_items_depend_on_seed_epoch_and_name_only() -> None:
+    def values(data: StreamDataset, index: int = 4) -> torch.Tensor:
+        return data[index][0][0]
+
     first = dataset()
-    item = first[4][0]
-    assert (first[4][0] == item).all()
-    assert (dataset(samples=[SAMPLES[4]])[0][0] == item).all()
-    assert (dataset(seed=2)[4][0] != item).any()
+    item = values(first)
+    assert (values(first) == item).all()
+    assert (values(dataset(samples=[SAMPLES[4]]), 0) == item).all()
+    assert (values(dataset(seed=2)) != item).any()
     first.set_epoch(1)
-    assert (first[4][0] != item).any()
+    assert (values(first) != item).any()
     first.set_epoch(0)
-    assert (first[4][0] == item).all()
-
-
-def test_evaluation_items_do_not_depend_on_seed_or_epoch() -> None:
+    assert (values(first) == item).all()
     still = dataset(train=False)
-    item = still[4][0]
+    before = values(still)
     still.set_epoch(3)
-    assert (still[4][0] == item).all()
-    assert (dataset(train=False, seed=9)[4][0] == item).all()
+    assert (values(still) == before).all()
+    assert (values(dataset(train=False, seed=9)) == before).all()
+
+
+def test_views_of_a_sample_are_items_one_after_another() -> None:
+    data = StreamDataset(make, SAMPLES[:2], train=False, views=(0, 2, 4))
+    assert len(data) == 6
+    items = [data[i] for i in range(6)]
+    assert [name for _, _, name in items] == [SAMPLES[0][0]] * 3 + [SAMPLES[1][0]] * 3
+    assert [label for _, label, _ in items] == [0, 0, 0, 1, 1, 1]
+    assert [int(inputs[1][0]) for inputs, _, _ in items] == [0, 2, 4, 0, 2, 4]
 
 
 @pytest.mark.parametrize("workers", [2, 4])
@@ -83,7 +91,7 @@ def test_batches_are_the_same_for_any_number_of_workers(workers: int) -> None:
         for (x, labels, names), (other_x, other_labels, other_names) in zip(
             alone, shared, strict=True
         ):
-            assert torch.equal(x, other_x)
+            assert all(map(torch.equal, x, other_x))
             assert torch.equal(labels, other_labels)
             assert list(names) == list(other_names)
         assert list(alone[0][2]) == [SAMPLES[i][0] for i in order[:4]]
@@ -96,23 +104,18 @@ def test_batches_leave_the_global_generator_alone() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize(
-    ("name", "message"), [("empty_1", "empty_1: no frames"), ("nan_1", "nan_1: keypoints have NaN")]
-)
-def test_bad_samples_are_named_in_one_line(name: str, message: str, workers: int) -> None:
-    data = dataset(samples=[*SAMPLES[:2], (name, 0)])
-    with pytest.raises(DataError, match=f"^{message}") as caught:
+def test_bad_samples_are_named_in_one_line(workers: int) -> None:
+    data = dataset(samples=[*SAMPLES[:2], ("bad_1", 0)])
+    with pytest.raises(DataError, match=r"^bad_1: keypoints have NaN") as caught:
         list(batches(data, batch_size=1, workers=workers))
     assert "\n" not in str(caught.value)
 
 
 def test_datasets_survive_pickling_before_and_after_use(tmp_path: Path) -> None:
-    path = tmp_path / "keypoints.npy"
-    np.save(path, read("a")[0])
-    data = SkeletonDataset(
-        LazyReader(path).read, SAMPLES, transform=SkeletonTransform(), train=True, seed=1
-    )
+    path = tmp_path / "values.npy"
+    np.save(path, np.arange(6, dtype=np.float32))
+    data = StreamDataset(LazyReader(path).make, SAMPLES, train=True, seed=1)
     copy = pickle.loads(pickle.dumps(data))
-    item = data[0][0]
-    assert torch.equal(copy[0][0], item)
-    assert torch.equal(pickle.loads(pickle.dumps(data))[0][0], item)
+    item = data[0][0][0]
+    assert torch.equal(copy[0][0][0], item)
+    assert torch.equal(pickle.loads(pickle.dumps(data))[0][0][0], item)

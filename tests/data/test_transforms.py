@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from slr_pipeline.data import transforms
-from slr_pipeline.data.transforms import Array, SkeletonTransform
+from slr_pipeline.data.transforms import Array, SkeletonTransform, corrected_skeleton, trimmed
+from slr_pipeline.schema import Representation
 from slr_pipeline.skeleton import FLIP_133, JOINTS_27
 
 LENGTHS = [1, 2, 15, 16, 17, 149, 150, 151, 1000]
@@ -162,7 +164,7 @@ def test_rotation_and_scale_change_items_of_corrected_only() -> None:
     assert np.ptp(size) < 1e-4
     assert 0.9 <= size[0] <= 1.1
     assert np.abs(item - still).max() > 1
-    with pytest.raises(ValueError, match="neither rotates nor scales"):
+    with pytest.raises(ValueError, match="neither rotates"):
         replace(PUBLISHED, rotation_deg=10)
 
 
@@ -341,3 +343,29 @@ def test_corrected_flip_is_the_person_mirrored_in_the_frame() -> None:
         transform(other, 400, 300, None),
         atol=1e-3,
     )
+
+
+def test_rest_before_and_after_a_sign_is_trimmed() -> None:
+    keypoints = np.zeros((30, 133, 3), np.float32)
+    keypoints[:, 0] = np.stack([np.arange(30), np.zeros(30), np.ones(30)], axis=-1)
+    keypoints[10:20, 95, 2] = 1  # a left hand
+    assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 22))
+    keypoints[29, 120, 2] = 1  # a right one
+    assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 30))
+    few = keypoints.copy()
+    few[:, 91:, 2] = 0
+    few[3:8, 100, 2] = 1
+    assert len(trimmed(few)) == 30
+
+
+@pytest.mark.parametrize("kind", get_args(Representation))
+def test_a_short_clip_is_stretched(kind: Representation) -> None:
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(1, 200, (10, 133, 3)).astype(np.float32)
+    once = corrected_skeleton(keypoints, 512, 512, kind, frames=10)
+    stretched = corrected_skeleton(keypoints, 512, 512, kind, frames=20, stretch=True)
+    np.testing.assert_array_equal(stretched, np.repeat(once, 2, axis=0))
+    item = SkeletonTransform(representation=kind, frames=20, window=20, stretch=True, trim=True)
+    assert item(keypoints, 512, 512, rng).shape == (3, 20, 27)
+    with pytest.raises(ValueError, match="neither rotates, scales, trims nor stretches"):
+        SkeletonTransform("published", stretch=True)

@@ -1,6 +1,6 @@
 """SL-GCN against a plain reference that reads weights under their published names."""
 
-import re
+import copy
 
 import pytest
 import torch
@@ -12,10 +12,13 @@ from slr_pipeline.models.slgcn import (
     SLGCN,
     Attention,
     DecoupledGraphConv,
+    batch_norm,
     learned_adjacencies,
     tree_adjacency,
 )
 from slr_pipeline.skeleton import BONES_27
+from tests.models import slgcn_reference as reference
+from tests.models.slgcn_reference import PublishedWeights, our_name, published_weight
 from tests.shared_data import published_keys
 
 CHAIN_4 = [(0, 1), (1, 2), (2, 3)]
@@ -46,37 +49,6 @@ def joints_of(B: int = 2, T: int = 12, V: int = 27) -> Tensor:
 
 # --- published names -----------------------------------------------------------------------------
 
-PUBLISHED_PARTS = [
-    (r"^data_bn\.", "input_norm."),
-    (r"^fc\.", "classifier."),
-    (r"gcn1\.DecoupleA", "graph.adjacency"),
-    (r"gcn1\.Linear_", "graph.project."),
-    (r"gcn1\.bn0\.", "graph.project_norm."),
-    (r"gcn1\.bn\.", "graph.norm."),
-    (r"gcn1\.down\.0\.", "graph.shortcut.conv."),
-    (r"gcn1\.down\.1\.", "graph.shortcut.norm."),
-    (r"(tcn1|residual)\.bn\.", r"\1.norm."),
-    (r"tcn1\.", "temporal."),
-    (r"conv_ta\.", "attention.temporal."),
-    (r"conv_sa\.", "attention.spatial."),
-    (r"fc1c\.", "attention.squeeze."),
-    (r"fc2c\.", "attention.excite."),
-]
-
-
-def our_name(published: str) -> str:
-    name = re.sub(r"^l(\d+)\.", lambda match: f"units.{int(match[1]) - 1}.", published)
-    for pattern, ours in PUBLISHED_PARTS:
-        name = re.sub(pattern, ours, name)
-    return name
-
-
-def published_weight(name: str, value: Tensor) -> Tensor:
-    """Our weight in its published shape."""
-    if name.endswith("Linear_weight"):
-        return value[:, :, 0, 0].T
-    return value[None, :, None, None] if name.endswith("Linear_bias") else value
-
 
 def test_parameters_at_the_published_settings() -> None:
     model = SLGCN(classes=226, joints=27, bones=BONES_27)
@@ -97,111 +69,114 @@ def test_every_published_weight_has_one_of_ours() -> None:
 # --- the reference -------------------------------------------------------------------------------
 
 
-def norm(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
-    return functional.batch_norm(
-        x,
-        weights[f"{name}.running_mean"],
-        weights[f"{name}.running_var"],
-        weights[f"{name}.weight"],
-        weights[f"{name}.bias"],
-    )
-
-
-def reference_graph(x: Tensor, w: dict[str, Tensor], unit: str) -> Tensor:
-    B, _, T, V = x.shape
-    K, G = w[f"{unit}.gcn1.DecoupleA"].shape[:2]
-    C = w[f"{unit}.gcn1.bn.bias"].numel()
-    z = torch.einsum("bitv,io->botv", x, w[f"{unit}.gcn1.Linear_weight"])
-    z = norm(z + w[f"{unit}.gcn1.Linear_bias"], w, f"{unit}.gcn1.bn0")
-    y = torch.zeros(B, C, T, V, dtype=x.dtype)
-    for k in range(K):
-        for c in range(C):
-            D = w[f"{unit}.gcn1.DecoupleA"][k, c % G]
-            for column in range(V):
-                share = D[:, column] / (D[:, column].sum() + 0.001)
-                y[:, c, :, column] += (z[:, k * C + c] * share).sum(dim=-1)
-    y = norm(y, w, f"{unit}.gcn1.bn")
-    if f"{unit}.gcn1.down.0.weight" in w:
-        x = functional.conv2d(x, w[f"{unit}.gcn1.down.0.weight"], w[f"{unit}.gcn1.down.0.bias"])
-        x = norm(x, w, f"{unit}.gcn1.down.1")
-    return torch.relu(y + x)
-
-
-def reference_attention(y: Tensor, w: dict[str, Tensor], unit: str) -> Tensor:
-    def conv(x: Tensor, name: str) -> Tensor:
-        weight = w[f"{unit}.{name}.weight"]
-        return functional.conv1d(x, weight, w[f"{unit}.{name}.bias"], padding=weight.shape[-1] // 2)
-
-    y = y * torch.sigmoid(conv(y.mean(dim=2), "conv_sa"))[:, :, None, :] + y
-    y = y * torch.sigmoid(conv(y.mean(dim=3), "conv_ta"))[:, :, :, None] + y
-    hidden = y.mean(dim=(2, 3)) @ w[f"{unit}.fc1c.weight"].T + w[f"{unit}.fc1c.bias"]
-    gate = torch.relu(hidden) @ w[f"{unit}.fc2c.weight"].T + w[f"{unit}.fc2c.bias"]
-    return y * torch.sigmoid(gate)[:, :, None, None] + y
-
-
-def reference(x: Tensor, w: dict[str, Tensor]) -> Tensor:
-    """Logits of x (B, 3, T, V) in eval mode."""
-    C, V = x.shape[1], x.shape[3]
-    flat = torch.stack([x[:, c, :, v] for v in range(V) for c in range(C)], dim=1)
-    flat = norm(flat, w, "data_bn")
-    for v in range(V):
-        for c in range(C):
-            x = x.clone()
-            x[:, c, :, v] = flat[:, v * C + c]
-    for number in range(1, 11):
-        unit, stride = f"l{number}", 2 if number in (5, 8) else 1
-        y = reference_attention(reference_graph(x, w, unit), w, unit)
-        y = functional.conv2d(
-            y,
-            w[f"{unit}.tcn1.conv.weight"],
-            w[f"{unit}.tcn1.conv.bias"],
-            stride=(stride, 1),
-            padding=(4, 0),
-        )
-        y = norm(y, w, f"{unit}.tcn1.bn")
-        if number in (5, 8):
-            x = functional.conv2d(
-                x,
-                w[f"{unit}.residual.conv.weight"],
-                w[f"{unit}.residual.conv.bias"],
-                stride=(2, 1),
-            )
-            y = y + norm(x, w, f"{unit}.residual.bn")
-        elif number > 1:
-            y = y + x
-        x = torch.relu(y)
-    return x.mean(dim=(2, 3)) @ w["fc.weight"].T + w["fc.bias"]
-
-
-class PublishedWeights(dict[str, Tensor]):
-    """Weights of one of our models by their published names."""
-
-    def __init__(self, model: SLGCN) -> None:
-        super().__init__()
-        self.ours = model.state_dict()
-
-    def __missing__(self, name: str) -> Tensor:
-        return published_weight(name, self.ours[our_name(name)])
-
-    def __contains__(self, name: object) -> bool:
-        return our_name(str(name)) in self.ours
-
-
 @pytest.mark.parametrize("T", [1, 9, 18])
 def test_logits_equal_the_reference(T: int) -> None:
     model = stirred(small()).eval()
     x = joints_of(T=T)
     with torch.no_grad():
-        torch.testing.assert_close(model(x), reference(x, PublishedWeights(model)))
+        torch.testing.assert_close(model(x), reference.logits(x, PublishedWeights(model)))
+
+
+def fast_and_plain(model: SLGCN, *, training: bool) -> tuple[SLGCN, SLGCN]:
+    """The model and a copy with gradients of the same loss, the copy's from the reference."""
+    model.train(training)
+    plain = copy.deepcopy(model)
+    dtype = next(model.parameters()).dtype
+    x, truth = joints_of(B=4, T=18).to(dtype), torch.tensor([0, 1, 2, 3])
+    functional.cross_entropy(model(x), truth).backward()
+    logits = reference.logits(x, PublishedWeights(plain), training=training)
+    functional.cross_entropy(logits, truth).backward()
+    return model, plain
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gradients_and_statistics_equal_the_reference(training: bool) -> None:
+    model, plain = fast_and_plain(stirred(small()), training=training)
+    for (name, ours), theirs in zip(model.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=lambda text, n=name: f"{n}: {text}")
+    for (name, ours), theirs in zip(model.named_buffers(), plain.buffers(), strict=True):
+        if not name.endswith("num_batches_tracked"):
+            torch.testing.assert_close(ours, theirs, msg=lambda text, n=name: f"{n}: {text}")
+
+
+def test_single_precision_is_as_near_as_that_of_the_reference() -> None:
+    def gradient(model: SLGCN) -> Tensor:
+        return torch.cat([p.grad.double().flatten() for p in model.parameters()])
+
+    exact, _ = fast_and_plain(stirred(small()), training=True)
+    ours, theirs = fast_and_plain(stirred(small()).float(), training=True)
+    off, reference_off = ((gradient(m) - gradient(exact)).norm() for m in (ours, theirs))
+    assert off < 3 * reference_off
+    assert off < 1e-3 * gradient(exact).norm()
+
+
+def test_training_counts_its_batches() -> None:
+    model = small().train()
+    for _ in range(3):
+        model(joints_of().float())
+    counts = [value.item() for name, value in model.state_dict().items() if "num_batches" in name]
+    assert set(counts) == {3}
+
+
+@pytest.mark.parametrize(("V", "T"), [(1, 5), (4, 1), (4, 6)])
+def test_graph_convolution_passes_the_gradient_check(V: int, T: int) -> None:
+    adjacency = tree_adjacency(V, CHAIN_4[: V - 1])
+    graph = DecoupledGraphConv(3, 4, adjacency=adjacency, groups=2).double().train()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in graph.parameters():
+            parameter.add_(torch.rand_like(parameter))
+    x = torch.randn(3, 3, V, T, dtype=torch.float64, requires_grad=True)
+    names, values = zip(*graph.named_parameters(), strict=True)
+
+    def call(x: Tensor, *values: Tensor) -> Tensor:
+        weights = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(graph, weights, x)  # type: ignore[no-any-return]
+
+    assert torch.autograd.gradcheck(call, (x, *values), nondet_tol=0)
+
+
+def test_a_norm_far_from_zero_keeps_its_digits() -> None:
+    norm = torch.nn.BatchNorm2d(3)
+    x = torch.randn(4, 3, 5, 7, generator=torch.Generator().manual_seed(3)) + 1000
+    expected = torch.nn.BatchNorm2d(3).double()(x.double())
+    torch.testing.assert_close(batch_norm(x, norm).double(), expected, rtol=1e-3, atol=1e-3)
+
+
+def test_low_precision_is_left_to_torch() -> None:
+    model = small()
+    x = joints_of(B=4, T=16).float()
+    full = copy.deepcopy(model)(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = model(x)
+        functional.cross_entropy(low, torch.tensor([0, 1, 2, 3])).backward()
+    torch.testing.assert_close(low.float(), full, rtol=0.1, atol=0.1)
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_layout_of_the_input_does_not_matter() -> None:
+    x = joints_of(B=4, T=16)
+    crossed = x.permute(3, 1, 2, 0).contiguous().permute(3, 1, 2, 0)
+    first, again = (stirred(small()).train()(of) for of in (x, crossed))
+    torch.testing.assert_close(first, again)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_gpu_equals_cpu() -> None:
+    x = joints_of(B=4, T=16)
+    torch.testing.assert_close(
+        stirred(small()).cuda().train()(x.cuda()).cpu(), stirred(small()).train()(x)
+    )
 
 
 def test_attention_equals_its_three_stages() -> None:
     model = stirred(small())
     y = joints_of().repeat(1, 4, 1, 1)[:, :8]
     unit = model.units[2]
-    expected = reference_attention(y, PublishedWeights(model), "l3")
+    expected = reference.attention(y, PublishedWeights(model), "l3")
     assert isinstance(unit.attention, Attention)
-    torch.testing.assert_close(unit.attention(y), expected)
+    torch.testing.assert_close(unit.attention(y.mT).mT, expected)
 
 
 def test_adjacency_by_hand() -> None:
@@ -240,7 +215,8 @@ def test_every_parameter_gets_a_gradient() -> None:
     functional.cross_entropy(model(joints_of(B=4, T=16)), torch.tensor([0, 1, 2, 3])).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+        # What the projection's bias adds, the norm after it takes off.
+        assert (parameter.grad.abs().sum() > 0) != name.endswith("project.bias"), name
 
 
 def test_logits_do_not_depend_on_the_batch_in_eval_mode() -> None:
@@ -265,7 +241,7 @@ def test_channels_use_their_group() -> None:
         graph.project.weight[:4, :, 0, 0] = torch.eye(4)
         graph.norm.weight.fill_(1)
     x = torch.rand(2, 4, 3, 4)
-    moved = graph.eval()(x) - x  # the shortcut
+    moved = graph.eval()(x.mT).mT - x  # the shortcut
     expected = torch.stack([x[:, c] if c % 2 == 0 else x[:, c] @ roll for c in range(4)], dim=1)
     torch.testing.assert_close(moved, expected, rtol=2e-3, atol=1e-5)
 

@@ -1,21 +1,23 @@
 """A small task: four movements of the left hand, with noise and missing keypoints."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
-from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.transforms import SkeletonTransform
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.skeleton import BONES_27, KEYPOINTS_133, LEFT_HAND
 
 MOVED = [KEYPOINTS_133.index(f"left_{part}") for part in ("elbow", "wrist")] + list(LEFT_HAND)
+TRANSFORM = SkeletonTransform(frames=32, window=24, flip_probability=0.25)
 
 
-def movement(name: str) -> tuple[NDArray[np.float32], int, int]:
+def movement(name: str) -> NDArray[np.float32]:
     """Keypoints of the clip `<label>_<number>`: left-right, up-down, a circle, or a slope."""
     label, number = (int(part) for part in name.split("_"))
     rng = np.random.default_rng(number)
@@ -30,23 +32,26 @@ def movement(name: str) -> tuple[NDArray[np.float32], int, int]:
     keypoints[:, MOVED, :2] += rng.uniform(40, 80) * np.stack(path, axis=-1)[:, None]
     keypoints[..., 2] = 0.9
     keypoints[rng.random((T, 133)) < 0.1] = 0
-    return keypoints, 512, 512
+    return keypoints
 
 
-Clips = Callable[..., SkeletonDataset]
+def skeleton(name: str, view: int, rng: np.random.Generator | None) -> list[NDArray[Any]]:
+    return [TRANSFORM(movement(name), 512, 512, rng)]
+
+
+Clips = Callable[..., StreamDataset]
 
 
 @pytest.fixture
 def clips() -> Clips:
     """`clips(numbers, train=...)`: a data set of these clips, labels in turn."""
 
-    def make(numbers: Sequence[int], *, train: bool = False, **more: object) -> SkeletonDataset:
+    def dataset(numbers: Sequence[int], *, train: bool = False, **more: Any) -> StreamDataset:
         samples = [(f"{number % 4}_{number}", number % 4) for number in numbers]
-        transform = SkeletonTransform(frames=32, window=24, flip_probability=0.25)
-        options = {"read": movement, "samples": samples, **more}
-        return SkeletonDataset(**options, transform=transform, train=train, seed=1)
+        options = {"make": skeleton, "samples": samples, **more}
+        return StreamDataset(**options, train=train, seed=1)
 
-    return make
+    return dataset
 
 
 @pytest.fixture

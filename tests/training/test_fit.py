@@ -8,33 +8,53 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from slr_pipeline.config import TrainingSettings
-from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.models.dropgraph import DropGraph
+from slr_pipeline.models.dropgraph import DropGraph, keep_probability, set_keep
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
+from slr_pipeline.stream_settings import SlgcnTraining
 from slr_pipeline.training.evaluate import evaluate
 from slr_pipeline.training.fit import Fitted, fit
 from slr_pipeline.training.predict import predict
+from slr_pipeline.training.schedules import best_epoch, plateaus
+from tests.training.small_task import net, point, points, recipe
 
-Clips = Callable[..., SkeletonDataset]
+Clips = Callable[..., StreamDataset]
 Models = Callable[[], SLGCN]
 
 
 def trained(
     model: nn.Module,
-    train: SkeletonDataset,
-    val: SkeletonDataset,
+    train: StreamDataset,
+    val: StreamDataset | None,
     *,
     seed: int = 1,
     device: str = "cpu",
     workers: int = 0,
     **more: Any,
 ) -> Fitted:
-    """A short recipe: two epochs of small batches, no warm-up, no steps of the rate."""
+    """A short recipe: two epochs of small batches of SGD, no warm-up, no steps of the rate."""
     short: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05, "keep_epochs": 2}
-    recipe = TrainingSettings(**{**short, "warmup_epochs": 0, "milestones": [], **more})
-    return fit(model, train, val, recipe=recipe, seed=seed, device=device, workers=workers)
+    plain = {"warmup_epochs": 0, "milestones": [], "overfit_steps": 0}
+    settings = SlgcnTraining(**{**short, **plain, **more})
+
+    def start_epoch(epoch: int) -> None:
+        set_keep(
+            model, keep_probability(epoch, final=settings.keep_final, epochs=settings.keep_epochs)
+        )
+        for adjacency in learned_adjacencies(model):
+            adjacency.requires_grad_(epoch >= settings.freeze_graph_epochs)
+
+    return fit(
+        model,
+        train,
+        val,
+        recipe=settings,
+        seed=seed,
+        device=device,
+        workers=workers,
+        start_epoch=start_epoch,
+    )
 
 
 def without_seconds(result: Fitted) -> list[dict[str, float]]:
@@ -173,14 +193,13 @@ def test_among_equal_accuracies_the_lower_loss_wins(clips: Clips, slgcn: Models)
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(clips: Clips, slgcn: Models) -> None:
-    def huge(name: str) -> tuple[NDArray[np.float32], int, int]:
-        size = 3e38 if name == "2_6" else 1.0
-        keypoints = np.random.default_rng(0).uniform(0.1, size, (4, 133, 3))
-        return keypoints.astype(np.float32), 100, 100  # scaled to 512: overflows
+    def endless(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+        size = np.inf if name == "2_6" else 1.0
+        return [np.full((3, 24, 27), size, np.float32)]
 
     message = r"epoch 0: the loss is nan for the batch of .*2_6"
     with np.errstate(all="ignore"), pytest.raises(SlrError, match=message) as error:
-        trained(slgcn(), clips([1, 6], train=True, read=huge), clips(range(2)), batch_size=2)
+        trained(slgcn(), clips([1, 6], train=True, make=endless), clips(range(2)), batch_size=2)
     assert "lower learning_rate" in str(error.value)
 
 
@@ -188,6 +207,80 @@ def test_logits_of_val_that_are_not_finite_stop_the_run(clips: Clips, slgcn: Mod
     data = clips(range(4), train=True)
     with pytest.raises(SlrError, match=r"epoch \d+: the (loss|logits)"):
         trained(slgcn(), data, clips(range(4)), epochs=30, learning_rate=1e18)
+
+
+def test_without_val_the_last_weights_are_returned(clips: Clips, slgcn: Models) -> None:
+    model, train = slgcn(), clips(range(8), train=True)
+    result = trained(model, train, None, plateau_patience=0, patience=1, epochs=3)
+    assert result.epoch == 2
+    assert set(result.history[0]) == {
+        *("epoch", "learning_rate", "train_loss", "train_accuracy", "seconds"),
+    }
+    assert [row["learning_rate"] for row in result.history] == [0.05] * 3
+    for name, weight in model.state_dict().items():
+        assert torch.equal(result.state[name], weight), name
+
+
+def test_no_epochs_give_the_weights_of_the_start(clips: Clips, slgcn: Models) -> None:
+    start = {name: weight.clone() for name, weight in slgcn().state_dict().items()}
+    result = trained(slgcn(), clips(range(4)), clips(range(4)), epochs=0)
+    assert (result.epoch, result.history) == (-1, [])
+    assert all(torch.equal(result.state[name], weight) for name, weight in start.items())
+
+
+# --- what val decides ----------------------------------------------------------------------------
+
+
+def points_fit(**changes: Any) -> Fitted:
+    data, val = points(24, train=True), points(12)
+    return fit(net(dropout=0.2), data, val, recipe=recipe(**changes), seed=1)
+
+
+@pytest.mark.parametrize("monitor", ["val_accuracy", "val_loss"])
+def test_the_epoch_is_the_one_that_the_monitor_says(monitor: Any) -> None:
+    result = points_fit(epochs=12, learning_rate=0.1, monitor=monitor)
+    assert result.epoch == best_epoch(result.history, monitor)
+    model = net()
+    model.load_state_dict(result.state)
+    scores = evaluate(predict(model, points(12), batch_size=6), points(12).labels)
+    assert scores["loss"] == pytest.approx(result.history[result.epoch]["val_loss"])
+
+
+def test_training_ends_when_patience_does() -> None:
+    ended = points_fit(epochs=60, learning_rate=0.3, monitor="val_loss", patience=3)
+    assert len(ended.history) == ended.epoch + 4 < 60
+    whole = points_fit(epochs=len(ended.history) + 1, learning_rate=0.3, monitor="val_loss")
+    assert without_seconds(whole)[:-1] == without_seconds(ended)
+
+
+def test_the_rate_falls_on_plateaus_of_val_loss() -> None:
+    rows = points_fit(epochs=20, learning_rate=0.3, plateau_patience=1, decay=0.5).history
+    losses = [row["val_loss"] for row in rows]
+    expected = [0.3 * 0.5 ** plateaus(losses[:epoch], 1) for epoch in range(20)]
+    assert [row["learning_rate"] for row in rows] == expected
+    assert expected[-1] < 0.3
+
+
+def test_a_model_that_does_not_learn_is_not_trained() -> None:
+    model = net()
+    with pytest.raises(SlrError, match="does not learn 6 training items by heart"):
+        fit(model, points(24, train=True), None, recipe=recipe(overfit_steps=1), seed=1)
+    assert all(map(torch.equal, model.state_dict().values(), net().state_dict().values()))
+
+
+def test_the_check_that_it_learns_changes_nothing() -> None:
+    checked = fit(net(), points(24, train=True), None, recipe=recipe(overfit_steps=400), seed=1)
+    plain = fit(net(), points(24, train=True), None, recipe=recipe(), seed=1)
+    assert all(torch.equal(checked.state[name], plain.state[name]) for name in plain.state)
+
+
+def test_guessing_ends_a_run() -> None:
+    """Val has the wrong labels, so that nothing learned helps."""
+    wrong = StreamDataset(point, [(f"{i % 3}_{i}", (i + 1) % 3) for i in range(90)], train=False)
+    train, settings = points(24, train=True), recipe(epochs=30, chance_epochs=4)
+    with pytest.raises(SlrError, match=r"after 4 epochs val accuracy is what guessing gives"):
+        fit(net(), train, wrong, recipe=settings, seed=1)
+    fit(net(), train, points(90), recipe=settings, seed=1)
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -201,11 +294,11 @@ def test_missing_samples_and_labels_are_named(clips: Clips, slgcn: Models, split
 
 
 def test_errors_of_workers_are_one_line(clips: Clips, slgcn: Models) -> None:
-    def no_frames(name: str) -> tuple[NDArray[np.float32], int, int]:
-        return np.zeros((0, 133, 3), np.float32), 512, 512
+    def no_frames(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+        raise DataError(f"{name}: no frames")
 
-    with pytest.raises(DataError, match=r"^\d_\d: no frames; a quarantined sample") as error:
-        trained(slgcn(), clips(range(4), read=no_frames), clips(range(2)), workers=2)
+    with pytest.raises(DataError, match=r"^\d_\d: no frames$") as error:
+        trained(slgcn(), clips(range(4), make=no_frames), clips(range(2)), workers=2)
     assert "\n" not in str(error.value)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from slr_pipeline.data.dataset import SkeletonDataset
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.models.dropgraph import set_keep
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.training.predict import predict
@@ -12,7 +12,7 @@ from slr_pipeline.training.predict import predict
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 0), (7, 2), (64, 0)])
 def test_logits_do_not_depend_on_batches_or_workers(
-    clips: Callable[..., SkeletonDataset],
+    clips: Callable[..., StreamDataset],
     slgcn: Callable[[], SLGCN],
     batch_size: int,
     workers: int,
@@ -29,7 +29,7 @@ def test_logits_do_not_depend_on_batches_or_workers(
 
 
 def test_rows_are_in_the_order_of_the_names(
-    clips: Callable[..., SkeletonDataset], slgcn: Callable[[], SLGCN]
+    clips: Callable[..., StreamDataset], slgcn: Callable[[], SLGCN]
 ) -> None:
     model = slgcn()
     there = predict(model, clips([0, 1, 2, 3]), batch_size=4)
@@ -38,7 +38,7 @@ def test_rows_are_in_the_order_of_the_names(
 
 
 def test_the_global_generator_is_left_alone(
-    clips: Callable[..., SkeletonDataset], slgcn: Callable[[], SLGCN]
+    clips: Callable[..., StreamDataset], slgcn: Callable[[], SLGCN]
 ) -> None:
     model = slgcn()
     before = torch.random.get_rng_state()

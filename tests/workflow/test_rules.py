@@ -1,11 +1,14 @@
 """One name everywhere: rule = step = log; every rule says what it does; plans stay small."""
 
 import csv
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import ROOT, Run, job_counts
 
 RULES = {
@@ -37,7 +40,13 @@ def test_every_step_has_a_rule() -> None:
     assert steps == set(RULES) - TARGETS
 
 
-def test_autsl_is_planned_in_few_jobs_without_opening_a_video(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "protocol", "trainings"),
+    [("autsl", "strict", 11), ("autsl", "challenge", 22), ("autsl_published", "challenge", 22)],
+)
+def test_autsl_is_planned_in_few_jobs_without_opening_a_video(
+    tmp_path: Path, config: str, protocol: str, trainings: int
+) -> None:
     root = tmp_path / "data" / "autsl"
     root.mkdir(parents=True)
     (root / "SignList_ClassId_TR_EN.csv").write_text(
@@ -54,12 +63,22 @@ def test_autsl_is_planned_in_few_jobs_without_opening_a_video(tmp_path: Path) ->
                 (f"signer{signers[i % len(signers)]}_sample{i // len(signers)}", i % 226)
                 for i in range(count)
             )
-    text = (ROOT / "config" / "autsl.yaml").read_text()
-    import yaml
-
-    run = Run(tmp_path, yaml.safe_load(text))
-    done = run.snakemake("--dry-run", "--quiet", "rules", "all")
+    values = yaml.safe_load((ROOT / "config" / f"{config}.yaml").read_text())
+    run = Run(tmp_path, json.loads(json.dumps({**values, "protocol": protocol})))
+    refused = run.snakemake("--dry-run", "all")
+    assert "safetensors is not there; `slr import-checkpoint --model" in refused.stderr
+    (tmp_path / "weights").mkdir()
+    for stream in values["streams"].values():
+        if "init" in stream:
+            (tmp_path / stream["init"]["path"]).touch()
+    done = run.snakemake("--dry-run", "all")
     assert done.returncode == 0, done.stderr
-    counts = job_counts(run.snakemake("--dry-run", "all").stdout)
-    assert counts["verify"] == counts["keypoints"] < 120
-    assert sum(counts.values()) < 300
+    counts = job_counts(done.stdout)
+    assert counts["train"] == trainings
+    assert counts["predict"] == 11 * 2 + (11 if protocol == "challenge" else 0)
+    # AUTSL's two tracks read every feature: nine, of 88 shards each, and the shards are verified.
+    features = {*FEATURES} & {*counts}
+    assert features == {*FEATURES}
+    assert {counts[feature] for feature in features} == {counts["verify"]}
+    assert counts["verify"] < 120
+    assert sum(counts.values()) < 1100

@@ -5,6 +5,13 @@ from slr_pipeline.samples import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 
 RESULTS = CONFIG.results
+PHASES = {"strict": ("train",), "challenge": ("train", "finetune")}[CONFIG.protocol]
+# What a phase was not trained on.
+UNSEEN = {"train": ("val", "test"), "finetune": ("test",)}
+# Streams train side by side on a CPU, with one thread each: torch's threads wait busily for each
+# other, and two on shared cores are slower than one. Beside a GPU the threads load the items.
+GPUS = 0 if CONFIG.device == "cpu" else 1
+TRAINING_THREADS = 1 if CONFIG.device == "cpu" else 8
 DATA = CONFIG.data.model_dump_json()
 SHARDS = {split: shards(TABLE.split(split), CONFIG.shard_size) for split in SPLITS}
 VIDEOS = {
@@ -18,6 +25,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     shard="all|[01]+",
     stream="|".join(CONFIG.streams),
+    phase="|".join(UNSEEN),
     track="|".join(CONFIG.tracks),
 
 
@@ -30,10 +38,46 @@ def shard_files(pattern, *splits):
     ]
 
 
+def stream_features(stream, *splits):
+    """The files of the features that a stream reads, of these splits."""
+    return [
+        path
+        for feature in CONFIG.stream_features(stream)
+        for path in shard_files(
+            f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5", *splits
+        )
+    ]
+
+
+def stream_settings(stream, phase):
+    """A stream's section for a phase: `train` does not depend on how fine-tuning goes."""
+    unused = {"finetune"} if phase == "train" else None
+    return CONFIG.streams[stream].model_dump_json(exclude=unused)
+
+
+def start_weights(wildcards):
+    """Input function: what a phase starts from; a list, empty where that is random."""
+    if wildcards.phase == "finetune":
+        return [f"{RESULTS}/streams/{wildcards.stream}/train/model.safetensors"]
+    init = CONFIG.streams[wildcards.stream].init
+    return [] if init is None else [init.path]
+
+
+def drawn_heatmaps(stream):
+    """Flags of a stream whose heat-maps are not stored but drawn from keypoints."""
+    if CONFIG.streams[stream].model != "sstcn" or CONFIG.features.heatmaps.stored:
+        return []
+    return ["--heatmaps", CONFIG.features.heatmaps.model_dump_json()]
+
+
 def stream_logits(split):
-    """Input function: logits of a track's streams on one split, in the order of its weights."""
+    """Input function: logits of a track's streams on one split, in the order of its weights.
+
+    What was fine-tuned on val answers test alone.
+    """
+    phase = PHASES[-1] if split == "test" else "train"
     return lambda wildcards: [
-        f"{RESULTS}/streams/{stream}/train/logits/{split}.h5"
+        f"{RESULTS}/streams/{stream}/{phase}/logits/{split}.h5"
         for stream in CONFIG.tracks[wildcards.track].streams
     ]
 

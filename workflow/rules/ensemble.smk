@@ -42,6 +42,8 @@ rule submission:
             file=("submission.csv", "submission.zip", "metrics.json"),
         ),
         expand(
-            f"{RESULTS}/streams/{{stream}}/train/metrics.json", stream=CONFIG.streams
+            f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
+            stream=CONFIG.streams,
+            phase=PHASES,
         ),
     localrule: True

@@ -2,82 +2,82 @@
 
 
 rule train:
-    """Train a stream on train; val picks the epoch."""
+    """Train a stream: phase train on train, val picks the epoch; phase finetune on both."""
     input:
-        train=shard_files(
-            f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5", "train"
-        ),
-        val=shard_files(f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5", "val"),
+        features=lambda wildcards: stream_features(wildcards.stream, "train", "val"),
+        init=start_weights,
     output:
-        model=f"{RESULTS}/streams/{{stream}}/train/model.safetensors",
-        sidecar=f"{RESULTS}/streams/{{stream}}/train/model.json",
-        history=f"{RESULTS}/streams/{{stream}}/train/history.csv",
+        model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
+        sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
+        history=f"{RESULTS}/streams/{{stream}}/{{phase}}/history.csv",
     log:
-        f"{RESULTS}/logs/train/{{stream}}.log",
+        f"{RESULTS}/logs/train/{{stream}}/{{phase}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train/{{stream}}.tsv"
+        f"{RESULTS}/benchmarks/train/{{stream}}/{{phase}}.tsv"
     conda:
         "../envs/slr.yaml"
-    # One: torch's threads wait busily for each other, and then two on shared cores are slower.
-    # The bits of the result depend on the number. Else: --set-threads train=8.
-    threads: 1
+    threads: TRAINING_THREADS
     resources:
-        gpu=1,
+        gpu=GPUS,
         mem_mb=8000,
         runtime=1440,
     params:
         data=untracked(DATA),
         device=untracked(CONFIG.device),
-        protocol=CONFIG.protocol,
-        stream=lambda wildcards: CONFIG.streams[wildcards.stream].model_dump_json(),
+        # What a stopped job left; beside the outputs, which Snakemake deletes.
+        state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
+        init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
+        stream=lambda wildcards: stream_settings(wildcards.stream, wildcards.phase),
+        heatmaps=lambda wildcards: drawn_heatmaps(wildcards.stream),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
     shell:
         "python -m slr_pipeline.steps.train --data {params.data:q} --stream {params.stream:q} "
-        "--protocol {params.protocol} --seed {params.seed} --device {params.device} "
-        "--keypoints {input.train:q} {input.val:q} "
+        "--phase {wildcards.phase} --seed {params.seed} --device {params.device} "
+        "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
+        "{params.init:q} --state {params.state:q} "
         "--out {output.model:q} --history {output.history:q} 2> {log:q}"
 
 
 rule predict:
     """Logits of a split from a trained stream."""
     input:
-        model=f"{RESULTS}/streams/{{stream}}/train/model.safetensors",
-        sidecar=f"{RESULTS}/streams/{{stream}}/train/model.json",
-        features=lambda wildcards: shard_files(
-            f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5", wildcards.split
-        ),
+        model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
+        sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
+        features=lambda wildcards: stream_features(wildcards.stream, wildcards.split),
     output:
-        f"{RESULTS}/streams/{{stream}}/train/logits/{{split}}.h5",
+        f"{RESULTS}/streams/{{stream}}/{{phase}}/logits/{{split}}.h5",
     log:
-        f"{RESULTS}/logs/predict/{{stream}}/{{split}}.log",
+        f"{RESULTS}/logs/predict/{{stream}}/{{phase}}/{{split}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/predict/{{stream}}/{{split}}.tsv"
+        f"{RESULTS}/benchmarks/predict/{{stream}}/{{phase}}/{{split}}.tsv"
     conda:
         "../envs/slr.yaml"
-    threads: 1
+    threads: TRAINING_THREADS
     resources:
-        gpu=1,
+        gpu=GPUS,
         mem_mb=4000,
         runtime=120,
     params:
         device=untracked(CONFIG.device),
     shell:
         "python -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
-        "--keypoints {input.features:q} --out {output:q} 2> {log:q}"
+        "--threads {threads} --features {input.features:q} --out {output:q} 2> {log:q}"
 
 
 rule evaluate:
-    """Accuracy of one stream on val and test, with intervals."""
+    """Accuracy of one stream on the splits it was not trained on, with intervals."""
     input:
-        val=f"{RESULTS}/streams/{{stream}}/train/logits/val.h5",
-        test=f"{RESULTS}/streams/{{stream}}/train/logits/test.h5",
+        lambda wildcards: [
+            f"{RESULTS}/streams/{wildcards.stream}/{wildcards.phase}/logits/{split}.h5"
+            for split in UNSEEN[wildcards.phase]
+        ],
     output:
-        f"{RESULTS}/streams/{{stream}}/train/metrics.json",
+        f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
     log:
-        f"{RESULTS}/logs/evaluate/{{stream}}.log",
+        f"{RESULTS}/logs/evaluate/{{stream}}/{{phase}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{stream}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate/{{stream}}/{{phase}}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -87,6 +87,7 @@ rule evaluate:
     params:
         data=untracked(DATA),
         labels=labels_digest(TABLE, ("val", "test")),
+        splits=lambda wildcards: UNSEEN[wildcards.phase],
     shell:
-        "python -m slr_pipeline.steps.evaluate --data {params.data:q} --val {input.val:q} "
-        "--test {input.test:q} --out {output:q} 2> {log:q}"
+        "python -m slr_pipeline.steps.evaluate --data {params.data:q} "
+        "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

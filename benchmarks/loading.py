@@ -1,0 +1,89 @@
+"""How fast items are loaded, and what share of a training step on this CPU waits for them.
+
+For every stream of a config whose features are there: items a second of one process, of one and
+two workers; and of a training step without workers the share that is loading. Items are those of
+training, augmented, at the stream's own sizes (`--published`: at the sizes of AUTSL's recipes, on
+the same features). The first batch, in which files are opened, is not counted.
+
+python -m benchmarks.loading --config config.yaml
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+
+from slr_pipeline.config import Config, read_config
+from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.data.loading import batches
+from slr_pipeline.io.artifacts import open_features
+from slr_pipeline.samples import load_samples
+from slr_pipeline.stream_settings import StreamSettings, features_of
+from slr_pipeline.streams import build_dataset, build_model
+
+BATCH = 8
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="config.yaml")
+    parser.add_argument(
+        "--published", action="store_true", help="at the sizes of config/autsl.yaml"
+    )
+    parser.add_argument("--items", type=int, default=80)
+    flags = parser.parse_args()
+    torch.set_num_threads(1)
+    config = read_config(flags.config)
+    streams = read_config("config/autsl.yaml").streams if flags.published else config.streams
+    print("| stream | items/s, this process | 1 worker | 2 workers | loading, share of a step |")
+    print("|---|---:|---:|---:|---:|")
+    for name, stream in streams.items():
+        data = dataset(config, stream, flags.items)
+        if data is None:
+            continue
+        rates = [f"{rate(data, workers):.0f}" for workers in (0, 1, 2)]
+        waiting = "" if flags.published else f"{share(stream, data):.0%}"
+        print(f"| `{name}` | {' | '.join(rates)} | {waiting} |")
+
+
+def dataset(config: Config, stream: StreamSettings, items: int) -> StreamDataset | None:
+    """The training items of a stream, or None where a feature is not there."""
+    files = [
+        sorted(Path(config.results).glob(f"features/{feature}/train/*.h5"))
+        for feature in features_of(stream, config.features)
+    ]
+    if not all(files):
+        return None
+    stores = open_features(path for paths in files for path in paths)
+    samples = [(s.name, s.label or 0) for s in load_samples(config.data).split("train")]
+    return build_dataset(stream, stores, samples[:items], train=True, seed=1)
+
+
+def rate(data: StreamDataset, workers: int) -> float:
+    """Items a second."""
+    made = batches(data, batch_size=BATCH, workers=workers)
+    next(made)
+    started = time.perf_counter()
+    count = sum(len(names) for _, _, names in made)
+    return count / (time.perf_counter() - started)
+
+
+def share(stream: StreamSettings, data: StreamDataset) -> float:
+    """Of the time of training steps that is spent on loading."""
+    model = build_model(stream, classes=8)
+    made = batches(data, batch_size=BATCH)
+    next(made)
+    loading = computing = 0.0
+    for _ in range(4):
+        started = time.perf_counter()
+        inputs, labels, _ = next(made)
+        loaded = time.perf_counter()
+        torch.nn.functional.cross_entropy(model(*inputs), labels).backward()
+        loading += loaded - started
+        computing += time.perf_counter() - loaded
+    return loading / (loading + computing)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Forecast of GPU memory and hours of every stream of a config, computed without a GPU.
+
+Each model is built on torch's meta device at its own size. Memory: weights, gradients, the
+optimiser's moments, and the bytes autograd keeps of one micro-batch (saved-tensor hooks; fp32, as
+bf16 halves only part of it). Work: floating-point operations of a forward pass, counted by torch,
+times three for the backward pass, times items and epochs; hours by an assumed rate. What is not in
+it: the loading of items, validation, early stopping, and kernels that do badly.
+
+python -m benchmarks.training_forecast --config config/autsl.yaml
+"""
+
+import argparse
+
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils.flop_counter import FlopCounterMode
+
+from slr_pipeline.config import read_config
+from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
+from slr_pipeline.stream_settings import (
+    R2plus1dSettings,
+    SlgcnSettings,
+    SstcnSettings,
+    StreamSettings,
+    VtnSettings,
+)
+from slr_pipeline.streams import build_model
+
+TRAIN_ITEMS = 28142
+CLASSES = 226
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", default="config/autsl.yaml")
+    parser.add_argument("--tflops", type=float, default=30.0, help="assumed rate of the GPU")
+    flags = parser.parse_args()
+    print(
+        "| stream | parameters, M | micro-batch | GPU memory, GB | GFLOP an item, forward "
+        f"| epochs | hours at {flags.tflops:g} TFLOP/s |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
+    for name, stream in read_config(flags.config).streams.items():
+        print(row(name, stream, flags.tflops))
+
+
+def row(name: str, stream: StreamSettings, tflops: float) -> str:
+    recipe = stream.training
+    micro = recipe.micro_batch or recipe.batch_size
+    with torch.device("meta"):
+        model = build_model(stream, CLASSES)
+        model.train()
+        inputs = [torch.empty(micro, *shape) for shape in item_shapes(stream)]
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes()
+        alive.append(tensor)
+        return tensor
+
+    alive: list[torch.Tensor] = []
+    with FlopCounterMode(display=False) as counter, saved_tensors_hooks(keep, lambda x: x):
+        model(*inputs)
+    moments = 1 if recipe.optimizer == "sgd" else 2
+    memory = parameters * 4 * (2 + moments) + sum(kept.values())
+    flop = counter.get_total_flops() / micro
+    hours = 3 * flop * TRAIN_ITEMS * recipe.epochs / (tflops * 1e12) / 3600
+    return (
+        f"| `{name}` | {parameters / 1e6:.1f} | {micro} | {memory / 1e9:.1f} | {flop / 1e9:.1f} "
+        f"| {recipe.epochs} | {hours:.1f} |"
+    )
+
+
+def item_shapes(stream: StreamSettings) -> list[tuple[int, ...]]:
+    """What the model takes of a training item."""
+    match stream:
+        case SlgcnSettings():
+            return [(3, stream.window, 27)]
+        case SstcnSettings():
+            return [(stream.frames, len(HEATMAP_KEYPOINTS), 24, 24)]
+        case R2plus1dSettings():
+            channels = 2 if "flow" in stream.feature else 3
+            return [(channels, stream.frames, stream.size, stream.size)]
+        case VtnSettings():
+            crops = 4 if stream.depth else 2
+            return [(stream.frames, crops, 3, stream.size, stream.size), (stream.frames, 106)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""What a training refuses, each in one line that says where and what."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from slr_pipeline.config import check_stream
+from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.artifacts import open_features
+from slr_pipeline.io.checkpoints import save_model
+from slr_pipeline.samples import Sample, SampleTable
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.steps.train import (
+    check_classes,
+    common_frames,
+    fingerprint,
+    labelled,
+    start_weights,
+)
+from slr_pipeline.streams import build_model
+
+STREAM = check_stream({"model": "slgcn", "width": 16})
+
+
+def table(*labels: int | None) -> SampleTable:
+    samples = tuple(
+        Sample(name=f"s{i}", split="train", label=label, signer=None, color="x", depth=None)
+        for i, label in enumerate(labels)
+    )
+    return SampleTable(classes=("hello", "thanks", "home"), samples=samples)
+
+
+def features(folder: Path, **frames: int):
+    """Stores of features in which every sample s0, s1, s2 has so many frames; s2 is quarantined."""
+    paths = []
+    for feature, T in frames.items():
+        schema = FEATURES[feature]
+        counts = dict.fromkeys(schema.counts, 0)
+        clips = [
+            NewClip(name, np.zeros((T, *schema.shape), np.float32), 9, 9, 25.0, counts=counts)
+            for name in ("s0", "s1")
+        ]
+        paths.append(folder / f"{feature}.h5")
+        write_feature(paths[-1], feature, [*clips, NewClip("s2")], {}, {})
+    return open_features(paths)
+
+
+def test_labelled_samples_with_frames_are_trained_on(tmp_path: Path) -> None:
+    stores = features(tmp_path, keypoints=3, pose_flow=3)
+    assert labelled(table(0, 1, 2), stores, ("train",)) == [("s0", 0), ("s1", 1)]
+    assert labelled(table(None, 1, 2), stores, ("train", "val")) == [("s1", 1)]
+    with pytest.raises(DataError, match=r"^train: no labelled sample has frames; see results/quar"):
+        labelled(table(None, None, 2), stores, ("train",))
+
+
+def test_features_of_unequal_length_name_sample_and_files(tmp_path: Path) -> None:
+    stores = features(tmp_path, keypoints=3, pose_flow=4)
+    with pytest.raises(DataError, match=r"^s1: unequal numbers of frames: 3 in .*keypoints\.h5, 4"):
+        common_frames(stores, "s1")
+    with pytest.raises(ArtifactError, match="sample s7 is in none of the keypoints files"):
+        common_frames(stores, "s7")
+
+
+def test_a_class_without_samples_is_named() -> None:
+    with pytest.raises(DataError, match=r"^2 of 3 classes have no training sample: 0 \(hello\), 2"):
+        check_classes(table(1), [("s0", 1)])
+    check_classes(table(0, 1, 2), [("s0", 0), ("s1", 1), ("s2", 2)])
+
+
+def test_weights_of_other_classes_are_no_start_for_finetuning(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_model(STREAM, classes=3)
+    path = tmp_path / "model.safetensors"
+    save_model(path, model.state_dict(), {"classes": ["hello", "thanks", "bye"]})
+    start_weights(STREAM, "train", path, table(0))
+    with pytest.raises(DataError, match="its classes are not those of the sample table"):
+        start_weights(STREAM, "finetune", path, table(0))
+    other = build_model(check_stream({"model": "slgcn", "width": 32}), classes=3)
+    save_model(path, other.state_dict(), {"classes": ["hello", "thanks", "home"]})
+    with pytest.raises(ArtifactError, match=r"model\.safetensors") as caught:
+        start_weights(STREAM, "finetune", path, table(0))
+    assert "classifier.weight" in str(caught.value)
+
+
+def test_a_wrong_digest_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_model(path, build_model(STREAM, classes=3).state_dict(), {"classes": []})
+    init = {"path": str(path), "sha256": "0" * 64}
+    stream = check_stream({"model": "slgcn", "width": 16, "init": init})
+    with pytest.raises(ArtifactError, match=r"0{64}"):
+        start_weights(stream, "train", path, table(0))
+
+
+def test_a_state_is_of_the_same_training_only() -> None:
+    about = {"stream": STREAM.model_dump(), "seed": 1}
+    first = fingerprint(about, [("s0", 0)])
+    assert fingerprint(about, [("s0", 0)]) == first
+    assert fingerprint({**about, "seed": 2}, [("s0", 0)]) != first
+    assert fingerprint(about, [("s0", 1)]) != first

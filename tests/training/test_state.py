@@ -1,0 +1,444 @@
+"""A training that stops, by a signal or dead, and goes on, ends as one that never stopped."""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import os
+import pickle
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.models.slgcn import SLGCN
+from slr_pipeline.training.fit import Fitted, fit
+from slr_pipeline.training.state import Interrupted, TrainingState, noted_signals
+from tests.training.small_task import net, point, points, recipe
+
+Models = Callable[[], SLGCN]
+Clips = Callable[..., StreamDataset]
+
+CONTENT: dict[str, Any] = {
+    "position": {"epoch": 3, "rows": [{"loss": 0.5}]},
+    "weights": {"a": torch.arange(100.0)},
+}
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+def same(found: dict[str, Any] | None) -> bool:
+    return (
+        found is not None
+        and found["position"] == CONTENT["position"]
+        and torch.equal(found["weights"]["a"], CONTENT["weights"]["a"])
+    )
+
+
+def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    state = TrainingState(folder, "this")
+    assert state.load() is None
+    for number in range(5):
+        state.save({"number": number})
+        assert TrainingState(folder, "this").load() == {"number": number}
+        assert state.load() == {"number": number}
+    assert {path.name for path in folder.iterdir()} == {"state-0.pt", "state-1.pt"}
+    again = TrainingState(folder, "this")
+    again.load()
+    again.save(CONTENT)
+    assert same(again.load())
+
+
+def test_nothing_is_left_after_removal(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    state = TrainingState(folder, "this")
+    state.remove()
+    state.save({})
+    state.save({})
+    state.remove()
+    assert not folder.exists()
+    state.save({})
+    (folder / "other").touch()
+    state.remove()
+    assert [path.name for path in folder.iterdir()] == ["other"]
+
+
+def test_a_state_of_another_training_is_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    TrainingState(tmp_path, "other").save(CONTENT)
+    state = TrainingState(tmp_path, "this")
+    assert state.load() is None
+    assert "state-1.pt: passed over, it is of a training with other settings" in caplog.text
+    state.save(CONTENT)
+    assert same(state.load())
+
+
+def test_damage_leaves_the_state_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Cut short, empty, or one byte changed: never a crash, never other values."""
+    state = TrainingState(tmp_path, "this")
+    state.save(CONTENT)
+    state.save({"newer": True, "weights": torch.arange(100.0)})
+    newer = tmp_path / "state-0.pt"
+    whole = newer.read_bytes()
+    rng = random.Random(1)
+    damaged = [whole[: rng.randrange(len(whole))] for _ in range(20)] + [b""]
+    for place in [*range(200), *(rng.randrange(len(whole)) for _ in range(300))]:
+        damaged.append(
+            whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :]
+        )
+    passed_over = 0
+    for content in damaged:
+        newer.write_bytes(content)
+        found = TrainingState(tmp_path, "this").load()
+        if found is not None and "newer" in found:  # the byte means nothing
+            assert torch.equal(found["weights"], torch.arange(100.0))
+        else:
+            assert same(found)
+            passed_over += 1
+    assert passed_over > 21
+    assert "state-0.pt: passed over, not a whole state (" in caplog.text
+    assert all("\n" not in record.message for record in caplog.records)
+
+
+class Hostile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_state_is_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    trap = tmp_path / "trap"
+    torch.save({"fingerprint": "this", "content": Hostile(trap)}, tmp_path / "state-0.pt")
+    (tmp_path / "state-1.pt").write_bytes(pickle.dumps(Hostile(trap)))
+    assert TrainingState(tmp_path, "this").load() is None
+    assert not trap.exists()
+    assert caplog.text.count("passed over") == 2
+
+
+def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SlrError, match=r"file/state-1.pt: the state .* cannot be written \(.*\); "):
+        TrainingState(tmp_path / "file", "this").save({})
+
+
+# --- signals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signals_are_noted_and_handlers_given_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with noted_signals() as came:
+        assert came == []
+        os.kill(os.getpid(), number)
+        assert came == [number.name]
+    assert signal.getsignal(number) == before
+
+
+def test_other_threads_do_without() -> None:
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def note() -> None:
+        with noted_signals() as came:
+            seen.append((came, signal.getsignal(signal.SIGTERM)))
+
+    thread = threading.Thread(target=note)
+    thread.start()
+    thread.join()
+    assert seen == [([], before)]
+
+
+# --- stopping and going on, in this process ------------------------------------------------------
+
+
+def without_seconds(result: Fitted) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
+
+
+def assert_equal(one: Fitted, other: Fitted) -> None:
+    assert without_seconds(one) == without_seconds(other)
+    assert one.epoch == other.epoch
+    assert list(one.state) == list(other.state)
+    for name, weight in one.state.items():
+        assert weight.numpy().tobytes() == other.state[name].numpy().tobytes(), name
+
+
+@dataclass
+class Stopping:
+    """Makes items, and sends a signal to its process before some of them."""
+
+    stops: list[int]
+    made: int = 0
+
+    def __call__(self, name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+        self.made += 1
+        if self.made in self.stops:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return point(name, view, rng)
+
+
+ALL = {"ema_decay": 0.8, "clip_norm": 0.5, "weight_decay": 0.01, "label_smoothing": 0.1}
+
+
+@pytest.mark.parametrize("with_val", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": "sgd", "warmup_epochs": 3, "milestones": [4]},
+        {**ALL, "micro_batch": 4, "plateau_patience": 0, "monitor": "val_loss"},
+        {"reset_epochs": [1, 2], "weight_decay_epochs": 2, "precision": "bf16"},
+        {**ALL, "overfit_steps": 200, "patience": 2, "learning_rate": 0.3},
+    ],
+)
+def test_a_stopped_run_goes_on_bit_for_bit(
+    tmp_path: Path, changes: dict[str, Any], with_val: bool
+) -> None:
+    """24 items an epoch, 4 batches: stops within epochs, at their ends, and one after another."""
+    settings = recipe(epochs=5, **changes)
+    val = points(9) if with_val else None
+    undisturbed = fit(
+        net(dropout=0.3, norm=True), points(24, train=True), val, recipe=settings, seed=3
+    )
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    make = Stopping([13, 20, 24, 25, 40, 70, 96, 110])
+    stopped = []
+    while True:
+        train = StreamDataset(make, samples, train=True, seed=1)
+        state = TrainingState(tmp_path, "this")
+        try:
+            result = fit(
+                net(dropout=0.3, norm=True), train, val, recipe=settings, seed=3, state=state
+            )
+        except Interrupted as error:
+            stopped.append(str(error))
+        else:
+            break
+    assert len(stopped) >= 4
+    assert_equal(result, undisturbed)
+    # A run that is over, but whose step was stopped before it wrote, is not trained again.
+    made = make.made
+    again = fit(net(norm=True), train, val, recipe=settings, seed=3, state=state)
+    assert make.made == made
+    assert_equal(again, undisturbed)
+
+
+def test_the_line_says_where_it_stopped(tmp_path: Path) -> None:
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    train = StreamDataset(Stopping([31]), samples, train=True)
+    state = TrainingState(tmp_path, "this")
+    with pytest.raises(Interrupted) as error:
+        fit(net(), train, None, recipe=recipe(), seed=1, state=state)
+    assert str(error.value) == (
+        "stopped by SIGUSR1 in epoch 1 after 2 batches; the same command goes on from there "
+        f"({tmp_path})"
+    )
+
+
+def test_a_micro_batch_halved_for_memory_stays_halved(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def greedy() -> torch.nn.Module:
+        def refuse(module: torch.nn.Module, inputs: Any) -> None:
+            if module.training and len(inputs[0]) > 3:
+                raise torch.OutOfMemoryError("no more")
+
+        model = net(dropout=0.3)
+        model.register_forward_pre_hook(refuse)
+        return model
+
+    settings = recipe(epochs=3)
+    undisturbed = fit(greedy(), points(24, train=True), None, recipe=settings, seed=1)
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    train = StreamDataset(Stopping([30]), samples, train=True, seed=1)
+    with pytest.raises(Interrupted):
+        fit(greedy(), train, None, recipe=settings, seed=1, state=TrainingState(tmp_path, ""))
+    caplog.clear()
+    result = fit(greedy(), train, None, recipe=settings, seed=1, state=TrainingState(tmp_path, ""))
+    assert "out of memory" not in caplog.text
+    assert_equal(result, undisturbed)
+
+
+def test_slgcn_goes_on_bit_for_bit(tmp_path: Path, clips: Clips, slgcn: Models) -> None:
+    settings = recipe(epochs=3, batch_size=4, optimizer="sgd", ema_decay=0.5)
+    train, val = clips(range(12), train=True), clips(range(4))
+    undisturbed = fit(slgcn(), train, val, recipe=settings, seed=1)
+
+    def stop(epoch: int) -> None:
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="SIGTERM in epoch 1 after 1 batches"):
+        fit(
+            *(slgcn(), train, val),
+            recipe=settings,
+            seed=1,
+            start_epoch=stop,
+            state=TrainingState(tmp_path, ""),
+        )
+    state = TrainingState(tmp_path, "")
+    assert_equal(fit(slgcn(), train, val, recipe=settings, seed=1, state=state), undisturbed)
+
+
+def test_without_a_state_signals_do_what_they_did() -> None:
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    came = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: came.append(number))
+    try:
+        fit(net(), StreamDataset(Stopping([5]), samples, train=True), None, recipe=recipe(), seed=1)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert came == [signal.SIGUSR1]
+
+
+# --- processes that are stopped or killed --------------------------------------------------------
+
+SETTINGS = recipe(epochs=4, **ALL, micro_batch=4)
+
+
+def run(folder: Path, workers: int) -> None:
+    """In a process of its own, and a group of its own: train, then write what came out."""
+    os.setsid()
+    multiprocessing.set_start_method("fork", force=True)  # of workers: Linux's usual one
+    torch.set_num_threads(1)
+    logging.basicConfig(level=logging.INFO, filename=folder / "log")
+    try:
+        result = fit(
+            net(dropout=0.3, norm=True),
+            points(24, train=True, wait_s=0.003),
+            points(9),
+            recipe=SETTINGS,
+            seed=3,
+            workers=workers,
+            start_epoch=lambda epoch: (folder / "started").touch(),
+            state=TrainingState(folder / "state", "this", save_every_s=0),
+        )
+    except Interrupted as error:
+        (folder / "line").write_text(str(error))
+        sys.exit(3)
+    (folder / "result").write_text(digest(result))
+
+
+def digest(result: Fitted) -> str:
+    weights = {
+        name: hashlib.sha256(weight.numpy().tobytes()).hexdigest()
+        for name, weight in result.state.items()
+    }
+    return json.dumps([result.epoch, without_seconds(result), weights])
+
+
+@pytest.fixture
+def undisturbed() -> str:
+    train = points(24, train=True)
+    return digest(fit(net(dropout=0.3, norm=True), train, points(9), recipe=SETTINGS, seed=3))
+
+
+def started(folder: Path, target: Callable[..., None], *options: int) -> BaseProcess:
+    """A process that is about to begin, or within `fit`."""
+    (folder / "started").unlink(missing_ok=True)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["slr_pipeline.training.fit", "tests.training.small_task"])
+    process = context.Process(target=target, args=(folder, *options))
+    process.start()
+    while process.is_alive() and not (folder / "started").exists():
+        time.sleep(0.002)
+    return process
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_that_is_killed_again_and_again_ends_the_same(
+    tmp_path: Path, undisturbed: str, seed: int
+) -> None:
+    """SIGKILL at any moment: in a batch, in val, while the state is written."""
+    rng = random.Random(seed)
+    kills = 0
+    while True:
+        process = started(tmp_path, run, 0)
+        if kills < 10:
+            process.join(rng.uniform(0, 0.25))
+            process.kill()
+        process.join()
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+        kills += 1
+    assert kills >= 1
+    assert (tmp_path / "result").read_text() == undisturbed
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_to_the_whole_group_stops_a_run_in_one_line(
+    tmp_path: Path, undisturbed: str, number: signal.Signals, workers: int
+) -> None:
+    """Workers of the data loader get it, too."""
+    rng = random.Random(int(number) + workers)
+    codes = []
+    while 0 not in codes:
+        process = started(tmp_path, run, workers)
+        if len(codes) < 4 and process.is_alive():
+            process.join(rng.uniform(0, 0.2))
+            os.killpg(process.pid or 0, number)
+        process.join()
+        codes.append(process.exitcode)
+    assert codes[:-1] == [3] * (len(codes) - 1) != []
+    line = (tmp_path / "line").read_text()
+    assert line.startswith(f"stopped by {number.name} in epoch ")
+    assert (tmp_path / "result").read_text() == undisturbed
+    assert "goes on in epoch" in (tmp_path / "log").read_text()
+
+
+def fail(folder: Path) -> None:
+    """In a process of its own: a worker fails, and the error lives until the process ends."""
+    multiprocessing.set_start_method("fork", force=True)
+    torch.set_num_threads(1)
+    (folder / "started").touch()
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    train = StreamDataset(refused, samples, train=True)
+    try:
+        fit(net(), train, None, recipe=recipe(), seed=1, workers=2, state=TrainingState(folder, ""))
+    except DataError as error:
+        sys.exit(int(str(error) == "no such sample"))
+
+
+def refused(name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+    raise DataError("no such sample")
+
+
+def test_workers_end_with_a_process_that_fails(tmp_path: Path) -> None:
+    process = started(tmp_path, fail)
+    process.join(60)
+    process.kill()
+    process.join()
+    assert process.exitcode == 1
+
+
+def test_nothing_random_depends_on_when_it_is_saved(tmp_path: Path) -> None:
+    results = [
+        fit(
+            *(net(dropout=0.3), points(24, train=True), points(9)),
+            recipe=SETTINGS,
+            seed=3,
+            state=TrainingState(tmp_path / str(seconds), "", save_every_s=seconds),
+        )
+        for seconds in (0, 1e9)
+    ]
+    assert_equal(*results)
+    assert np.isfinite(results[0].history[-1]["val_loss"])

@@ -1,0 +1,281 @@
+"""What one step does: gradients in parts, memory, precision, clipping, means of weights."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.errors import ConfigError, SlrError
+from slr_pipeline.training.fit import Fitted, fit
+from tests.training.small_task import K, Net, net, point, points, recipe
+
+
+def trained(model: nn.Module, train: StreamDataset | None = None, **changes: Any) -> Fitted:
+    return fit(model, train or points(12, train=True), None, recipe=recipe(**changes), seed=1)
+
+
+def equal(one: Fitted, other: Fitted) -> bool:
+    return all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+
+
+def close(one: Fitted, other: Fitted) -> None:
+    for name, weight in one.state.items():
+        torch.testing.assert_close(other.state[name], weight, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 2, 4, 6, 100])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_parts_give_the_gradients_of_the_whole(micro_batch: int, label_smoothing: float) -> None:
+    """SGD without momentum: the weights move along the gradients."""
+    plain = {"optimizer": "sgd", "momentum": 0.0, "label_smoothing": label_smoothing}
+    whole = trained(net(), epochs=1, **plain)
+    parts = trained(net(), epochs=1, micro_batch=micro_batch, **plain)
+    close(whole, parts)
+    assert parts.history[0]["train_loss"] == pytest.approx(whole.history[0]["train_loss"])
+    assert parts.history[0]["train_accuracy"] == whole.history[0]["train_accuracy"]
+
+
+def test_a_step_by_hand() -> None:
+    model = net()
+    data = points(6)
+    items = [data[index] for index in range(6)]
+    x, y = (torch.stack([item[0][part] for item in items]) for part in range(2))
+    loss = cross_entropy(model(x, y), torch.tensor([item[1] for item in items]))
+    loss.backward()
+    expected = {
+        name: parameter.detach() - 0.01 * parameter.grad  # type: ignore[operator]
+        for name, parameter in model.named_parameters()
+    }
+    result = trained(net(), data, epochs=1, optimizer="sgd", momentum=0.0)
+    for name, weight in expected.items():
+        torch.testing.assert_close(result.state[name], weight)
+    assert result.history[0]["train_loss"] == pytest.approx(loss.item())
+
+
+def test_batch_norm_sees_parts_of_even_size() -> None:
+    seen: list[int] = []
+    model = net(norm=True)
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    trained(model, points(10), epochs=1, batch_size=10, micro_batch=4)
+    assert seen == [4, 3, 3]
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+class Greedy(Net):
+    """Short of memory, forward or backward, with more than `most` items in training."""
+
+    def __init__(self, most: int, *, backward: bool = False) -> None:
+        super().__init__(dropout=0.3, norm=most > 1)
+        self.most, self.backward = most, backward
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        logits = super().forward(x, y)  # has changed the statistics and drawn random numbers
+        if self.training and len(x) > self.most:
+            if not self.backward:
+                raise torch.OutOfMemoryError("no more")
+            logits.register_hook(_no_more)
+        return logits
+
+
+def _no_more(gradient: Tensor) -> Tensor:
+    raise torch.OutOfMemoryError("no more")
+
+
+def greedy(most: int, *, backward: bool = False) -> Greedy:
+    torch.manual_seed(0)
+    return Greedy(most, backward=backward)
+
+
+@pytest.mark.parametrize("backward", [False, True])
+def test_out_of_memory_halves_the_micro_batch_and_leaves_no_trace(
+    backward: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = trained(greedy(2, backward=backward), batch_size=6)
+    assert caplog.text.count("out of memory") == 2  # 6, then 3, then 2, which is kept
+    assert "from here on 2 samples at a time (micro_batch)" in caplog.text
+    planned = trained(greedy(2), batch_size=6, micro_batch=2)
+    assert equal(short, planned)
+    assert [row["train_loss"] for row in short.history] == [
+        row["train_loss"] for row in planned.history
+    ]
+
+
+def test_one_sample_that_does_not_fit_is_named() -> None:
+    with pytest.raises(
+        SlrError, match=r"epoch 0: out of memory on cpu with one sample at a time \("
+    ):
+        trained(greedy(0), batch_size=4)
+
+
+# --- values that are not finite ------------------------------------------------------------------
+
+
+class Cliff(torch.autograd.Function):
+    """Identity whose gradient is infinite."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return gradient * math.inf
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_change() -> None:
+    class Steep(Net):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            logits: Tensor = Cliff.apply(super().forward(x, y))
+            return logits
+
+    model = Steep()
+    before = model.classifier.weight.detach().clone()
+    with pytest.raises(SlrError, match=r"epoch 0: the norm of the gradients is (inf|nan) for the"):
+        trained(model)
+    assert torch.equal(model.classifier.weight, before)
+
+
+def test_no_more_than_32_samples_are_named() -> None:
+    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+        return [part * np.float32(np.nan) for part in point(name, view, None)]
+
+    data = StreamDataset(make, [(f"0_{number}", 0) for number in range(40)], train=False)
+    with pytest.raises(SlrError, match=r"loss is nan for the batch of .* and 8 more; ") as error:
+        trained(net(), data, batch_size=40)
+    assert str(error.value).count("0_") == 32
+
+
+# --- optimisers ----------------------------------------------------------------------------------
+
+
+def test_gradients_are_clipped_to_their_norm_together() -> None:
+    plain: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.0, "learning_rate": 1.0}
+    start = {name: value.clone() for name, value in net().state_dict().items()}
+
+    def moved(**changes: Any) -> float:
+        result = trained(net(), points(6), epochs=1, **plain, **changes)
+        return math.sqrt(sum(float((result.state[k] - v).square().sum()) for k, v in start.items()))
+
+    free = moved()
+    assert moved(clip_norm=free / 2) == pytest.approx(free / 2, rel=1e-4)
+    assert moved(clip_norm=free * 2) == pytest.approx(free, rel=1e-6)
+
+
+@pytest.mark.parametrize(("optimizer", "epochs"), [("sgd", 3), ("adam", 3)])
+def test_the_optimiser_is_torchs(optimizer: str, epochs: int) -> None:
+    """One batch of all samples, so that their order does not matter."""
+    data, model = points(6), net()
+    result = trained(net(), data, epochs=epochs, optimizer=optimizer, weight_decay=0.1)
+    theirs: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1)
+    if optimizer == "sgd":
+        theirs = torch.optim.SGD(
+            model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.1
+        )
+    x, y = (torch.stack([data[index][0][part] for index in range(6)]) for part in range(2))
+    for _ in range(epochs):
+        theirs.zero_grad()
+        cross_entropy(model(x, y), torch.tensor(data.labels)).backward()
+        theirs.step()
+    for name, weight in model.state_dict().items():
+        torch.testing.assert_close(result.state[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_weight_decay_ends_after_its_epochs() -> None:
+    ended = trained(net(), epochs=3, weight_decay=1.0, weight_decay_epochs=0)
+    assert equal(ended, trained(net(), epochs=3))
+    two = trained(net(), epochs=2, weight_decay=1.0)
+    assert equal(two, trained(net(), epochs=2, weight_decay=1.0, weight_decay_epochs=2))
+    three = trained(net(), epochs=3, weight_decay=1.0)
+    assert not equal(three, trained(net(), epochs=3, weight_decay=1.0, weight_decay_epochs=2))
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_reset_epochs_are_steps_without_a_past(forgets: bool) -> None:
+    """The first step of Adam moves every weight by the learning rate, one way or the other."""
+
+    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+        return [np.concatenate(point(name, view, None))]
+
+    torch.manual_seed(0)
+    model, data = (
+        nn.Linear(6, K),
+        StreamDataset(make, [(f"0_{i}", 0) for i in range(24)], train=True),
+    )
+    start = model.weight.detach().clone()
+    result = trained(model, data, epochs=1, learning_rate=0.1, reset_epochs=[0] * forgets)
+    steps = (result.state["weight"] - start) / 0.1  # the sum of 4
+    assert torch.allclose(steps, steps.round(), atol=1e-3) == forgets
+
+
+def test_the_mean_of_the_weights_is_what_val_sees_and_what_is_returned() -> None:
+    steps: list[Tensor] = []
+    model = net(norm=True)
+    data, val = points(24, train=True), points(9)
+
+    def note(module: nn.Module, inputs: Any) -> None:
+        if module.training:
+            steps.append(model.classifier.weight.detach().clone())
+
+    model.register_forward_pre_hook(note)
+    result = fit(model, data, None, recipe=recipe(epochs=2, ema_decay=0.7), seed=1)
+    steps.append(model.classifier.weight.detach())
+    mean = steps[1]  # after the first step
+    for weight in steps[2:]:
+        mean = 0.7 * mean + 0.3 * weight
+    torch.testing.assert_close(result.state["classifier.weight"], mean)
+
+    chosen = fit(net(norm=True), data, val, recipe=recipe(epochs=2, ema_decay=0.7), seed=1)
+    plain = fit(net(norm=True), data, val, recipe=recipe(epochs=2), seed=1)
+    assert chosen.history[1]["train_loss"] == plain.history[1]["train_loss"]
+    assert chosen.history[1]["val_loss"] != plain.history[1]["val_loss"]
+
+
+# --- precision -----------------------------------------------------------------------------------
+
+
+def test_bf16_trains_about_as_fp32_does() -> None:
+    full, half = (trained(net(), precision=name, epochs=3) for name in ("fp32", "bf16"))
+    assert equal(full, trained(net(), precision="auto", epochs=3))  # on a CPU
+    assert not equal(full, half)
+    for name, weight in full.state.items():
+        torch.testing.assert_close(half.state[name], weight, rtol=0, atol=0.02)
+        assert half.state[name].dtype == torch.float32
+
+
+def test_fp16_needs_a_gpu() -> None:
+    with pytest.raises(ConfigError, match="precision fp16 needs a GPU, found cpu"):
+        trained(net(), precision="fp16")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_every_precision_learns_on_a_gpu(precision: str) -> None:
+    settings = recipe(epochs=20, precision=precision, clip_norm=1.0)
+    result = fit(net(), points(48, train=True), None, recipe=settings, seed=1, device="cuda")
+    assert result.history[-1]["train_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_the_callers_choice_of_algorithms_is_left_alone(deterministic: bool) -> None:
+    def choice() -> tuple[bool, ...]:
+        return (
+            torch.are_deterministic_algorithms_enabled(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.deterministic,
+        )
+
+    before = choice()
+    inside: list[tuple[bool, ...]] = []
+    model = net()
+    model.register_forward_pre_hook(lambda module, inputs: inside.append(choice()))
+    trained(model, deterministic=deterministic)
+    assert set(inside) == {(deterministic, not deterministic, deterministic)}
+    assert choice() == before

@@ -1,0 +1,135 @@
+"""Trainings in the workflow: stopped and gone on, streams of several features, fine-tuning."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from slr_pipeline.io.logits import read_logits
+from tests.workflow.conftest import ROOT, Run
+
+HANDS = {
+    "model": "vtn",
+    "depth": True,
+    "backbone": "resnet18",
+    "backbone_width": 4,
+    "width": 32,
+    "heads": 2,
+    "layers": 1,
+    "frames": 4,
+    "size": 32,
+    "training": {"epochs": 1, "batch_size": 4, "micro_batch": 2, "overfit_steps": 0},
+    "finetune": {"epochs": 1, "batch_size": 4},
+}
+
+
+@pytest.fixture
+def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    return Run(folder, finished_run.config)
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: Run) -> None:
+    """The whole group of processes is killed once an epoch is kept; then the same command runs."""
+    joint = copied_run.config["streams"]["joint"]
+    longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 12}}}
+    target = "results/streams/joint/train/model.safetensors"
+    assert copied_run.snakemake(target, streams=longer).returncode == 0
+    undisturbed = {path: path.read_bytes() for path in weights_of(copied_run)}
+    for path in undisturbed:
+        path.unlink()
+
+    state = copied_run.folder / "results/streams/joint/train/state"
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(copied_run.folder), "--cores", "1"]
+    command += ["--configfile", str(copied_run.folder / "config.yaml")]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(state.parent)}
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(600):
+        if len(list(state.glob("state-*.pt"))) == 2:
+            break
+        time.sleep(0.1)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    assert list(state.glob("state-*.pt"))
+    assert not (copied_run.folder / target).exists()
+
+    assert copied_run.snakemake("--unlock", streams=longer).returncode == 0
+    again = copied_run.snakemake(target, "--rerun-incomplete", streams=longer)
+    assert again.returncode == 0, again.stderr
+    log = (copied_run.folder / "results/logs/train/joint/train.log").read_text()
+    assert "goes on in epoch" in log
+    assert not state.exists()
+    assert {path: path.read_bytes() for path in weights_of(copied_run)} == undisturbed
+
+
+def weights_of(run: Run) -> list[Path]:
+    folder = run.folder / "results/streams/joint/train"
+    return [folder / name for name in ("model.safetensors", "model.json", "history.csv")]
+
+
+def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Run) -> None:
+    joint = {**copied_run.config["streams"]["joint"], "finetune": {"epochs": 1, "batch_size": 4}}
+    changes = {
+        "protocol": "challenge",
+        "streams": {"joint": joint, "hands": HANDS},
+        "tracks": {
+            "rgb": {"streams": {"joint": 1.0}},
+            "rgbd": {"streams": {"joint": 1.0, "hands": 0.5}},
+        },
+    }
+    before = weights_of(copied_run)[0].stat().st_mtime_ns
+    assert copied_run.planned(**changes)["train"] == 3
+    done = copied_run.snakemake("submission", **changes)
+    assert done.returncode == 0, done.stderr
+    assert weights_of(copied_run)[0].stat().st_mtime_ns == before
+    results = copied_run.folder / "results"
+    for stream in ("joint", "hands"):
+        for phase, protocol, splits in (
+            ("train", "strict", {"val", "test"}),
+            ("finetune", "challenge", {"test"}),
+        ):
+            folder = results / "streams" / stream / phase
+            sidecar = json.loads((folder / "model.json").read_text())
+            assert (sidecar["phase"], sidecar["protocol"]) == (phase, protocol)
+            assert ("val_loss" in sidecar["metrics"]) == (phase == "train")
+            metrics = json.loads((folder / "metrics.json").read_text())
+            assert metrics["protocol"] == protocol
+            assert {"val", "test"} & metrics.keys() == splits
+            assert {path.stem for path in (folder / "logits").iterdir()} == splits
+            assert read_logits(folder / "logits" / "test.h5").protocol == protocol
+    for track in ("rgb", "rgbd"):
+        metrics = json.loads((results / "tracks" / track / "metrics.json").read_text())
+        assert metrics["protocol"] == "challenge"
+        assert len((results / "tracks" / track / "submission.csv").read_text().splitlines()) == 5
+
+
+def test_the_protocol_alone_adds_finetunings(finished_run: Run) -> None:
+    planned = finished_run.planned(protocol="challenge")
+    assert planned == {"train": 1, "predict": 1, "evaluate": 1, "ensemble": 1, "submission": 1}
+
+
+def test_a_stream_of_depth_needs_depth_videos(finished_run: Run) -> None:
+    rows = finished_run.rows()
+    changes = {"streams": {"hands": HANDS}, "tracks": {"rgbd": {"streams": {"hands": 1.0}}}}
+    try:
+        finished_run.write_rows([{**row, "depth": ""} for row in rows])
+        done = finished_run.snakemake("--dry-run", "submission", **changes)
+    finally:
+        finished_run.write_rows(rows)
+    assert done.returncode == 1
+    assert "error: streams.hands: it reads depth_hand_crops, made from depth" in done.stderr
