@@ -12,7 +12,7 @@ from typing import Any
 from slr_pipeline.config import Config, parse_section, read_config
 from slr_pipeline.config_docs import write_docs
 from slr_pipeline.errors import SlrError
-from slr_pipeline.samples import load_samples, shards
+from slr_pipeline.samples import check_streams, load_samples, shards
 from slr_pipeline.section import Section
 
 
@@ -106,6 +106,7 @@ def import_checkpoint(flags: argparse.Namespace) -> None:
 def describe(config: Config) -> str:
     """Samples, shards, streams and tracks of an experiment, as text."""
     table = load_samples(config.data)
+    check_streams(config, table)
     lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
     for split in ("train", "val", "test"):
         samples = [sample for sample in table.samples if sample.split == split]

@@ -24,7 +24,7 @@ from slr_pipeline.io.checkpoints import (
     save_weights,
 )
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.models import r2plus1d, sstcn, vtn
+from slr_pipeline.models import r2plus1d, slgcn, sstcn, vtn
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
@@ -345,40 +345,6 @@ def _backbone(names: Iterable[str], third_block: str) -> Literal["resnet18", "re
 
 # --- names and shapes ----------------------------------------------------------------------------
 
-SLGCN_PARTS = {
-    "graph.adjacency": "gcn1.DecoupleA",
-    "graph.project.weight": "gcn1.Linear_weight",
-    "graph.project.bias": "gcn1.Linear_bias",
-    "graph.project_norm": "gcn1.bn0",
-    "graph.norm": "gcn1.bn",
-    "graph.shortcut.conv": "gcn1.down.0",
-    "graph.shortcut.norm": "gcn1.down.1",
-    "attention.spatial": "conv_sa",
-    "attention.temporal": "conv_ta",
-    "attention.squeeze": "fc1c",
-    "attention.excite": "fc2c",
-    "temporal.conv": "tcn1.conv",
-    "temporal.norm": "tcn1.bn",
-    "residual.conv": "residual.conv",
-    "residual.norm": "residual.bn",
-}
-"""Parts of a unit of SL-GCN, and their names in the released SAM-SLR weights."""
-
-
-def slgcn_key(key: str) -> str:
-    """The name in the released SAM-SLR weights of our SL-GCN weight `key`."""
-    part, _, rest = key.partition(".")
-    if part == "input_norm":
-        return f"data_bn.{rest}"
-    if part == "classifier":
-        return f"fc.{rest}"
-    number, _, rest = rest.partition(".")
-    unit = f"l{int(number) + 1}"
-    if rest in SLGCN_PARTS:
-        return f"{unit}.{SLGCN_PARTS[rest]}"
-    module, _, entry = rest.rpartition(".")
-    return f"{unit}.{SLGCN_PARTS[module]}.{entry}"
-
 
 def _their_form(name: str, ours: Tensor) -> Tensor:
     """Our weight in the shape it has there under its name there."""
@@ -408,7 +374,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
             "released",
             mark="l1.gcn1.",
             build=_released_slgcn,
-            their_name=slgcn_key,
+            their_name=slgcn.published_key,
             unused=r"l\d+\.(A|gcn1\.eyes)",  # constants that the code can do without
         ),
     ),

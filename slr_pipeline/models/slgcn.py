@@ -245,3 +245,40 @@ def learned_adjacencies(model: nn.Module) -> Iterator[nn.Parameter]:
     for module in model.modules():
         if isinstance(module, DecoupledGraphConv):
             yield module.adjacency
+
+
+# --- names of weights elsewhere ------------------------------------------------------------------
+
+PUBLISHED_PARTS = {
+    "graph.adjacency": "gcn1.DecoupleA",
+    "graph.project.weight": "gcn1.Linear_weight",
+    "graph.project.bias": "gcn1.Linear_bias",
+    "graph.project_norm": "gcn1.bn0",
+    "graph.norm": "gcn1.bn",
+    "graph.shortcut.conv": "gcn1.down.0",
+    "graph.shortcut.norm": "gcn1.down.1",
+    "attention.spatial": "conv_sa",
+    "attention.temporal": "conv_ta",
+    "attention.squeeze": "fc1c",
+    "attention.excite": "fc2c",
+    "temporal.conv": "tcn1.conv",
+    "temporal.norm": "tcn1.bn",
+    "residual.conv": "residual.conv",
+    "residual.norm": "residual.bn",
+}
+"""Parts of a unit of SL-GCN, and their names in the released SAM-SLR weights."""
+
+
+def published_key(key: str) -> str:
+    """The name in the released SAM-SLR weights of our weight `key`."""
+    part, _, rest = key.partition(".")
+    if part == "input_norm":
+        return f"data_bn.{rest}"
+    if part == "classifier":
+        return f"fc.{rest}"
+    number, _, rest = rest.partition(".")
+    unit = f"l{int(number) + 1}"
+    if rest in PUBLISHED_PARTS:
+        return f"{unit}.{PUBLISHED_PARTS[rest]}"
+    module, _, entry = rest.rpartition(".")
+    return f"{unit}.{PUBLISHED_PARTS[module]}.{entry}"
