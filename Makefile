@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: submission test lint docs demo-data benchmarks
 
 submission: .venv/installed
-	$(BIN)/snakemake submission --cores 8 --resources gpu=1
+	$(BIN)/snakemake submission --cores all --resources gpu=1
 	@echo "Submissions and metrics: $$(ls results/tracks/*/* | tr '\n' ' ')"
 
 test: lint
