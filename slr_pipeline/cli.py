@@ -1,7 +1,9 @@
 """What steps share, and the `slr` command for people."""
 
 import argparse
+import hashlib
 import importlib.metadata
+import json
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -11,8 +13,9 @@ from typing import Any
 
 from slr_pipeline.config import Config, parse_section, read_config
 from slr_pipeline.config_docs import write_docs
-from slr_pipeline.errors import SlrError
-from slr_pipeline.samples import check_streams, load_samples, shards
+from slr_pipeline.errors import ConfigError, DataError, SlrError
+from slr_pipeline.samples import TABLE_COLUMNS, check_streams, load_samples, shards
+from slr_pipeline.schema import FEATURES
 from slr_pipeline.section import Section
 
 
@@ -69,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weights.add_argument("--model", required=True, help="slgcn, sstcn, r2plus1d or vtn")
     weights.add_argument("source", help="file of torch.save, or .safetensors")
     weights.add_argument("out", help="the .safetensors to write")
+    _submission_flags(commands.add_parser("check-submission", help="check a .csv or .zip"))
+    _split_flags(commands.add_parser("make-split", help="split a sample table by signers"))
+    _logits_flags(commands.add_parser("import-logits", help="bring in logits made elsewhere"))
     flags = parser.parse_args(arguments)
     if flags.command == "check":
         run(lambda: print(describe(read_config(flags.config))))
@@ -76,6 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(lambda: contact_sheet(flags))
     elif flags.command == "import-checkpoint":
         run(lambda: import_checkpoint(flags))
+    elif flags.command == "check-submission":
+        run(lambda: check_submission(flags))
+    elif flags.command == "make-split":
+        run(lambda: make_split(flags))
+    elif flags.command == "import-logits":
+        run(lambda: import_logits(flags))
     else:
         run(lambda: write_docs(flags.folder))
 
@@ -103,6 +115,118 @@ def import_checkpoint(flags: argparse.Namespace) -> None:
     import_weights(flags.model, flags.source, flags.out)
 
 
+def _submission_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", help="`name,label` lines, or a zip of them as predictions.csv")
+    parser.add_argument("--template", required=True, help="the organisers' file of names")
+    parser.add_argument("--classes", type=int, default=226, help="226 by default, those of AUTSL")
+
+
+def check_submission(flags: argparse.Namespace) -> None:
+    """Print that a submission is as its template wants it, or each thing that is wrong."""
+    from slr_pipeline.io.submission import read_template, submission_problems  # noqa: PLC0415
+
+    if flags.classes < 1:
+        raise ConfigError(f"--classes {flags.classes}: expected 1 or more")
+    problems = submission_problems(flags.file, flags.template, flags.classes)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
+    names = len(read_template(flags.template))
+    print(f"ok: {flags.file} answers each of the {names} names of {flags.template} once, in order")
+
+
+def _split_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("table", help=f"CSV with columns of {','.join(TABLE_COLUMNS)}")
+    parser.add_argument("out", help="the .csv to write; a .json beside it says how it was made")
+    parser.add_argument("--rule", choices=("stratified", "decoster-dev"), default="stratified")
+    parser.add_argument("--val", type=float, help="share of the samples, 0.1 by default")
+    parser.add_argument("--test", type=float, help="share of the samples, 0.2 by default")
+    parser.add_argument("--seed", type=int, help="1 by default")
+
+
+def make_split(flags: argparse.Namespace) -> None:
+    """Write a sample table with a split in which no signer stands twice, and how it was made."""
+    from slr_pipeline import splits  # noqa: PLC0415
+    from slr_pipeline.io.whole import write_text  # noqa: PLC0415
+
+    given = {"val": flags.val, "test": flags.test, "seed": flags.seed}
+    if Path(flags.out).suffix != ".csv":
+        raise ConfigError(f"{flags.out}: expected a name that ends in .csv; rename it")
+    try:
+        data = Path(flags.table).read_bytes()
+    except OSError as error:
+        raise DataError(f"{flags.table}: cannot be read ({error.strerror}); check it") from error
+    table = splits.parse_table(flags.table, data)
+    if flags.rule == "stratified":
+        defaults = {"val": 0.1, "test": 0.2, "seed": 1}
+        rule = {name: defaults[name] if value is None else value for name, value in given.items()}
+        split = splits.stratified_split(
+            table, val=rule["val"], test=rule["test"], seed=int(rule["seed"])
+        )
+    else:
+        fixed = [f"--{name}" for name, value in given.items() if value is not None]
+        if fixed:
+            raise ConfigError(f"{fixed[0]}: rule decoster-dev has its own; leave it out")
+        rule = {"folds": 5, "fold": 0, "seed": 42}
+        split = splits.decoster_dev_split(table)
+    text = splits.table_text(table, split)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    found = splits.describe_split(table, split)
+    content = {
+        "format": "slr-split",
+        "version": 1,
+        "rule": {"name": flags.rule, **rule},
+        "splits": found,
+        "sha256": digest,
+        "source_sha256": hashlib.sha256(data).hexdigest(),
+        **provenance(),
+    }
+    write_text(flags.out, text)
+    sidecar = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_text(Path(flags.out).with_suffix(".json"), sidecar)
+    print(f"{flags.out}: sha256 {digest}")
+    for name, count in found.items():
+        lacking = len(count["missing_classes"])
+        print(
+            f"  {name}: {count['samples']} samples, {len(count['signers'])} signers"
+            + (f", no sample of {lacking} classes" if lacking else "")
+        )
+    folder = Path(flags.table).resolve().parent
+    if Path(flags.out).resolve().parent != folder:
+        print(f"  its videos are named from {folder}: set data.root to it")
+
+
+def _logits_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", help="score pickle, .npz, .csv or .h5; nothing in it is run")
+    parser.add_argument("out", help="the .h5 to write")
+    parser.add_argument("--config", default="config.yaml", help="whose sample table it answers")
+    parser.add_argument("--split", choices=("val", "test"), required=True)
+    parser.add_argument("--protocol", choices=("strict", "challenge"), required=True)
+    parser.add_argument(
+        "--reads",
+        nargs="+",
+        choices=sorted(FEATURES),
+        required=True,
+        metavar="FEATURE",
+        help="what its model was given, of which depends in which track it may stand: "
+        + ", ".join(FEATURES),
+    )
+
+
+def import_logits(flags: argparse.Namespace) -> None:
+    """Bring in the logits that another program made for a split."""
+    from slr_pipeline.io.foreign_logits import join_logits, read_foreign_logits  # noqa: PLC0415
+    from slr_pipeline.io.logits import write_logits  # noqa: PLC0415
+
+    table = load_samples(read_config(flags.config).data)
+    foreign = read_foreign_logits(flags.source)
+    logits = join_logits(flags.source, foreign, table, flags.split, flags.protocol)
+    about = {"source_sha256": foreign.sha256, "split": flags.split, "reads": sorted(flags.reads)}
+    write_logits(flags.out, logits, provenance(imported=about))
+    print(f"{flags.out}: {len(logits.samples)} samples, {len(logits.classes)} classes")
+
+
 def describe(config: Config) -> str:
     """Samples, shards, streams and tracks of an experiment, as text."""
     table = load_samples(config.data)
@@ -119,7 +243,10 @@ def describe(config: Config) -> str:
     for name, stream in config.streams.items():
         lines.append(f"  stream {name}: {stream.model}, {stream.training.epochs} epochs")
     for name, track in config.tracks.items():
-        weights = ", ".join(f"{weight:g} {stream}" for stream, weight in track.streams.items())
+        weights = ", ".join(
+            stream if weight is None else f"{weight:g} {stream}"
+            for stream, weight in track.streams.items()
+        )
         lines.append(f"  track {name}: {weights}")
     return "\n".join(lines)
 

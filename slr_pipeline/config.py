@@ -81,9 +81,33 @@ class VerifySettings(Section):
 class TrackSettings(Section):
     """Weighted streams that make one submission."""
 
-    streams: dict[Name, Annotated[float, Field(gt=0)]] = Field(
-        min_length=1, description="Weight of each stream; the score is their weighted mean."
+    fusion: Literal["calibrated", "published"] = Field(
+        "calibrated",
+        description="`calibrated`: log-probabilities of each stream, at a temperature fitted on "
+        "val; `published`: raw logits, as SAM-SLR has it.",
     )
+    streams: dict[Name, Annotated[float, Field(gt=0)] | None] = Field(
+        min_length=1,
+        description="Weight of each stream; the score is their weighted mean. Names alone, as in "
+        "`{joint, bone}`: the weights are fitted on val.",
+    )
+    template: str | None = Field(
+        None,
+        description="Predictions CSV whose order of names the submission takes; null: the sample "
+        "table's.",
+    )
+    baseline: str | None = Field(
+        None, description="Predictions CSV of test to compare with, by McNemar's exact test."
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_all_given_or_all_fitted(self) -> "TrackSettings":
+        fitted = [name for name, weight in self.streams.items() if weight is None]
+        if fitted and self.fusion == "published":
+            raise ValueError(f"fusion published needs the weight of each stream, not of {fitted}")
+        if fitted and len(fitted) < len(self.streams):
+            raise ValueError(f"give the weight of each stream or of none; without: {fitted}")
+        return self
 
 
 class Config(Section):

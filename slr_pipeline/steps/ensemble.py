@@ -4,7 +4,10 @@ import argparse
 import json
 import logging
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +23,25 @@ from slr_pipeline.config import (
     parse_data,
     parse_section,
 )
-from slr_pipeline.ensemble import Fused, class_prior, fuse
-from slr_pipeline.io.logits import read_logits
-from slr_pipeline.io.submission import write_submission
+from slr_pipeline.ensemble import (
+    Calibration,
+    Fused,
+    Joined,
+    calibrated,
+    class_prior,
+    drop_one_stream,
+    fit_calibration,
+    fuse_joined,
+    join,
+    leave_one_signer_out,
+)
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.logits import Logits, read_logits
+from slr_pipeline.io.submission import read_predictions, read_template, write_submission
 from slr_pipeline.io.whole import write_text
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
-from slr_pipeline.training.evaluate import evaluate
+from slr_pipeline.statistics import mcnemar_exact
+from slr_pipeline.steps.evaluate import detailed_metrics
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +58,15 @@ def main() -> None:
     parser.add_argument("--out", required=True)
     parser.add_argument("--metrics", required=True)
     flags = parser.parse_args()
-    about = {"protocol": flags.protocol, "seed": flags.seed}
     files: dict[Split, list[str]] = {"val": flags.val, "test": flags.test}
-    ensemble(flags.data, flags.track, about, files, flags.out, flags.metrics)
+    ensemble(flags.data, flags.track, flags.protocol, flags.seed, files, flags.out, flags.metrics)
 
 
 def ensemble(
     data: AutslData | TableData,
     track: TrackSettings,
-    about: dict[str, Any],
+    protocol: str,
+    seed: int,
     files: dict[Split, list[str]],
     out: str,
     metrics: str,
@@ -59,22 +75,48 @@ def ensemble(
     table = load_samples(data)
     known = [sample.label for sample in table.split("train") if sample.label is not None]
     prior = class_prior(known, len(table.classes))
-    fused = {split: fuse_split(table, track, split, paths, prior) for split, paths in files.items()}
-    test = table.split("test")
-    names = [sample.name for sample in test]
-    labels = np.argmax(fused["test"].scores, axis=1).tolist()
+    logits = {
+        split: {name: read_logits(path) for name, path in zip(track.streams, paths, strict=True)}
+        for split, paths in files.items()
+    }
+    joined = {
+        split: join(found, [sample.name for sample in table.split(split)])
+        for split, found in logits.items()
+    }
+    calibration = calibration_of_track(table, track, logits["val"])
+    if track.fusion == "calibrated":
+        ready = {split: calibrated(found, calibration) for split, found in joined.items()}
+    else:
+        ready = joined
+    weights = calibration.weights
+    fused = {split: fuse_joined(found, weights, prior) for split, found in ready.items()}
     content: dict[str, Any] = {
-        **{split: labelled_metrics(table, split, found) for split, found in fused.items()},
+        **{split: labelled_metrics(table, split, found, seed) for split, found in fused.items()},
         "answered_by": {
             split: {str(n): count for n, count in sorted(Counter(found.answers.tolist()).items())}
             for split, found in fused.items()
         },
-        "weights": track.streams,
-        **about,
+        "fusion": track.fusion,
+        "streams": list(track.streams),
+        "weights": weights,
+        "temperatures": calibration.temperatures or None,
+        "top1_without": {
+            split: drop_one_stream(found, weights, prior, labels_of(table, split))
+            for split, found in ready.items()
+            if any(label is not None for label in labels_of(table, split))
+        },
+        "val_left_out": left_out(table, track, joined["val"]),
+        "baseline": compared(table, track, fused["test"]),
+        "protocol": protocol,
+        "seed": seed,
         "labels": labels_digest(table, SPLITS),
         **provenance(),
     }
-    write_submission(out, list(zip(names, labels, strict=True)), names, len(table.classes))
+    names = [sample.name for sample in table.split("test")]
+    labels = np.argmax(fused["test"].scores, axis=1).tolist()
+    template = None if track.template is None else read_template(track.template)
+    rows = list(zip(names, labels, strict=True))
+    write_submission(out, rows, names, len(table.classes), template)
     write_text(metrics, json.dumps(content, indent=2) + "\n")
     for split in files:
         if content[split] is not None:
@@ -83,24 +125,72 @@ def ensemble(
             )
 
 
-def fuse_split(
-    table: SampleTable,
-    track: TrackSettings,
-    split: Split,
-    paths: list[str],
-    prior: NDArray[np.float64],
-) -> Fused:
-    """Fused scores of a split in table order; `paths` are in the order of the weights."""
-    logits = {stream: read_logits(path) for stream, path in zip(track.streams, paths, strict=True)}
-    return fuse(logits, track.streams, [sample.name for sample in table.split(split)], prior)
+def calibration_of_track(
+    table: SampleTable, track: TrackSettings, val: Mapping[str, Logits]
+) -> Calibration:
+    """Temperatures and weights, fitted on val or given; without temperatures where none is used.
+
+    Val was not trained on by what answers it here, whatever the protocol: its logits are of phase
+    `train`. What is fitted is frozen for test.
+    """
+    given = {name: weight for name, weight in track.streams.items() if weight is not None}
+    if track.fusion == "published":
+        return Calibration({}, given)
+    labels = labels_of(table, "val")
+    if all(label is None for label in labels):
+        raise DataError(
+            "fusion calibrated is fitted on the labels of val, and there are none; use fusion "
+            "published with weights"
+        )
+    fitted = fit_calibration(val, [sample.name for sample in table.split("val")], labels)
+    return Calibration(fitted.temperatures, given) if given else fitted
 
 
-def labelled_metrics(table: SampleTable, split: Split, fused: Fused) -> dict[str, float] | None:
+def labels_of(table: SampleTable, split: Split) -> list[int | None]:
+    """Labels of a split in table order; None where unknown."""
+    return [sample.label for sample in table.split(split)]
+
+
+def labelled_metrics(
+    table: SampleTable, split: Split, fused: Fused, seed: int
+) -> dict[str, Any] | None:
     """Metrics over every labelled row of a split, however it was answered; None without labels."""
     samples = table.split(split)
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
-    labels = [sample.label for sample in samples if sample.label is not None]
-    return evaluate(fused.scores[rows].astype(np.float32), labels) if rows else None
+    return detailed_metrics(table, [samples[row] for row in rows], fused.scores[rows], seed)
+
+
+def left_out(table: SampleTable, track: TrackSettings, val: Joined) -> dict[str, Any] | None:
+    """How good fitted weights are on signers they were not fitted to; None where none are."""
+    if any(weight is not None for weight in track.streams.values()):
+        return None
+    signers = [sample.signer for sample in table.split("val")]
+    found = leave_one_signer_out(val, labels_of(table, "val"), signers)
+    return None if found is None else asdict(found)
+
+
+def compared(table: SampleTable, track: TrackSettings, fused: Fused) -> dict[str, Any] | None:
+    """McNemar's exact test against the baseline on test; None without one, or without labels."""
+    samples = table.split("test")
+    rows = [row for row, sample in enumerate(samples) if sample.label is not None]
+    if track.baseline is None or not rows:
+        return None
+    theirs = dict(read_predictions(track.baseline, len(table.classes)))
+    missing = [samples[row].name for row in rows if samples[row].name not in theirs]
+    if missing:
+        raise DataError(
+            f"{track.baseline}: {len(missing)} of {len(rows)} test samples are not in it, first "
+            f"{missing[0]}; a baseline must answer the same samples"
+        )
+    labels = np.asarray([samples[row].label for row in rows])
+    predicted: NDArray[np.int64] = fused.scores[rows].argmax(axis=1)
+    other = np.asarray([theirs[samples[row].name] for row in rows])
+    test = mcnemar_exact(predicted == labels, other == labels)
+    return {
+        "file": Path(track.baseline).name,
+        "top1": float((other == labels).mean()),
+        **asdict(test),
+    }
 
 
 if __name__ == "__main__":

@@ -1,12 +1,24 @@
 """Submissions: the exact bytes, the zip, and what is refused."""
 
+import re
+import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.submission import check_submission, write_submission
+from slr_pipeline.io.submission import (
+    check_submission,
+    read_predictions,
+    read_template,
+    submission_problems,
+    write_submission,
+)
+from tests.shared_data import SHARED
 
 SAMPLES = ["signer6_sample2", "signer6_sample1"]
 ROWS = [("signer6_sample2", 225), ("signer6_sample1", 0)]
@@ -47,3 +59,268 @@ def test_foreign_lines_are_named(tmp_path: Path) -> None:
     path.write_text("signer6_sample2, 1\nsigner6_sample1,0\n")
     with pytest.raises(DataError, match="line 1: expected `name,label`"):
         check_submission(path, SAMPLES, 226)
+
+
+def test_the_order_of_a_template_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "submission.csv"
+    write_submission(path, ROWS, SAMPLES, 226, template=SAMPLES[::-1])
+    assert path.read_bytes() == b"signer6_sample1,0\nsigner6_sample2,225\n"
+    first = path.with_suffix(".zip").read_bytes()
+    write_submission(path, ROWS[::-1], SAMPLES, 226, template=SAMPLES[::-1])
+    assert path.with_suffix(".zip").read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("rows", "template", "line"),
+    [
+        (ROWS, SAMPLES[:1], r"in the template: .* missing 1 \('signer6_sample1'\)"),
+        (ROWS, [*SAMPLES, "other"], r"in the template: .* extra 1 \('other'\)"),
+        (ROWS, [*SAMPLES, SAMPLES[0]], r"in the template: .* doubled 1 \('signer6_sample2'\)"),
+        (ROWS[:1], SAMPLES, r"missing 1 \('signer6_sample1'\)"),
+        ([*ROWS, (SAMPLES[0], 1)], SAMPLES, r"doubled 1 \('signer6_sample2'\)"),
+        ([ROWS[0], (SAMPLES[1], -1)], SAMPLES, "line 2: expected `name,label`"),
+        ([ROWS[0], (SAMPLES[1], 1.0)], SAMPLES, "line 2: expected `name,label`"),
+        ([ROWS[0], (SAMPLES[1], True)], SAMPLES, "line 2: expected `name,label`"),
+    ],
+)
+def test_what_does_not_fit_the_template_is_not_written(
+    tmp_path: Path, rows: Any, template: list[str], line: str
+) -> None:
+    with pytest.raises(DataError, match=line):
+        write_submission(tmp_path / "submission.csv", rows, SAMPLES, 226, template)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- files of others -----------------------------------------------------------------------------
+
+LINES = "signer6_sample2,225\nsigner6_sample1,0\n"
+
+
+def saved(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def zipped(path: Path, *members: tuple[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LINES,
+        LINES.replace("\n", "\r\n"),
+        LINES.replace(",", ", "),
+        LINES.removesuffix("\n"),
+        "\ufeff" + LINES,
+    ],
+)
+def test_every_accepted_way_to_write_the_same(tmp_path: Path, text: str) -> None:
+    path = saved(tmp_path / "x.csv", text)
+    template = saved(tmp_path / "t.csv", LINES.replace("225", "1").replace("\n", "\r\n"))
+    assert read_predictions(path, 226) == ROWS
+    assert read_template(template) == SAMPLES
+    assert submission_problems(path, template, 226) == []
+    archive = zipped(tmp_path / "x.zip", ("predictions.csv", text.encode()))
+    assert read_predictions(archive, 226) == ROWS
+    assert submission_problems(archive, template, 226) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", ": the file is empty"),
+        (" \n", ": the file is empty"),
+        ("name,label\na,1\n", ", line 1: a header 'name,label'; delete the line"),
+        ("a,1\na,1\n", ", line 2: a stands in line 1 too"),
+        ("a,1\n\nb,1\n", ", line 2: there is no name"),
+        ("a,1\n,1\n", ", line 2: there is no name"),
+        ("a,1\nb\n", ", line 2: expected `name,label`, found 1 cells"),
+        ("a,1\nb,1,2\n", ", line 2: expected `name,label`, found 3 cells"),
+        ("a,1\nb,x\n", ", line 2: label 'x' is not a whole number"),
+        ("a,1\nb,1.0\n", ", line 2: label '1.0' is not a whole number"),
+        ("a,1\nb,\n", ", line 2: label '' is not a whole number"),
+        ("a,1\nb,-1\n", ", line 2: label '-1' is not a whole number"),
+        ("a,1\nb,\u0663\n", r", line 2: label '\\u0663' is not a whole number"),
+        (f"a,{'9' * 5000}\n", ", line 1: label '9999"),
+        ("a,1\nb,226\n", r", line 2: label 226 is out of 0\.\.225"),
+        ("a,1\n../b,1\n", r", line 2: name '\.\./b' has a path separator"),
+        ("a,1\nc\\b,1\n", r", line 2: name 'c\\\\b' has a path separator"),
+        ('a,1\n"b",1\n', ", line 2: '\"b\"' is no sample name"),
+        ("a,1\rb,1\r", ", line 1: expected `name,label`, found 3 cells"),
+        (b"a,1\n\xff,1\n", ": not UTF-8 text"),
+        (b"PK\x03\x04a,1\n", r", line 1: 'PK\\x03\\x04a' is no sample name"),
+    ],
+)
+def test_wrong_predictions_are_named_with_their_line(
+    tmp_path: Path, text: str | bytes, line: str
+) -> None:
+    path = saved(tmp_path / "x.csv", text)
+    with pytest.raises(DataError, match=f"^{re.escape(str(path))}{line}") as caught:
+        read_predictions(path, 226)
+    assert str(caught.value).isprintable()
+
+
+def problems(tmp_path: Path, text: str, template: str = LINES) -> list[str]:
+    path = saved(tmp_path / "x.csv", text)
+    found = submission_problems(path, saved(tmp_path / "t.csv", template), 226)
+    return [problem.removeprefix(str(path)) for problem in found]
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    found = problems(tmp_path, "\ufeffsigner6_sample2,x\nsigner6_sample2,1\nc/d,2\nother,1\n")
+    starts = [
+        ", line 1: label 'x' is not",
+        ", line 2: signer6_sample2 stands in line 1 too",
+        ", line 3: name 'c/d' has a path separator",
+        ", line 1: it begins with a byte order mark",
+        ": expected 2 names, found 2; missing 1 ('signer6_sample1'), extra 1 ('other')",
+    ]
+    assert [problem[: len(start)] for problem, start in zip(found, starts, strict=True)] == starts
+
+
+def test_another_order_than_the_template(tmp_path: Path) -> None:
+    found = problems(tmp_path, "signer6_sample1,0\nsigner6_sample2,225\n")
+    assert len(found) == 1
+    assert found[0].startswith(", line 1: expected signer6_sample2 as in the template, found")
+
+
+def test_many_wrong_lines_are_counted(tmp_path: Path) -> None:
+    text = "".join(f"s{i},x{i}\n" for i in range(25))
+    found = problems(tmp_path, text, text.replace("x", ""))
+    assert len(found) == 11
+    assert found[-1] == ": 15 more lines are wrong; mend them too"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "the file is empty"),
+        ("a,1\na,2\n", r"names that stand twice: 1 \('a'\); give the template"),
+        ("a/b,1\n", "line 1: name 'a/b' has a path separator"),
+        ("name,label\n", "line 1: a header"),
+    ],
+)
+def test_a_wrong_template(tmp_path: Path, text: str, line: str) -> None:
+    with pytest.raises(DataError, match=line):
+        read_template(saved(tmp_path / "t.csv", text))
+
+
+DATA = LINES.encode()
+
+
+@pytest.mark.parametrize(
+    ("members", "line"),
+    [
+        ([], "found none; zip the file alone"),
+        ([("submission.csv", DATA)], r"found 1 \('submission.csv'\)"),
+        ([("x/predictions.csv", DATA)], r"at the root of the zip, found 1 \('x/predictions.csv'\)"),
+        ([("../predictions.csv", DATA)], r"\('../predictions.csv'\) \(which leave the folder\)"),
+        ([("/predictions.csv", DATA)], r"\('/predictions.csv'\) \(which leave the folder\)"),
+        ([("predictions.csv", DATA), ("a.txt", DATA)], "found 2 "),
+        ([("predictions.csv", bytes(2**26 + 1))], "holds 67108865 bytes or more"),
+        ([("predictions.csv", b"\xff\xff")], "not UTF-8 text"),
+    ],
+)
+def test_zips_that_cannot_be_uploaded(
+    tmp_path: Path, members: list[tuple[str, bytes]], line: str
+) -> None:
+    with pytest.raises(DataError, match=line):
+        read_predictions(zipped(tmp_path / "x.zip", *members), 226)
+
+
+def test_zips_that_are_none_or_packed_otherwise(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA), packing=zipfile.ZIP_LZMA)
+    with pytest.raises(DataError, match="packed in an unusual way"):
+        read_predictions(path, 226)
+    path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA), packing=zipfile.ZIP_STORED)
+    content = path.read_bytes()
+    with pytest.raises(DataError, match="not a whole zip"):
+        read_predictions(saved(path, content[:-30]), 226)
+    with pytest.raises(DataError, match=r"not a whole zip .*Bad CRC-32"):
+        read_predictions(saved(path, content.replace(b",225", b",224")), 226)
+    central = content.rindex(b"PK\x01\x02")
+    locked = content[: central + 8] + b"\x01" + content[central + 9 :]
+    with pytest.raises(DataError, match="it asks for a password"):
+        read_predictions(saved(path, locked), 226)
+
+
+def test_a_zip_that_unpacks_to_more_than_it_says(tmp_path: Path) -> None:
+    size = 2**24 + 7
+    path = zipped(tmp_path / "x.zip", ("predictions.csv", bytes(size)))
+    lie = path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 99))
+    with pytest.raises(DataError, match=r"not a whole zip .*Bad CRC-32"):
+        read_predictions(saved(path, lie), 226)
+
+
+def test_files_that_are_not_there(tmp_path: Path) -> None:
+    for name in ("x.csv", "x.zip"):
+        with pytest.raises(DataError, match=r"cannot be read \(No such file"):
+            read_predictions(tmp_path / name, 226)
+    with pytest.raises(DataError, match=r"cannot be read \(Is a directory"):
+        read_predictions(tmp_path, 226)
+
+
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 10**6), st.binary(max_size=3), st.integers(0, 3)), max_size=4
+)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".zip"])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(changes=CHANGES, cut=st.none() | st.integers(0, 10**6))
+def test_damage_is_told_in_lines(
+    tmp_path: Path, ending: str, changes: list[tuple[int, bytes, int]], cut: int | None
+) -> None:
+    path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA))
+    data = path.read_bytes() if ending == ".zip" else DATA
+    for place, new, old in changes:
+        at = place % (len(data) + 1)
+        data = data[:at] + new + data[at + old :]
+    path = saved(tmp_path / f"x{ending}", data if cut is None else data[: cut % (len(data) + 1)])
+    template = saved(tmp_path / "t.csv", LINES)
+    try:
+        told = submission_problems(path, template, 226)
+    except DataError as error:
+        told = [str(error)]
+    assert all(line.isprintable() for line in told)
+    if not told:
+        assert [name for name, _ in read_predictions(path, 226)] == SAMPLES
+    try:
+        read_template(path)
+    except DataError as error:
+        told = [str(error)]
+    assert all(line.isprintable() for line in told)
+
+
+@pytest.mark.skipif(
+    not (SHARED / "autsl").is_dir(),
+    reason="no AUTSL submissions: SLR_SHARED_DATA or ../shared/data has no autsl",
+)
+@pytest.mark.parametrize(
+    ("phase", "labels", "files", "correct"),
+    [
+        ("test", "test_labels", ["RGB_TEST_VTN_HCPF", "RGBD_TEST_VTN_HCPF_D"], [3477, 3492]),
+        ("validation", "validation_labels", ["RGB_DEV_VTN_HCPF", "RGBD_DEV_VTN_HCPF_D"], None),
+    ],
+)
+def test_published_submissions_are_right(
+    phase: str, labels: str, files: list[str], correct: list[int] | None
+) -> None:
+    folder = SHARED / "autsl" / "decoster"
+    template = folder / f"predictions_{phase}_template.csv"
+    truth = dict(read_predictions(SHARED / "autsl" / f"{labels}.csv", 226))
+    assert len(truth) == (3742 if phase == "test" else 4418)
+    right = []
+    for file in files:
+        path = folder / f"{file}.csv"
+        assert submission_problems(path, template, 226) == []
+        right.append(sum(truth[name] == label for name, label in read_predictions(path, 226)))
+    rates = [round(100 * count / len(truth), 2) for count in right]
+    assert rates == ([92.92, 93.32] if correct else [90.83, 91.67])
+    assert correct in (None, right)

@@ -82,6 +82,12 @@ def stream_logits(split):
     ]
 
 
+def other_predictions(track):
+    """The files of others that a track is written or compared by."""
+    settings = CONFIG.tracks[track]
+    return [path for path in (settings.template, settings.baseline) if path]
+
+
 def untracked(value):
     """A param that is passed on and is no reason to run a job again; digests stand for it.
 

@@ -6,6 +6,7 @@ rule ensemble:
     input:
         val=stream_logits("val"),
         test=stream_logits("test"),
+        others=lambda wildcards: other_predictions(wildcards.track),
     output:
         submission=f"{RESULTS}/tracks/{{track}}/submission.csv",
         archive=f"{RESULTS}/tracks/{{track}}/submission.zip",

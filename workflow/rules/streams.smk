@@ -86,8 +86,9 @@ rule evaluate:
         runtime=30,
     params:
         data=untracked(DATA),
+        seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("val", "test")),
         splits=lambda wildcards: UNSEEN[wildcards.phase],
     shell:
-        "python -m slr_pipeline.steps.evaluate --data {params.data:q} "
+        "python -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

@@ -1,0 +1,200 @@
+"""Calibration of logits and the weights of an ensemble, fitted to val. Pure: arrays in, out.
+
+M streams, N samples, K classes.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq, minimize
+from scipy.special import log_softmax, logsumexp, softmax
+
+from slr_pipeline.errors import DataError
+
+LEAST_TEMPERATURE = 1e-3
+MOST_TEMPERATURE = 1e2
+"""Bounds of the temperature, in units of the root mean square of the centred logits."""
+
+EQUAL_WEIGHTS_SAMPLES = 1.0
+"""How many samples the pull towards equal weights counts for."""
+
+LARGEST_GRADIENT = 1e-5
+"""Of the mean loss by the logarithms of the weights, where they count as fitted."""
+
+Floats = NDArray[np.float64]
+
+
+def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> float:
+    """Temperature T > 0 that makes the mean log-loss of softmax(logits / T) least.
+
+    `logits` (N, K), `labels` (N,). The loss is convex in 1 / T (Guo et al., 2017, section 4.2).
+    Where every sample is right it has no least value: it falls for ever as T goes to 0. So T is
+    held where the mean of the largest probabilities is at most (N + 1) / (N + 2), which is all
+    that N right answers say of the next one (Laplace's rule of succession); and always within
+    0.001 to 100 times the root mean square of the logits, centred by sample: no signal at all
+    gives the upper end. Logits without any differences give 1. `c * logits` gives `c * T`.
+
+    Raises DataError without samples, for unequal lengths, labels outside 0..K-1, or logits that
+    are not finite.
+    """
+    truth = _checked(np.asarray(logits)[None], labels, None)
+    centred = np.asarray(logits, np.float64)
+    centred = centred - centred.mean(axis=1, keepdims=True)
+    spread = float(np.sqrt(np.mean(centred**2)))
+    if spread == 0:
+        return 1.0
+    centred /= spread
+    N = len(truth)
+    true_mean = centred[np.arange(N), truth].mean()
+
+    def slope(log_sharpness: float) -> float:
+        """Of the mean loss, by the sharpness 1 / T: what the model expects less what is true."""
+        chances = softmax(centred * np.exp(log_sharpness), axis=1)
+        return float(np.vdot(chances, centred) / N - true_mean)
+
+    def overconfidence(log_sharpness: float) -> float:
+        chances = softmax(centred * np.exp(log_sharpness), axis=1)
+        return float(chances.max(axis=1).mean()) - (N + 1) / (N + 2)
+
+    dullest, sharpest = -np.log(MOST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)
+    best = _zero(slope, dullest, sharpest)
+    if overconfidence(best) > 0:
+        best = _zero(overconfidence, dullest, best)
+    return spread / float(np.exp(best))
+
+
+def log_probabilities(logits: NDArray[np.floating], temperature: float) -> Floats:
+    """Log-softmax of logits / temperature over the last axis (..., K), float64.
+
+    Source: Guo et al., 2017, eq. 9.
+    """
+    if not (np.isfinite(temperature) and temperature > 0):
+        raise DataError(f"temperature {temperature}: expected a positive number; fit it again")
+    result: Floats = log_softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
+    return result
+
+
+def weighted_mean(
+    values: NDArray[np.floating], answered: NDArray[np.bool_], weights: Floats
+) -> Floats:
+    """Mean (N, K) of `values` (M, N, K) by `weights` (M,), over the streams that answered (M, N).
+
+    A sample whose answers have no weight at all gets zeros.
+    """
+    share = _shares(answered, weights)
+    total = np.zeros(values.shape[1:])
+    for stream, part in zip(values, share, strict=True):
+        total += part[:, None] * np.where(part[:, None] > 0, stream, 0.0)
+    return total
+
+
+def fit_weights(
+    log_probs: NDArray[np.floating], labels: Sequence[int], answered: NDArray[np.bool_]
+) -> Floats:
+    """Weights (M,), positive with sum 1, that make the log-loss of the weighted mean least.
+
+    `log_probs` (M, N, K), `labels` (N,), `answered` (M, N). The loss is the mean over samples of
+    that of softmax(sum_m w_m log_probs_m), a logarithmic opinion pool (Heskes, 1998); it is convex
+    in w where every stream answered. As in `fuse`, the streams that did not answer a sample are
+    left out of its mean, and samples that no stream answered out of the loss.
+
+    Few samples, or samples that all are right, do not tell weights apart. So the divergence of w
+    from equal weights, KL(1/M || w), is added as if it were the loss of one more sample. This makes
+    the least loss unique and every weight positive, and it fades as 1 / N.
+
+    Raises DataError without answered samples, for unequal shapes, labels outside 0..K-1, or
+    answers that are not finite.
+    """
+    truth = _checked(log_probs, labels, answered)
+    rows = answered.sum(axis=0) > 0
+    if not rows.any():
+        raise DataError("no sample of val was answered by any stream; weights need some")
+    behind, answered = _behind(log_probs, truth, answered, rows)
+    M = len(behind)
+    pull = EQUAL_WEIGHTS_SAMPLES / rows.sum()
+
+    def objective(logs: Floats) -> tuple[float, Floats]:
+        weights: Floats = softmax(logs)
+        loss, gradient = _loss(behind, answered, weights)
+        divergence = -np.log(M) - float(log_softmax(logs).mean())
+        by_logs = weights * (gradient - weights @ gradient) + pull * (weights - 1 / M)
+        return loss + pull * divergence, by_logs
+
+    found = minimize(
+        objective,
+        np.zeros(M),
+        jac=True,
+        method="L-BFGS-B",
+        options={"gtol": 1e-8, "ftol": 1e-14, "maxiter": 1000},
+    )
+    steepest = float(np.abs(found.jac).max())
+    if steepest > LARGEST_GRADIENT:
+        raise ArithmeticError(f"weights did not converge: gradient {steepest}, {found.message}")
+    fitted: Floats = softmax(found.x)
+    return fitted
+
+
+def _shares(answered: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Share (M, N) of each stream in a sample's mean; zeros where no stream of weight answered."""
+    given = weights[:, None] * answered
+    total = given.sum(axis=0)
+    share: Floats = given / np.where(total > 0, total, 1.0)
+    return share
+
+
+def _behind(
+    log_probs: NDArray[np.floating],
+    truth: NDArray[np.int64],
+    answered: NDArray[np.bool_],
+    rows: NDArray[np.bool_],
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """How far each class is above the true one, (M, n, K), and what was answered, of these rows."""
+    known = answered[:, rows]
+    values = np.where(known[..., None], log_probs[:, rows], 0.0)
+    values -= np.take_along_axis(values, truth[rows][None, :, None], axis=2)
+    return values, known
+
+
+def _loss(behind: Floats, answered: NDArray[np.bool_], weights: Floats) -> tuple[float, Floats]:
+    """Mean log-loss of the weighted mean, and its gradient (M,) by the weights."""
+    N = behind.shape[1]
+    share = _shares(answered, weights)  # (M, N)
+    mean = weighted_mean(behind, answered, weights)  # (N, K), zero at the true class
+    loss = logsumexp(mean, axis=1)
+    chances = np.exp(mean - loss[:, None])
+    by_share = np.stack([np.einsum("nk,nk->n", chances, stream) for stream in behind])
+    # share = w a / sum(w a), so a stream counts by how it differs from the mean of its sample.
+    change = answered * (by_share - (share * by_share).sum(axis=0))
+    return float(loss.mean()), change @ (1 / (weights @ answered)) / N
+
+
+def _zero(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that never falls crosses zero; the nearer end if it does not."""
+    if rising(low) >= 0:
+        return low
+    if rising(high) <= 0:
+        return high
+    return float(brentq(rising, low, high, xtol=1e-10))
+
+
+def _checked(
+    values: NDArray[np.floating], labels: Sequence[int], answered: NDArray[np.bool_] | None
+) -> NDArray[np.int64]:
+    """The labels, when values (M, N, K), labels (N,) and answered (M, N) fit one another."""
+    truth = np.asarray(labels, dtype=np.int64)
+    if values.ndim != 3 or truth.shape != values.shape[1:2]:
+        raise DataError(
+            f"{truth.size} labels for logits of shape {values.shape}, expected one each"
+        )
+    M, N, K = values.shape
+    if M == 0 or N == 0:
+        raise DataError(f"{M} streams of {N} samples; a fit needs some of both")
+    if truth.min() < 0 or truth.max() >= K:
+        raise DataError(f"labels {truth.min()} to {truth.max()} found, expected 0 to {K - 1}")
+    if answered is not None and answered.shape != (M, N):
+        raise DataError(f"answered has shape {answered.shape}, expected {(M, N)}")
+    finite = np.isfinite(values).all(axis=2)
+    if not (finite if answered is None else finite | ~answered).all():
+        raise DataError("logits have NaN or infinite values; train the stream again")
+    return truth
