@@ -241,7 +241,8 @@ def describe(config: Config) -> str:
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
     for name, stream in config.streams.items():
-        lines.append(f"  stream {name}: {stream.model}, {stream.training.epochs} epochs")
+        epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
+        lines.append(f"  stream {name}: {stream.model}{epochs}")
     for name, track in config.tracks.items():
         weights = ", ".join(
             stream if weight is None else f"{weight:g} {stream}"

@@ -13,7 +13,12 @@ from slr_pipeline.errors import ConfigError
 from slr_pipeline.feature_settings import FeatureSettings
 from slr_pipeline.schema import DEPTH_FEATURES
 from slr_pipeline.section import Section
-from slr_pipeline.stream_settings import StreamSettings, features_of
+from slr_pipeline.stream_settings import (
+    ImportedSettings,
+    StreamSettings,
+    TrainedStream,
+    features_of,
+)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -146,6 +151,8 @@ class Config(Section):
     @model_validator(mode="after")
     def _untrained_streams_have_weights(self) -> "Config":
         for name, stream in self.streams.items():
+            if isinstance(stream, ImportedSettings):
+                continue
             if stream.training.epochs == 0 and stream.init is None:
                 raise ValueError(f"streams.{name}.training.epochs: 0 needs weights; name an init")
         return self
@@ -193,14 +200,14 @@ def parse_data(text: str) -> AutslData | TableData:
     return data
 
 
-def parse_stream(text: str) -> StreamSettings:
-    """A section under `streams` from the JSON flag of a step."""
+def parse_stream(text: str) -> TrainedStream:
+    """A stream with a model from the JSON flag of a step."""
     return check_stream(_json(text))
 
 
-def check_stream(values: Any) -> StreamSettings:
-    """A section under `streams`."""
-    stream: StreamSettings = _check(StreamSettings, values, "stream")
+def check_stream(values: Any) -> TrainedStream:
+    """A stream with a model."""
+    stream: TrainedStream = _check(TrainedStream, values, "stream")
     return stream
 
 

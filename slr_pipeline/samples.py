@@ -18,6 +18,7 @@ from slr_pipeline.config import (
 )
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.schema import DEPTH_FEATURES
+from slr_pipeline.stream_settings import ImportedSettings
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 AUTSL_NAME = re.compile(r"^signer(\d+)_sample\d+$")
@@ -76,6 +77,14 @@ def check_streams(config: Config, table: SampleTable) -> None:
     """
     without = [sample.name for sample in table.samples if not sample.depth]
     for name, stream in config.streams.items():
+        if isinstance(stream, ImportedSettings):
+            for split, path in (("val", stream.val), ("test", stream.test)):
+                if not os.path.isfile(path):
+                    raise ConfigError(
+                        f"streams.{name}.{split}: {path} is not there; `slr import-logits SOURCE "
+                        f"{path} --split {split} ...` makes it of scores made elsewhere"
+                    )
+            continue
         deep = [feature for feature in config.stream_features(name) if feature in DEPTH_FEATURES]
         if deep and without:
             raise DataError(

@@ -6,6 +6,19 @@ from typing import Literal
 Fidelity = Literal["published", "corrected"]
 """`published` repeats what the released code does, `corrected` does what the papers mean."""
 
+Feature = Literal[
+    "keypoints",
+    "frames",
+    "hand_crops",
+    "depth_hand_crops",
+    "pose_flow",
+    "flow",
+    "depth_flow",
+    "hha",
+    "heatmaps",
+]
+"""The features by name."""
+
 Representation = Literal["joint", "bone", "joint_motion", "bone_motion"]
 """What a skeleton stream is given: places, vectors from parent to child, or their movement."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, assert_never
 from pydantic import Field, model_validator
 
 from slr_pipeline.feature_settings import FeatureSettings
-from slr_pipeline.schema import Fidelity, Representation
+from slr_pipeline.schema import Feature, Fidelity, Representation
 from slr_pipeline.section import Section
 
 _FIDELITY = (
@@ -365,12 +365,29 @@ class VtnSettings(Section):
         return self
 
 
-StreamSettings = Annotated[
+class ImportedSettings(Section):
+    """Logits made elsewhere, as `slr import-logits` writes them; nothing is trained."""
+
+    model: Literal["imported"] = Field(description="No model: files of logits.")
+    reads: list[Feature] = Field(
+        min_length=1, description="The features they were made from, which a track may forbid."
+    )
+    val: str = Field(description="Logits file of val, of protocol strict.")
+    test: str = Field(description="Logits file of test, of the experiment's protocol.")
+
+
+TrainedStream = Annotated[
     SlgcnSettings | SstcnSettings | R2plus1dSettings | VtnSettings, Field(discriminator="model")
+]
+"""Streams with a model."""
+
+StreamSettings = Annotated[
+    SlgcnSettings | SstcnSettings | R2plus1dSettings | VtnSettings | ImportedSettings,
+    Field(discriminator="model"),
 ]
 
 
-def recipe_of(stream: StreamSettings, phase: Phase) -> TrainingSettings:
+def recipe_of(stream: TrainedStream, phase: Phase) -> TrainingSettings:
     """The recipe of a phase. `finetune` has a fixed schedule: nothing in it looks at val."""
     if phase == "train":
         return stream.training
@@ -398,5 +415,7 @@ def features_of(stream: StreamSettings, features: FeatureSettings) -> tuple[str,
         case VtnSettings():
             depth = ("depth_hand_crops",) if stream.depth else ()
             return ("hand_crops", "pose_flow", *depth)
+        case ImportedSettings():
+            return tuple(stream.reads)
         case _:
             assert_never(stream)

@@ -28,7 +28,7 @@ from slr_pipeline.stream_settings import (
     SlgcnSettings,
     SlgcnTraining,
     SstcnSettings,
-    StreamSettings,
+    TrainedStream,
     TrainingSettings,
     VtnSettings,
 )
@@ -50,7 +50,7 @@ VTN_EPS = 1e-6
 """Added to the standard deviation of a frame's features in `corrected`."""
 
 
-def build_model(settings: StreamSettings, classes: int) -> nn.Module:
+def build_model(settings: TrainedStream, classes: int) -> nn.Module:
     """The untrained model of a stream; its weights come from torch's global generator."""
     match settings:
         case SlgcnSettings():
@@ -90,7 +90,7 @@ def build_model(settings: StreamSettings, classes: int) -> nn.Module:
 
 
 def build_dataset(
-    settings: StreamSettings,
+    settings: TrainedStream,
     stores: Stores,
     samples: Sequence[tuple[str, int]],
     *,
@@ -108,19 +108,19 @@ def build_dataset(
     return StreamDataset(make, samples, train=train, seed=seed, views=views)
 
 
-def test_views(settings: StreamSettings) -> tuple[int, ...]:
+def test_views(settings: TrainedStream) -> tuple[int, ...]:
     """The views of a sample whose logits are averaged: the clips of R(2+1)D."""
     return tuple(range(settings.test_clips)) if isinstance(settings, R2plus1dSettings) else (0,)
 
 
-def val_views(settings: StreamSettings) -> tuple[int, ...]:
+def val_views(settings: TrainedStream) -> tuple[int, ...]:
     """The view that val sees while training: the clip in the middle."""
     views = test_views(settings)
     return (views[len(views) // 2],)
 
 
 def epoch_starter(
-    settings: StreamSettings, recipe: TrainingSettings, model: nn.Module
+    settings: TrainedStream, recipe: TrainingSettings, model: nn.Module
 ) -> Callable[[int], None]:
     """What changes in a model with the epoch, which counts from 0: DropGraph, frozen graphs."""
     match settings:
@@ -145,7 +145,7 @@ def _same_every_epoch(epoch: int) -> None:
     pass
 
 
-def _make(settings: StreamSettings, stores: Stores, heatmaps: HeatmapsSettings | None) -> Make:
+def _make(settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None) -> Make:
     match settings:
         case SlgcnSettings():
             return partial(_skeleton, stores["keypoints"], _skeleton_transform(settings))

@@ -24,7 +24,7 @@ from slr_pipeline.io.video import sha256_of
 from slr_pipeline.io.whole import write_text
 from slr_pipeline.published import check_sha256, start_from
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
-from slr_pipeline.stream_settings import Phase, StreamSettings, recipe_of
+from slr_pipeline.stream_settings import Phase, TrainedStream, recipe_of
 from slr_pipeline.streams import Stores, build_dataset, build_model, epoch_starter, val_views
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import EpochRow, fit
@@ -74,7 +74,7 @@ def main() -> None:
 
 def train(
     data: AutslData | TableData,
-    settings: StreamSettings,
+    settings: TrainedStream,
     phase: Phase,
     seed: int,
     device: torch.device,
@@ -136,7 +136,7 @@ def train(
 
 
 def start_weights(
-    settings: StreamSettings, phase: Phase, init: str | Path | None, table: SampleTable
+    settings: TrainedStream, phase: Phase, init: str | Path | None, table: SampleTable
 ) -> nn.Module:
     """The model of a stream, its weights random or those of `init`; torch's generator is seeded.
 

@@ -77,8 +77,25 @@ def stream_logits(split):
     """
     phase = PHASES[-1] if split == "test" else "train"
     return lambda wildcards: [
-        f"{RESULTS}/streams/{stream}/{phase}/logits/{split}.h5"
+        logits_file(stream, phase, split)
         for stream in CONFIG.tracks[wildcards.track].streams
+    ]
+
+
+def logits_file(stream, phase, split):
+    """The logits of a stream, made here or elsewhere."""
+    settings = CONFIG.streams[stream]
+    if settings.model == "imported":
+        return getattr(settings, split)
+    return f"{RESULTS}/streams/{stream}/{phase}/logits/{split}.h5"
+
+
+def stream_metrics():
+    """The metrics of every stream and phase; logits made elsewhere know no phase."""
+    return [
+        f"{RESULTS}/streams/{stream}/{phase}/metrics.json"
+        for stream, settings in CONFIG.streams.items()
+        for phase in (("train",) if settings.model == "imported" else PHASES)
     ]
 
 

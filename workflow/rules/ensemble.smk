@@ -42,9 +42,5 @@ rule submission:
             track=CONFIG.tracks,
             file=("submission.csv", "submission.zip", "metrics.json"),
         ),
-        expand(
-            f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
-            stream=CONFIG.streams,
-            phase=PHASES,
-        ),
+        stream_metrics(),
     localrule: True

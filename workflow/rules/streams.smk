@@ -69,7 +69,7 @@ rule evaluate:
     """Accuracy of one stream on the splits it was not trained on, with intervals."""
     input:
         lambda wildcards: [
-            f"{RESULTS}/streams/{wildcards.stream}/{wildcards.phase}/logits/{split}.h5"
+            logits_file(wildcards.stream, wildcards.phase, split)
             for split in UNSEEN[wildcards.phase]
         ],
     output:

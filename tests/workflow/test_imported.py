@@ -1,0 +1,51 @@
+"""Logits made elsewhere as a stream of a track."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from slr_pipeline.cli import main
+from slr_pipeline.io.logits import read_logits
+from tests.workflow.conftest import Run
+
+
+def test_imported_logits_are_a_stream(finished_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    run = Run(folder, finished_run.config)
+    (folder / "config.yaml").write_text(json.dumps(run.config))
+    data = {"layout": "table", "table": str(folder / "samples.csv")}
+    here = folder / "absolute.yaml"
+    here.write_text(json.dumps({**run.config, "data": data}))
+    for split in ("val", "test"):
+        made = read_logits(folder / f"results/streams/joint/train/logits/{split}.h5")
+        source = folder / f"{split}.npz"
+        np.savez(source, sample=np.asarray(made.samples), logits=made.values * 2)
+        flags = ["--config", str(here), "--split", split, "--protocol", "strict"]
+        out = str(folder / f"{split}.h5")
+        main(["import-logits", str(source), out, *flags, "--reads", "keypoints"])
+    other = {"model": "imported", "reads": ["keypoints"], "val": "val.h5", "test": "test.h5"}
+    changes = {
+        "streams": {**run.config["streams"], "other": other},
+        "tracks": {"rgb": {"streams": {"joint": None, "other": None}}},
+    }
+    missing = run.snakemake(
+        "--dry-run",
+        "submission",
+        **{**changes, "streams": {**run.config["streams"], "other": {**other, "val": "none.h5"}}},
+    )
+    assert "error: streams.other.val: none.h5 is not there; `slr import-logits" in missing.stderr
+    assert run.planned(**changes) == {"evaluate": 1, "ensemble": 1, "submission": 1}
+    done = run.snakemake("submission", **changes)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((folder / "results/tracks/rgb/metrics.json").read_text())
+    assert metrics["streams"] == ["joint", "other"]
+    # The same logits at twice the scale: calibration takes the scale away again.
+    ratio = metrics["temperatures"]["other"] / metrics["temperatures"]["joint"]
+    assert abs(ratio - 2) < 1e-3
+    assert abs(metrics["weights"]["joint"] - 0.5) < 1e-3
+    deep = {**changes, "streams": {**changes["streams"], "other": {**other, "reads": ["hha"]}}}
+    refused = run.snakemake("--dry-run", "submission", **deep)
+    assert "error: config: tracks.rgb.streams.other: it reads hha, and track rgb" in refused.stderr
