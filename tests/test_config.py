@@ -87,6 +87,16 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         ),
         ("tracks.rgb.streams", {"joint": -1}, "config: tracks.rgb.streams.joint: input should be"),
         ("tracks.rgb.streams", {"joint": float("nan")}, "config: tracks.rgb.streams.joint: input"),
+        (
+            "tracks.rgb.streams",
+            {"joint": None, "bone": 1.0},
+            "config: tracks.rgb: give the weight of each stream or of none; without: ['joint']",
+        ),
+        (
+            "tracks.rgb",
+            {"fusion": "published", "streams": {"joint": None}},
+            "config: tracks.rgb: fusion published needs the weight of each stream, not of ['joint",
+        ),
         ("tracks", {}, "config: tracks: dictionary should have at least 1 item"),
         ("data.layout", "wlasl", "config: data.layout: expected one of autsl, table"),
         ("data.root", None, "config: data.root: input should be a valid string, found None"),

@@ -142,6 +142,13 @@ def calibration_of_track(
             "fusion calibrated is fitted on the labels of val, and there are none; use fusion "
             "published with weights"
         )
+    for stream, found in val.items():
+        if found.protocol != "strict":
+            raise DataError(
+                f"stream {stream}: its logits of val are of protocol {found.protocol}, trained on "
+                "val, so nothing can be fitted to them; bring logits of protocol strict, or use "
+                "fusion published with weights"
+            )
     fitted = fit_calibration(val, [sample.name for sample in table.split("val")], labels)
     return Calibration(fitted.temperatures, given) if given else fitted
 
