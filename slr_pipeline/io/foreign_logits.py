@@ -24,14 +24,12 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config import Split
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.io.listing import listed, short
 from slr_pipeline.io.logits import Logits, read_logits
 from slr_pipeline.samples import SAMPLE_NAME, SampleTable
 
 MOST_BYTES = 2**28
 """What a file may hold, unpacked: 256 MiB, 8 times the logits of all of AUTSL."""
-
-MOST_LISTED = 10
-"""Names of one kind of problem in a message."""
 
 VIDEO_ENDING = "_color.mp4"
 """What the score files of SAM-SLR may have after a sample name."""
@@ -104,7 +102,7 @@ def join_logits(
     if missing or extra:
         raise DataError(
             f"{path}: expected the {len(wanted)} names of split {split}, found {len(row_of)}; "
-            f"missing {_listed(missing)}, extra {_listed(extra)}; give the logits of this split"
+            f"missing {listed(missing)}, extra {listed(extra)}; give the logits of this split"
         )
     width = foreign.values.shape[1]
     if width != len(table.classes):
@@ -159,13 +157,13 @@ def _checked_names(path: Path, names: Sequence[object]) -> tuple[str, ...]:
     wrong = [name for name in names if not isinstance(name, str) or not _is_name(name)]
     if wrong:
         raise DataError(
-            f"{path}: names that are not sample names: {_listed(wrong)}; expected 1 to "
+            f"{path}: names that are not sample names: {listed(wrong)}; expected 1 to "
             "128 letters, digits, '.', '_' or '-', without a folder"
         )
     plain = tuple(_plain(str(name)) for name in names)
     doubled = [name for name, times in Counter(plain).items() if times > 1]
     if doubled:
-        raise DataError(f"{path}: names that stand twice: {_listed(doubled)}; keep one of each")
+        raise DataError(f"{path}: names that stand twice: {listed(doubled)}; keep one of each")
     return plain
 
 
@@ -189,7 +187,7 @@ def _checked_values(
     if len(rows):
         raise DataError(
             f"{path}: logits that are NaN or infinite as 32-bit numbers, of samples: "
-            f"{_listed([names[row] for row in rows.tolist()])}; make them again"
+            f"{listed([names[row] for row in rows.tolist()])}; make them again"
         )
     return values
 
@@ -197,18 +195,6 @@ def _checked_values(
 def _float32(values: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # infinite then, and refused with its name
         return np.asarray(values).astype(np.float32)
-
-
-def _listed(names: Sequence[object]) -> str:
-    """How many, and the first of them, as text that is short and printable."""
-    if not names:
-        return "none"
-    texts = ", ".join(_short(name) for name in names[:MOST_LISTED])
-    return f"{len(names)} ({texts}{', ...' if len(names) > MOST_LISTED else ''})"
-
-
-def _short(name: object) -> str:
-    return ascii(name)[:140] if isinstance(name, str) else f"a {type(name).__name__.strip('_')}"
 
 
 def _one_line(error: Exception) -> str:
@@ -264,7 +250,7 @@ def _read_npz(path: Path, data: bytes) -> _Read:
             if len(there) != 1:
                 raise DataError(
                     f"{path}: expected one array {' or '.join(wanted)}, found the arrays "
-                    f"{_listed(sorted(found))}; save it with numpy.savez"
+                    f"{listed(sorted(found))}; save it with numpy.savez"
                 )
             member = found[there[0]]
             if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -325,7 +311,7 @@ def _read_pickle(path: Path, data: bytes) -> _Read:
     for name, vector in vectors.items():
         if vector.size != width:
             raise DataError(
-                f"{path}: {_short(name)} has {vector.size} logits and {_short(first)} has "
+                f"{path}: {short(name)} has {vector.size} logits and {short(first)} has "
                 f"{width}; give each sample as many"
             )
     _limit(path, 4 * width * len(vectors))
@@ -343,7 +329,7 @@ def _vector(path: Path, name: object, value: object) -> NDArray[np.float32]:
     else:
         found = type(value).__name__.strip("_")
     raise DataError(
-        f"{path}: expected an array (K,) or (1, K) for {_short(name)}, found {found}; give "
+        f"{path}: expected an array (K,) or (1, K) for {short(name)}, found {found}; give "
         "each sample one row of logits"
     )
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.listing import MOST_LISTED, listed
 from slr_pipeline.io.whole import whole_file
 from slr_pipeline.samples import SAMPLE_NAME
 
@@ -17,9 +18,6 @@ ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes o
 
 MOST_BYTES = 2**26
 """What a submission may hold, unpacked: 64 MiB, some 700 times one of AUTSL."""
-
-MOST_LISTED = 10
-"""Names of one kind of problem in a message."""
 
 BOM = "\ufeff"
 
@@ -104,7 +102,7 @@ def read_template(path: str | Path) -> list[str]:
     doubled = [name for name, times in Counter(names).items() if times > 1]
     if doubled:
         raise DataError(
-            f"{path}: names that stand twice: {_listed(doubled)}; give the template as it came"
+            f"{path}: names that stand twice: {listed(doubled)}; give the template as it came"
         )
     return names
 
@@ -169,7 +167,7 @@ def _member(path: Path) -> bytes:
                 outside = [n for n in names if n.startswith("/") or ".." in n or "\\" in n]
                 raise DataError(
                     f"{path}: expected just {ZIP_MEMBER} at the root of the zip, found "
-                    f"{_listed(names)}{' (which leave the folder)' if outside else ''}; zip the "
+                    f"{listed(names)}{' (which leave the folder)' if outside else ''}; zip the "
                     "file alone"
                 )
             info = infos[0]
@@ -274,18 +272,10 @@ def _same_names(where: str, names: Sequence[str], wanted: Sequence[str]) -> None
     if missing or extra or doubled:
         raise DataError(
             f"{where}: expected {len(wanted)} names, found {len(names)}; missing "
-            f"{_listed(missing)}, extra {_listed(extra)}, doubled {_listed(doubled)}; give each "
+            f"{listed(missing)}, extra {listed(extra)}, doubled {listed(doubled)}; give each "
             "sample one line"
         )
 
 
 def _printable(text: str) -> str:
     return ascii(text[:60])
-
-
-def _listed(names: Sequence[str]) -> str:
-    """How many, and the first of them, as text that is short and printable."""
-    if not names:
-        return "none"
-    texts = ", ".join(ascii(name[:140]) for name in names[:MOST_LISTED])
-    return f"{len(names)} ({texts}{', ...' if len(names) > MOST_LISTED else ''})"

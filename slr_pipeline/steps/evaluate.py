@@ -46,7 +46,8 @@ def main() -> None:
 def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out: str) -> None:
     """Write metrics.json of these splits; one without labels is null."""
     table = load_samples(data)
-    answered = {split: answered_samples(table, read_logits(path)) for split, path in files.items()}
+    logits = {split: read_logits(path) for split, path in files.items()}
+    answered = {split: answered_samples(table, found) for split, found in logits.items()}
     temperature = None
     if "val" in answered and answered["val"][0]:
         samples, values = answered["val"]
@@ -57,7 +58,7 @@ def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out:
             for split, (samples, values) in answered.items()
         },
         "temperature": temperature,
-        "protocol": read_logits(next(iter(files.values()))).protocol,
+        "protocol": next(iter(logits.values())).protocol,
         "seed": seed,
         "labels": labels_digest(table, ("val", "test")),
         **provenance(),
