@@ -1,4 +1,5 @@
 # make submission: the demo from videos to results/tracks/*/submission.csv. make test: every check.
+# make test-slurm: the workflow on a SLURM that it starts itself, where Debian's packages of it are.
 # make benchmarks: speed and accuracy of the features, as in docs/RESULTS.md.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
@@ -6,14 +7,18 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: submission test lint docs demo-data benchmarks
+.PHONY: submission test test-slurm lint docs demo-data benchmarks
 
 submission: .venv/installed
-	$(BIN)/snakemake submission --cores all --resources gpu=1
+	$(BIN)/snakemake submission report --cores all --resources gpu=1
 	@echo "Submissions and metrics: $$(ls results/tracks/*/* | tr '\n' ' ')"
+	@echo "What was recognised, and how well: results/report/index.html, for a browser"
 
 test: lint
 	$(BIN)/pytest
+
+test-slurm: .venv/installed-test
+	$(BIN)/pytest -m slurm tests/slurm
 
 lint: .venv/installed-test
 	$(BIN)/ruff format --check .
@@ -28,7 +33,8 @@ docs: .venv/installed
 
 benchmarks: .venv/installed-test
 	$(BIN)/snakemake features --cores 2 --quiet all
-	$(BIN)/python -m benchmarks.keypoints_accuracy --demo demo --keypoints results/features/keypoints/*/*.h5
+	$(BIN)/python -m benchmarks.pose accuracy --demo demo --keypoints results/features/keypoints/*/*.h5
+	$(BIN)/python -m benchmarks.pose speed
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.flow
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hha
@@ -44,6 +50,7 @@ demo-data: .venv/installed-test
 	$(PIP) --no-deps -r requirements-pose.txt
 	touch $@
 
-.venv/installed-test: .venv/installed
-	$(PIP) -c constraints.txt -e '.[test,render]'
+.venv/installed-test: .venv/installed requirements-mmpose.txt
+	$(PIP) -c constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
+	$(PIP) --no-deps -r requirements-mmpose.txt
 	touch $@

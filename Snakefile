@@ -12,10 +12,16 @@ os.environ.update(
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
 )
 
+# A cluster sends its signals to every process of a job: the shell waits for the step, which saves.
+shell.prefix("set -euo pipefail; trap : TERM USR1; ")
+
 # Other experiments are whole files: --configfile replaces the demo and is not merged into it.
 if not workflow.config_settings.configfiles:
 
     configfile: "config.yaml"
+
+
+report: "workflow/report/workflow.rst"
 
 
 try:
@@ -25,16 +31,25 @@ try:
 except SlrError as error:
     sys.exit(f"error: {error}")
 
+# Variables in it, such as $TMPDIR, are those of the node that a step runs on.
+os.environ.update(SLR_SCRATCH=CONFIG.scratch or "")
+
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/streams.smk"
 include: "workflow/rules/ensemble.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
         rules.submission.input,
-        rules.config.output,
+        rules.report.output,
+
+
+onerror:
+    # What was being submitted while Snakemake was told to stop is not cancelled by Snakemake.
+    shell("{workflow.basedir:q}/profiles/slurm/cancel {log:q}")

@@ -19,10 +19,10 @@ import numpy as np
 
 from slr_pipeline.confusion import confusable_signs, confusion_matrix
 from slr_pipeline.ensemble import (
+    calibrated,
     drop_one_stream,
     fit_calibration,
     fuse,
-    fuse_calibrated,
     join,
     leave_one_signer_out,
 )
@@ -57,9 +57,12 @@ def main() -> None:
     val_signers = [f"signer{n % SIGNERS}" for n in range(flags.val)]
 
     print("| part | seconds | memory, MB |\n|---|---:|---:|")
-    raw = measured("fuse as published", lambda: fuse(test, weights, names, prior))
-    fitted = measured("calibrate", lambda: fit_calibration(val, val_names, val_labels))
-    fused = measured("fuse calibrated", lambda: fuse_calibrated(test, fitted, names, prior))
+    raw = measured("fuse as published", lambda: fuse(join(test, names), weights, prior))
+    fitted = measured("calibrate", lambda: fit_calibration(join(val, val_names), val_labels))
+    fused = measured(
+        "fuse calibrated",
+        lambda: fuse(calibrated(join(test, names), fitted), fitted.weights, prior),
+    )
     picked = fused.scores.argmax(axis=1)
     right = picked == test_labels
     measured("bootstrap by samples", lambda: bootstrap(right, flags.draws))

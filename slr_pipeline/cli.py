@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from slr_pipeline.errors import ConfigError, DataError, SlrError
 from slr_pipeline.samples import TABLE_COLUMNS, check_streams, load_samples, shards
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.section import Section
+from slr_pipeline.weights import mismatch, missing, named_weights
 
 
 def run(command: Callable[[], None]) -> None:
@@ -57,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     check = commands.add_parser("check", help="check a config and its sample table, open no video")
     check.add_argument("config", nargs="?", default="config.yaml")
-    docs = commands.add_parser("docs", help="write docs/config.md and docs/config.schema.json")
+    _plan_flags(commands.add_parser("plan", help="forecast jobs, files, disk and hours of a run"))
+    docs = commands.add_parser("docs", help="write the generated pages of docs/")
     docs.add_argument("folder", nargs="?", type=Path, default=Path("docs"))
     sheet = commands.add_parser("contact-sheet", help="draw the features of a sample as a PNG")
     sheet.add_argument("sample")
@@ -72,24 +75,56 @@ def main(arguments: Sequence[str] | None = None) -> None:
     weights.add_argument("--model", required=True, help="slgcn, sstcn, r2plus1d or vtn")
     weights.add_argument("source", help="file of torch.save, or .safetensors")
     weights.add_argument("out", help="the .safetensors to write")
+    foreign = commands.add_parser("weights", help="weights of others, see docs/weights.md")
+    actions = foreign.add_subparsers(dest="action", required=True)
+    named = actions.add_parser("check", help="look at each file of weights that a config names")
+    named.add_argument("config", nargs="?", default="config.yaml")
     _submission_flags(commands.add_parser("check-submission", help="check a .csv or .zip"))
     _split_flags(commands.add_parser("make-split", help="split a sample table by signers"))
     _logits_flags(commands.add_parser("import-logits", help="bring in logits made elsewhere"))
+    _export_flags(commands.add_parser("export", help="write keypoints for other programs"))
     flags = parser.parse_args(arguments)
     if flags.command == "check":
         run(lambda: print(describe(read_config(flags.config))))
+    elif flags.command == "plan":
+        run(lambda: plan(flags))
     elif flags.command == "contact-sheet":
         run(lambda: contact_sheet(flags))
     elif flags.command == "import-checkpoint":
         run(lambda: import_checkpoint(flags))
+    elif flags.command == "weights":
+        run(lambda: check_weights(flags))
     elif flags.command == "check-submission":
         run(lambda: check_submission(flags))
     elif flags.command == "make-split":
         run(lambda: make_split(flags))
     elif flags.command == "import-logits":
         run(lambda: import_logits(flags))
+    elif flags.command == "export":
+        run(lambda: export(flags))
     else:
         run(lambda: write_docs(flags.folder))
+
+
+def _plan_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", nargs="?", default="config.yaml")
+    parser.add_argument("--cores", type=int, help="of a node; those of this machine by default")
+    parser.add_argument("--gpus", type=int, help="in all; by default what the largest job takes")
+    parser.add_argument("--nodes", type=int, default=1, help="machines; 1 by default")
+
+
+def plan(flags: argparse.Namespace) -> None:
+    """Print what a run is made of, what it takes, and how long it takes on given machines."""
+    from slr_pipeline.planning.plan import Machines, default_gpus, make_plan  # noqa: PLC0415
+    from slr_pipeline.planning.tables import print_plan  # noqa: PLC0415
+
+    config = read_config(flags.config)
+    cores = len(os.sched_getaffinity(0)) if flags.cores is None else flags.cores
+    gpus = default_gpus(config) if flags.gpus is None else flags.gpus
+    for name, value, least in (("cores", cores, 1), ("gpus", gpus, 0), ("nodes", flags.nodes, 1)):
+        if value < least:
+            raise ConfigError(f"--{name} {value}: expected {least} or more")
+    print_plan(make_plan(config, Machines(flags.nodes, cores, gpus)))
 
 
 def contact_sheet(flags: argparse.Namespace) -> None:
@@ -113,6 +148,25 @@ def import_checkpoint(flags: argparse.Namespace) -> None:
     from slr_pipeline.published import import_weights  # noqa: PLC0415
 
     import_weights(flags.model, flags.source, flags.out)
+
+
+def check_weights(flags: argparse.Namespace) -> None:
+    """Print each file of weights that a config names; list those missing or not as they must be."""
+    from slr_pipeline.io.video import sha256_of  # noqa: PLC0415
+
+    problems = []
+    for named in named_weights(read_config(flags.config)):
+        problem, sha256 = missing(named), ""
+        if problem is None:
+            sha256 = sha256_of(named.path)
+            problem = mismatch(named, sha256)
+        state = "bad" if sha256 and problem else "ok" if sha256 else "missing"
+        print(f"{state:8}{named.key}: {named.path} {sha256}".rstrip())
+        problems += [] if problem is None else [problem]
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(1)
 
 
 def _submission_flags(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +255,7 @@ def _logits_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="score pickle, .npz, .csv or .h5; nothing in it is run")
     parser.add_argument("out", help="the .h5 to write")
     parser.add_argument("--config", default="config.yaml", help="whose sample table it answers")
-    parser.add_argument("--split", choices=("val", "test"), required=True)
+    parser.add_argument("--split", choices=("train", "val", "test"), required=True)
     parser.add_argument("--protocol", choices=("strict", "challenge"), required=True)
     parser.add_argument(
         "--reads",
@@ -225,6 +279,25 @@ def import_logits(flags: argparse.Namespace) -> None:
     about = {"source_sha256": foreign.sha256, "split": flags.split, "reads": sorted(flags.reads)}
     write_logits(flags.out, logits, provenance(imported=about))
     print(f"{flags.out}: {len(logits.samples)} samples, {len(logits.classes)} classes")
+
+
+def _export_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("feature", choices=("keypoints",))
+    parser.add_argument("--to", required=True, choices=("pose", "openpose", "mmaction2"))
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of a run")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--samples", nargs="+", help="all by default")
+    parser.add_argument("--layout", help="see docs/estimators.md; all 133 points by default")
+
+
+def export(flags: argparse.Namespace) -> None:
+    """Write the keypoints of a run as files of other programs."""
+    from slr_pipeline.io.poses.exporting import export_keypoints  # noqa: PLC0415
+
+    written, quarantined = export_keypoints(
+        flags.results, flags.to, flags.out, layout=flags.layout, samples=flags.samples
+    )
+    print(f"{flags.out}: {written} samples, {quarantined} quarantined ones left out")
 
 
 def describe(config: Config) -> str:

@@ -10,14 +10,17 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.estimator_settings import KeypointsSettings
 from slr_pipeline.feature_settings import FeatureSettings
 from slr_pipeline.schema import DEPTH_FEATURES
 from slr_pipeline.section import Section
 from slr_pipeline.stream_settings import (
     ImportedSettings,
+    Phase,
     StreamSettings,
     TrainedStream,
     features_of,
+    recipe_of,
 )
 
 Split = Literal["train", "val", "test"]
@@ -83,6 +86,46 @@ class VerifySettings(Section):
     )
 
 
+class QualitySettings(Section):
+    """The check of every clip's keypoints; a clip that breaks a limit is quarantined.
+
+    It is left out of training and answered by the class prior; null: no limit. `results/quality/`
+    has the numbers of all clips.
+    """
+
+    min_person: float | None = Field(
+        0.0, ge=0, le=1, description="A person must be found in more than this share of the frames."
+    )
+    max_missing_hands: float | None = Field(
+        None, ge=0, le=1, description="Share of the frames in which neither hand is found."
+    )
+    max_jitter: float | None = Field(
+        None,
+        ge=0,
+        description="Median acceleration of head, arms and hands, in shoulder widths a frame "
+        "squared. Fast signing counts, too.",
+    )
+    max_swapped: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the frames in which both hands lie on one, or a hand is at the "
+        "other arm.",
+    )
+    max_limb_spread: float | None = Field(
+        None,
+        ge=0,
+        description="Robust standard deviation over median, of the length of the worst upper arm "
+        "or forearm.",
+    )
+    max_quarantined: float = Field(
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of the samples of a split that may fail before the run stops.",
+    )
+
+
 class TrackSettings(Section):
     """Weighted streams that make one submission."""
 
@@ -95,6 +138,11 @@ class TrackSettings(Section):
         min_length=1,
         description="Weight of each stream; the score is their weighted mean. Names alone, as in "
         "`{joint, bone}`: the weights are fitted on val.",
+    )
+    untuned: dict[Name, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="Weights of streams as they were before fine-tuning, beside `streams`; for "
+        "fusion published and protocol challenge, as in SAM-SLR's skeleton score of test.",
     )
     template: str | None = Field(
         None,
@@ -112,6 +160,11 @@ class TrackSettings(Section):
             raise ValueError(f"fusion published needs the weight of each stream, not of {fitted}")
         if fitted and len(fitted) < len(self.streams):
             raise ValueError(f"give the weight of each stream or of none; without: {fitted}")
+        if self.untuned and self.fusion != "published":
+            raise ValueError(
+                "untuned: fusion calibrated keeps what was fitted before fine-tuning for after it; "
+                "set fusion published and weights, or leave it out"
+            )
         return self
 
 
@@ -126,6 +179,12 @@ class Config(Section):
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="`auto` takes a GPU where there is one; `cpu`; `cuda` or `cuda:N` by name.",
     )
+    scratch: str | None = Field(
+        None,
+        description="Folder on the disk of the node, such as `$TMPDIR`, to which each video is "
+        "copied while it is decoded; null: videos are read where they are. Changing it reruns "
+        "nothing.",
+    )
     protocol: Literal["strict", "challenge"] = Field(
         "strict",
         description="`strict`: trained on train; val picks the epoch, nothing else. `challenge`: "
@@ -134,12 +193,28 @@ class Config(Section):
     shard_size: int = Field(
         512, ge=1, description="Most samples of one shard, the unit of work of a feature."
     )
+    keep_features: bool = Field(
+        True,
+        description="`false`: a feature of pictures is deleted once every stream that reads it is "
+        "trained and has answered. What reads it again makes it again.",
+    )
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=20,
+        description="So many more trainings of each stream of a calibrated track, each without "
+        "some of the signers of train: temperatures and weights are then fitted on what these "
+        "answer for the signers they did not see. null: fitted on val.",
+    )
     data: DataSettings = Field(description="Where the videos and labels are.")
     verify: VerifySettings = Field(
         default_factory=VerifySettings, description="The check of every video."
     )
     features: FeatureSettings = Field(
         default_factory=FeatureSettings, description="How each feature is made."
+    )
+    quality: QualitySettings = Field(
+        default_factory=QualitySettings, description="The check of every clip's keypoints."
     )
     streams: dict[Name, StreamSettings] = Field(
         min_length=1, description="Models on features; each gives logits."
@@ -158,9 +233,26 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _batches_are_shared_equally(self) -> "Config":
+        phases: tuple[Phase, ...] = ("train", "finetune")
+        for name, stream in self.streams.items():
+            if isinstance(stream, ImportedSettings):
+                continue
+            processes = stream.gpus * stream.nodes
+            for phase in phases if self.protocol == "challenge" else phases[:1]:
+                size = recipe_of(stream, phase).batch_size
+                if size % processes:
+                    raise ValueError(
+                        f"streams.{name}: batch_size {size} of phase {phase} is no multiple of "
+                        f"{processes} processes (gpus {stream.gpus} x nodes {stream.nodes}); "
+                        "change either"
+                    )
+        return self
+
+    @model_validator(mode="after")
     def _tracks_name_streams(self) -> "Config":
         for track, settings in self.tracks.items():
-            for stream in settings.streams:
+            for stream in (*settings.streams, *settings.untuned):
                 if stream not in self.streams:
                     raise ValueError(
                         f"tracks.{track}.streams.{stream}: a weight for no stream "
@@ -173,6 +265,54 @@ class Config(Section):
                         "may see nothing made from depth; move it to another track"
                     )
         return self
+
+    @model_validator(mode="after")
+    def _untuned_has_a_tuned_one(self) -> "Config":
+        for track, settings in self.tracks.items():
+            if settings.untuned and self.protocol == "strict":
+                raise ValueError(
+                    f"tracks.{track}.untuned: protocol strict fine-tunes nothing; set protocol "
+                    "challenge, or add the weights to streams"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _fitted_streams_answer_val(self) -> "Config":
+        for name in self.fitted_streams():
+            stream = self.streams[name]
+            if isinstance(stream, ImportedSettings) and stream.val is None:
+                raise ValueError(
+                    f"streams.{name}.val: missing, and a track of fusion calibrated takes it; name "
+                    "its logits of val, or set fusion published and weights"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _folds_are_trained(self) -> "Config":
+        for name in self.fitted_streams() if self.folds else ():
+            stream = self.streams[name]
+            if isinstance(stream, ImportedSettings):
+                if stream.out_of_fold is None:
+                    raise ValueError(
+                        f"streams.{name}.out_of_fold: missing, and folds is {self.folds}; name its "
+                        "out-of-fold logits of train, or set folds null to fit on val"
+                    )
+            elif stream.training.epochs == 0:
+                raise ValueError(
+                    f"streams.{name}.training.epochs: 0 with folds {self.folds}: weights trained "
+                    "elsewhere may have seen every signer; set folds null to fit on val"
+                )
+        return self
+
+    def fitted_streams(self) -> tuple[str, ...]:
+        """The streams to whose logits a track fits something, in the order of `streams`."""
+        fitted = {
+            stream
+            for track in self.tracks.values()
+            if track.fusion == "calibrated"
+            for stream in track.streams
+        }
+        return tuple(stream for stream in self.streams if stream in fitted)
 
     def stream_features(self, stream: str) -> tuple[str, ...]:
         """The features a stream of this configuration reads."""
@@ -198,6 +338,12 @@ def parse_data(text: str) -> AutslData | TableData:
     """The section `data` from the JSON flag of a step."""
     data: AutslData | TableData = _check(DataSettings, _json(text), "data")
     return data
+
+
+def parse_keypoints(text: str) -> KeypointsSettings:
+    """The section `features: keypoints:` from the JSON flag of a step."""
+    settings: KeypointsSettings = _check(KeypointsSettings, _json(text), "keypoints")
+    return settings
 
 
 def parse_stream(text: str) -> TrainedStream:
@@ -301,5 +447,9 @@ def _sections(kind: Any) -> list[type[Section]]:
 
 def _tag(section: type[Section]) -> tuple[str, ...]:
     """What tells a section from the others of its union."""
-    field = section.model_fields.get("model") or section.model_fields["layout"]
-    return get_args(field.annotation)
+    tags = ("estimator", "layout", "model")
+    return next(
+        get_args(field.annotation)
+        for tag in tags
+        if (field := section.model_fields.get(tag)) is not None
+    )

@@ -37,12 +37,14 @@ class Fused:
 class Joined:
     """Streams in one order of samples: `values` (M, N, K) float64 and `answered` (M, N).
 
-    Values are logits, or log-probabilities once calibrated; 0 where a stream did not answer.
+    Values are logits, or log-probabilities once calibrated; 0 where a stream did not answer. The
+    protocol is that of them all.
     """
 
     streams: tuple[str, ...]
     values: NDArray[np.float64]
     answered: NDArray[np.bool_]
+    protocol: str
 
 
 @dataclass(frozen=True)
@@ -68,48 +70,27 @@ class HeldOut:
     weights: dict[str, dict[str, float]]
 
 
-def fuse(
-    logits: Mapping[str, Logits],
-    weights: Mapping[str, float],
-    samples: Sequence[str],
-    prior: NDArray[np.float64],
-) -> Fused:
-    """Weighted mean of raw logits, sum(w_m x_m) / sum(w_m), rows in the order of `samples`.
+def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration:
+    """Temperature of each stream, then weights of all, on the samples that have labels (N,).
 
-    A sample that some streams did not answer is the mean over those that did; one that no
-    stream answered gets the log of the class prior (K,). Source: SAM-SLR, section 3.6 (late
-    fusion); the published code sums over all streams, which is the same where all answered.
-
-    Raises DataError for missing, extra or doubled names, unequal classes or protocols, and
-    logits without a weight or the reverse; ConfigError for weights that are not positive.
+    `joined` holds raw logits of samples the streams were not trained on. See `fit_temperature` and
+    `fit_weights` for what holds them where samples are few. DataError for a stream that answered no
+    sample with a label.
     """
-    return fuse_joined(join(logits, samples), weights, prior)
-
-
-def fit_calibration(
-    logits: Mapping[str, Logits], samples: Sequence[str], labels: Sequence[int | None]
-) -> Calibration:
-    """Temperature of each stream, then weights of all, on the samples of val that have labels.
-
-    `labels` (N,) are in the order of `samples`. See `fit_temperature` and `fit_weights` for what
-    holds them where val is small. Raises DataError as `join` does, and for a stream that answered
-    no sample with a label.
-    """
-    return _fit(join(logits, samples), labels)
-
-
-def fuse_calibrated(
-    logits: Mapping[str, Logits],
-    calibration: Calibration,
-    samples: Sequence[str],
-    prior: NDArray[np.float64],
-) -> Fused:
-    """Weighted mean of calibrated log-probabilities, rows in the order of `samples`.
-
-    Samples that some or all streams did not answer are treated as in `fuse`, and so are errors.
-    """
-    joined = calibrated(join(logits, samples), calibration)
-    return fuse_joined(joined, calibration.weights, prior)
+    rows, truth = _labelled(labels, joined.answered.shape[1])
+    known = _take_samples(joined, rows)
+    temperatures = {}
+    for m, stream in enumerate(known.streams):
+        given = known.answered[m]
+        if not given.any():
+            raise DataError(
+                f"stream {stream}: it answered none of the {len(rows)} samples that have a label, "
+                "so it cannot be calibrated; leave it out or fuse as published"
+            )
+        temperatures[stream] = fit_temperature(known.values[m, given], truth[given].tolist())
+    scaled = calibrated(known, Calibration(temperatures, {}))
+    weights = fit_weights(scaled.values, truth.tolist(), scaled.answered)
+    return Calibration(temperatures, dict(zip(known.streams, weights.tolist(), strict=True)))
 
 
 def join(logits: Mapping[str, Logits], samples: Sequence[str]) -> Joined:
@@ -131,7 +112,23 @@ def join(logits: Mapping[str, Logits], samples: Sequence[str]) -> Joined:
         _check_same(stream, found, first, reference)
         answered[m] = found.answered[rows]
         values[m] = np.where(answered[m][:, None], found.values[rows], 0.0)
-    return Joined(tuple(logits), values, answered)
+    return Joined(tuple(logits), values, answered, reference.protocol)
+
+
+def concatenated(parts: Sequence[Logits]) -> Logits:
+    """The logits of several files as if they were of one; classes and protocol are the first's.
+
+    DataError where another's are not.
+    """
+    for part in parts[1:]:
+        _check_same("of another fold", part, "of the first", parts[0])
+    return Logits(
+        samples=tuple(name for part in parts for name in part.samples),
+        values=np.concatenate([part.values for part in parts]),
+        answered=np.concatenate([part.answered for part in parts]),
+        classes=parts[0].classes,
+        protocol=parts[0].protocol,
+    )
 
 
 def calibrated(joined: Joined, calibration: Calibration) -> Joined:
@@ -146,8 +143,16 @@ def calibrated(joined: Joined, calibration: Calibration) -> Joined:
     return replace(joined, values=values)
 
 
-def fuse_joined(joined: Joined, weights: Mapping[str, float], prior: NDArray[np.float64]) -> Fused:
-    """`fuse` of what is joined already."""
+def fuse(joined: Joined, weights: Mapping[str, float], prior: NDArray[np.float64]) -> Fused:
+    """Weighted mean of the streams' values, sum(w_m x_m) / sum(w_m).
+
+    A sample that some streams did not answer is the mean over those that did; one that no
+    stream answered gets the log of the class prior (K,). Source: SAM-SLR, section 3.6 (late
+    fusion); the published code sums over all streams, which is the same where all answered.
+
+    Raises DataError for streams without a weight or the reverse and for a prior of other classes;
+    ConfigError for weights that are not positive.
+    """
     _check_streams("a weight", weights, joined.streams)
     _check_positive(weights, "track")
     K = joined.values.shape[2]
@@ -218,7 +223,7 @@ def drop_one_stream(
     for m, stream in enumerate(joined.streams if len(joined.streams) > 1 else ()):
         rest = _take_streams(joined, np.arange(len(joined.streams)) != m)
         left = {name: weights[name] for name in rest.streams}
-        picked = fuse_joined(rest, left, prior).scores[rows].argmax(axis=1)
+        picked = fuse(rest, left, prior).scores[rows].argmax(axis=1)
         shares[stream] = float((picked == truth).mean())
     return shares
 
@@ -243,10 +248,10 @@ def leave_one_signer_out(
     weights = {}
     for signer in groups:
         out = np.asarray([name == signer for name in names])
-        fitted = _fit(_take_samples(known, ~out), truth[~out].tolist())
+        fitted = fit_calibration(_take_samples(known, ~out), truth[~out].tolist())
         picked[out] = _picked(_take_samples(known, out), fitted)
         weights[signer] = fitted.weights
-    everyone = _picked(known, _fit(known, truth.tolist()))
+    everyone = _picked(known, fit_calibration(known, truth.tolist()))
     return HeldOut(
         samples=len(truth),
         in_sample=float((everyone == truth).mean()),
@@ -262,27 +267,10 @@ def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
     return prior
 
 
-def _fit(joined: Joined, labels: Sequence[int | None]) -> Calibration:
-    rows, truth = _labelled(labels, joined.answered.shape[1])
-    known = _take_samples(joined, rows)
-    temperatures = {}
-    for m, stream in enumerate(known.streams):
-        given = known.answered[m]
-        if not given.any():
-            raise DataError(
-                f"stream {stream}: it answered none of the {len(rows)} samples of val that have a "
-                "label, so it cannot be calibrated; leave it out or fuse as published"
-            )
-        temperatures[stream] = fit_temperature(known.values[m, given], truth[given].tolist())
-    scaled = calibrated(known, Calibration(temperatures, {}))
-    weights = fit_weights(scaled.values, truth.tolist(), scaled.answered)
-    return Calibration(temperatures, dict(zip(known.streams, weights.tolist(), strict=True)))
-
-
 def _picked(joined: Joined, fitted: Calibration) -> NDArray[np.int64]:
     """The class (N,) of each sample; every one has an answer."""
     K = joined.values.shape[2]
-    scores = fuse_joined(calibrated(joined, fitted), fitted.weights, np.full(K, 1 / K)).scores
+    scores = fuse(calibrated(joined, fitted), fitted.weights, np.full(K, 1 / K)).scores
     picked: NDArray[np.int64] = scores.argmax(axis=1)
     return picked
 
@@ -293,7 +281,9 @@ def _take_samples(joined: Joined, rows: NDArray[np.int64] | NDArray[np.bool_]) -
 
 def _take_streams(joined: Joined, which: NDArray[np.bool_]) -> Joined:
     names = tuple(name for name, kept in zip(joined.streams, which, strict=True) if kept)
-    return Joined(names, joined.values[which], joined.answered[which])
+    return replace(
+        joined, streams=names, values=joined.values[which], answered=joined.answered[which]
+    )
 
 
 def _labelled(labels: Sequence[int | None], N: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

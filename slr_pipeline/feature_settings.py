@@ -4,26 +4,19 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from slr_pipeline.estimator_settings import (
+    SIMCC,
+    KeypointsSettings,
+    MediapipeSettings,
+    MmposeSettings,
+    WeightsFile,
+)
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.section import Section
 
 _FIDELITY = (
     "`published` repeats the released code, slips included; `corrected` does what the papers mean."
 )
-
-
-class KeypointsSettings(Section):
-    """Whole-body keypoints: 133 points of COCO-WholeBody per frame."""
-
-    estimator: Literal["mediapipe"] = Field(
-        "mediapipe", description="The whole-body pose estimator."
-    )
-    min_detection_confidence: float = Field(
-        0.5, ge=0, le=1, description="A person is looked for until found with this confidence."
-    )
-    min_tracking_confidence: float = Field(
-        0.5, ge=0, le=1, description="Below it the person is looked for anew in the next frame."
-    )
 
 
 class FidelitySettings(Section):
@@ -99,13 +92,30 @@ class HeatmapsSettings(Section):
     stored: bool = Field(
         True, description="`false`: no file; training draws them from the keypoints instead."
     )
+    source: Literal["drawn", "network"] = Field(
+        "drawn",
+        description="`drawn` from the keypoints, or the `network`'s own, of estimator `mmpose`.",
+    )
+    checkpoint: WeightsFile | None = Field(
+        None,
+        description="For `network` and `published`: weights of the keypoints' config that the maps "
+        "are made with, as SAM-SLR's are; null: those of the keypoints.",
+    )
+
+    @model_validator(mode="after")
+    def _network_is_stored(self) -> "HeatmapsSettings":
+        if self.source == "network" and not self.stored:
+            raise ValueError("source network: training cannot make these maps; set stored: true")
+        if self.checkpoint and (self.source, self.fidelity) != ("network", "published"):
+            raise ValueError("checkpoint: only source network with fidelity published takes one")
+        return self
 
 
 class FeatureSettings(Section):
     """Settings of each feature."""
 
     keypoints: KeypointsSettings = Field(
-        default_factory=KeypointsSettings, description="Whole-body keypoints of every frame."
+        default_factory=MediapipeSettings, description="Whole-body keypoints of every frame."
     )
     frames: FidelitySettings = Field(
         default_factory=FidelitySettings, description="Signer crops of the colour video."
@@ -131,3 +141,25 @@ class FeatureSettings(Section):
     heatmaps: HeatmapsSettings = Field(
         default_factory=HeatmapsSettings, description="Heat-maps of keypoints."
     )
+
+    @model_validator(mode="after")
+    def _network_heatmaps_have_a_network(self) -> "FeatureSettings":
+        if self.heatmaps.source == "drawn":
+            return self
+        keypoints = self.keypoints
+        if not isinstance(keypoints, MmposeSettings):
+            raise ValueError(
+                "heatmaps.source: network needs keypoints of estimator mmpose, found "
+                f"{keypoints.estimator}; take source drawn"
+            )
+        if keypoints.config.rpartition("/")[2].startswith(SIMCC):
+            raise ValueError(
+                f"heatmaps.source: network needs a config with heat-maps, and {keypoints.config} "
+                "gives SimCC vectors; take source drawn, or a config td-hm_*"
+            )
+        if keypoints.fidelity == "published" and self.heatmaps.fidelity == "corrected":
+            raise ValueError(
+                "heatmaps.fidelity: corrected maps come of corrected keypoints, found published "
+                "ones; give both the same"
+            )
+        return self

@@ -29,6 +29,7 @@ from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vtn import VTN
+from slr_pipeline.weights import published_sha256
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def import_weights(model: str, source: str | Path, out: str | Path) -> None:
     if Path(out).suffix != ".safetensors":
         raise ConfigError(f"{out}: the file to write must end in .safetensors")
     theirs = _unwrapped(source, read_foreign(source))
+    _check_published(source)
     kind = _recognised(source, model, theirs)
     state = _our_weights(source, model, kind, theirs)
     head = state.get("classifier.weight")
@@ -87,6 +89,17 @@ def import_weights(model: str, source: str | Path, out: str | Path) -> None:
         sum(bool(re.fullmatch(kind.unused, name)) for name in theirs),
         len(theirs),
     )
+
+
+def _check_published(source: str | Path) -> None:
+    """ArtifactError when a file is not the one that is published under its name."""
+    expected = published_sha256(str(source))
+    found = sha256_of(source) if expected else ""
+    if not found.startswith(expected):
+        raise ArtifactError(
+            f"{source}: SHA-256 is {found}, that of the file published under this name {expected}; "
+            "fetch the file again from its source, or give another file another name"
+        )
 
 
 def _unwrapped(path: str | Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -253,15 +266,6 @@ def _other_classes(
 
 def _part(name: str) -> str:
     return name.partition(".")[0]
-
-
-def check_sha256(path: str | Path, expected: str) -> None:
-    """ArtifactError unless the file has this SHA-256; DataError where it cannot be read."""
-    found = sha256_of(path)
-    if found != expected.strip().lower():
-        raise ArtifactError(
-            f"{path}: SHA-256 is {found}, expected {expected}; fetch the file again from its source"
-        )
 
 
 # --- sizes of a model, from the shapes of its weights --------------------------------------------

@@ -4,8 +4,10 @@ import csv
 import hashlib
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from slr_pipeline.config import (
     SPLITS,
@@ -17,8 +19,10 @@ from slr_pipeline.config import (
     TableData,
 )
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.estimator_settings import files_of
 from slr_pipeline.schema import DEPTH_FEATURES
 from slr_pipeline.stream_settings import ImportedSettings
+from slr_pipeline.weights import missing, named_weights
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 AUTSL_NAME = re.compile(r"^signer(\d+)_sample\d+$")
@@ -73,17 +77,15 @@ def check_streams(config: Config, table: SampleTable) -> None:
     """What the streams need and no config alone can tell; no video is opened.
 
     Raises DataError when a stream reads a feature made from depth and a sample has no depth video,
-    ConfigError when weights to start from are not there.
+    ConfigError when weights to start from, those of an estimator, or imported logits are not there,
+    and when train has too few signers for its folds.
     """
+    if config.folds:
+        _check_folds(config.folds, table)
     without = [sample.name for sample in table.samples if not sample.depth]
     for name, stream in config.streams.items():
         if isinstance(stream, ImportedSettings):
-            for split, path in (("val", stream.val), ("test", stream.test)):
-                if not os.path.isfile(path):
-                    raise ConfigError(
-                        f"streams.{name}.{split}: {path} is not there; `slr import-logits SOURCE "
-                        f"{path} --split {split} ...` makes it of scores made elsewhere"
-                    )
+            _check_imported(name, stream)
             continue
         deep = [feature for feature in config.stream_features(name) if feature in DEPTH_FEATURES]
         if deep and without:
@@ -92,12 +94,50 @@ def check_streams(config: Config, table: SampleTable) -> None:
                 f"{len(without)} of {len(table.samples)} samples have none, first {without[0]}; "
                 "set data.depth or name them in the table, or leave the stream out"
             )
-        if stream.init is not None and not os.path.isfile(stream.init.path):
+    _check_weights(config)
+
+
+def _check_weights(config: Config) -> None:
+    for named in named_weights(config):
+        problem = missing(named)
+        if problem is not None:
+            raise ConfigError(problem)
+    own = files_of(config.features.keypoints).get("config")
+    if own is not None and not os.path.isfile(own):
+        raise ConfigError(
+            f"features.keypoints.config: {own} is not there; mend the path, or name a config of "
+            "MMPose's wheel"
+        )
+
+
+def _check_imported(name: str, stream: ImportedSettings) -> None:
+    files = (
+        ("val", "val", stream.val),
+        ("test", "test", stream.test),
+        ("out_of_fold", "train", stream.out_of_fold),
+    )
+    for key, split, path in files:
+        if path is not None and not os.path.isfile(path):
             raise ConfigError(
-                f"streams.{name}.init.path: {stream.init.path} is not there; `slr "
-                f"import-checkpoint --model {stream.model} SOURCE {stream.init.path}` makes it of "
-                "published weights, see docs/weights.md"
+                f"streams.{name}.{key}: {path} is not there; `slr import-logits SOURCE {path} "
+                f"--split {split} ...` makes it of scores made elsewhere"
             )
+
+
+def _check_folds(folds: int, table: SampleTable) -> None:
+    samples = table.split("train")
+    signers = {sample.signer for sample in samples}
+    if None in signers:
+        first = next(sample.name for sample in samples if sample.signer is None)
+        raise ConfigError(
+            f"folds: {folds} needs the signer of each sample of train, {first} has none; name "
+            "them, or set folds null to fit on val"
+        )
+    if len(signers) < folds:
+        raise ConfigError(
+            f"folds: {folds} needs as many signers in train, found {len(signers)}; set folds to "
+            f"{len(signers)} or fewer, or null to fit on val"
+        )
 
 
 def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:
@@ -107,38 +147,40 @@ def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]
     it outgrows `size`. So an added sample changes its own shard only, wherever in the table it
     stands. A shard is called by its bits (`0`, `10`, ...), or `all` when there is just one.
     """
-    hashed = sorted((hashlib.sha256(s.name.encode()).hexdigest(), s) for s in _by_name(samples))
+    digest = itemgetter(0)
+    # Sorted by digest, a leaf is a run of them: a million names are looked at once and not copied.
+    hashed = sorted(((hashlib.sha256(s.name.encode()).digest(), s) for s in samples), key=digest)
     leaves: dict[str, tuple[Sample, ...]] = {}
-    pending = [("", [(bin(int(digest, 16))[2:].zfill(256), s) for digest, s in hashed])]
+    pending = [("", 0, len(hashed))]
     while pending:
-        bits, items = pending.pop()
-        if len(items) > size:
-            depth = len(bits)
-            for bit in "01":
-                pending.append((bits + bit, [item for item in items if item[0][depth] == bit]))
-        elif items:
-            leaves[bits or "all"] = tuple(_by_name(sample for _, sample in items))
+        bits, start, stop = pending.pop()
+        if stop - start > size:
+            middle = bisect_left(hashed, _first_digest(bits + "1"), start, stop, key=digest)
+            pending += [(bits + "0", start, middle), (bits + "1", middle, stop)]
+        elif stop > start:
+            leaf = (sample for _, sample in hashed[start:stop])
+            leaves[bits or "all"] = tuple(sorted(leaf, key=lambda sample: sample.name))
     return dict(sorted(leaves.items()))
+
+
+def _first_digest(bits: str) -> bytes:
+    """The least SHA-256 that begins with these bits."""
+    return int(bits.ljust(256, "0"), 2).to_bytes(32, "big")
 
 
 def videos_digest(samples: Iterable[Sample]) -> str:
     """Changes when, and only when, the names or video paths of these samples change."""
-    return _digest((s.name, s.color, s.depth or "") for s in samples)
+    return _digest(f"{s.name}\t{s.color}\t{s.depth or ''}" for s in samples)
 
 
 def labels_digest(table: SampleTable, splits: Sequence[Split]) -> str:
     """Changes when, and only when, classes, names or labels of these splits change."""
-    rows = [(s.name, s.split, str(s.label)) for s in table.samples if s.split in splits]
-    return _digest([table.classes, *sorted(rows)])
+    rows = (f"{s.name}\t{s.split}\t{s.label}" for s in table.samples if s.split in splits)
+    return _digest(["\t".join(table.classes), *sorted(rows)])
 
 
-def _by_name(samples: Iterable[Sample]) -> list[Sample]:
-    return sorted(samples, key=lambda sample: sample.name)
-
-
-def _digest(rows: Iterable[Sequence[str]]) -> str:
-    text = "\n".join("\t".join(row) for row in rows)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _load_autsl(data: AutslData) -> SampleTable:
@@ -150,7 +192,7 @@ def _load_autsl(data: AutslData) -> SampleTable:
     for split in SPLITS:
         for where, name, text in _autsl_names(data, split):
             _check_name(name, where)
-            match = AUTSL_NAME.match(name)
+            match = AUTSL_NAME.fullmatch(name)
             stem = os.path.join(data.root, split, name)
             samples.append(
                 Sample(
@@ -185,32 +227,33 @@ def _autsl_names(data: AutslData, split: Split) -> Iterator[tuple[str, str, str 
 def _load_table(data: TableData) -> SampleTable:
     rows = list(_table_rows(data.table))
     root = data.root if data.root is not None else os.path.dirname(data.table) or "."
-    texts = {row["label"] for _, row in rows if row["label"]}
+    texts = {cells[2] for _, cells in rows if cells[2]}
     classes = _read_classes(data.classes) if data.classes else _classes_of(texts)
     index = {gloss: number for number, gloss in enumerate(classes)}
     samples = []
-    for where, row in rows:
-        _check_name(row["sample"], where)
-        if row["split"] not in SPLITS:
-            raise DataError(f"{where}: split {row['split']!r} is none of {', '.join(SPLITS)}")
-        split = SPLITS[SPLITS.index(row["split"])]
-        if not row["label"] and split != "test":
-            raise DataError(f"{where}: sample {row['sample']} of {split} has no label")
+    for line, (name, split_text, label, signer, color, depth) in rows:
+        where = f"{data.table}, line {line}"
+        _check_name(name, where)
+        if split_text not in SPLITS:
+            raise DataError(f"{where}: split {split_text!r} is none of {', '.join(SPLITS)}")
+        split = SPLITS[SPLITS.index(split_text)]
+        if not label and split != "test":
+            raise DataError(f"{where}: sample {name} of {split} has no label")
         samples.append(
             Sample(
-                name=row["sample"],
+                name=name,
                 split=split,
-                label=_gloss_label(row["label"], index, where) if row["label"] else None,
-                signer=row["signer"] or None,
-                color=_path_under(root, row["color"], where),
-                depth=_path_under(root, row["depth"], where) if row["depth"] else None,
+                label=_gloss_label(label, index, where) if label else None,
+                signer=signer or None,
+                color=_path_under(root, color, where),
+                depth=_path_under(root, depth, where) if depth else None,
             )
         )
     return SampleTable(classes, tuple(samples))
 
 
-def _table_rows(path: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Place and cells of each row; absent optional columns are empty."""
+def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row in the order of TABLE_COLUMNS; absent optional ones are empty."""
     lines = _rows(path, columns=None)
     _, header = next(lines, (0, []))
     names = [name.strip() for name in header]
@@ -221,12 +264,13 @@ def _table_rows(path: str) -> Iterator[tuple[str, dict[str, str]]]:
             f"{path}: expected a header of {','.join(TABLE_COLUMNS)} (signer and depth optional), "
             f"found {','.join(names)[:100]!r}"
         )
+    # A column that is not there is read from an empty cell behind the row.
+    places = [names.index(name) if name in names else len(names) for name in TABLE_COLUMNS]
     for line, row in lines:
         if len(row) != len(names):
             raise DataError(f"{path}, line {line}: expected {len(names)} cells, found {len(row)}")
-        cells = dict.fromkeys(TABLE_COLUMNS, "")
-        cells.update(zip(names, (cell.strip() for cell in row), strict=True))
-        yield f"{path}, line {line}", cells
+        row.append("")
+        yield line, [row[place].strip() for place in places]
 
 
 def _rows(path: str, columns: int | None) -> Iterator[tuple[int, list[str]]]:
@@ -282,7 +326,7 @@ def _gloss_label(text: str, index: dict[str, int], where: str) -> int:
 
 
 def _check_name(name: str, where: str) -> None:
-    if not SAMPLE_NAME.match(name):
+    if not SAMPLE_NAME.fullmatch(name):
         raise DataError(
             f"{where}: sample name {name[:140]!r} must be 1 to 128 letters, digits, '.', '_' or "
             "'-', and begin with a letter or digit"
@@ -291,6 +335,8 @@ def _check_name(name: str, where: str) -> None:
 
 def _path_under(root: str, path: str, where: str) -> str:
     joined = os.path.normpath(os.path.join(root, path))
+    if ".." not in path and not path.startswith("/") and path.strip("./"):
+        return joined  # surely inside; the rest takes ten times as long
     inside = os.path.join(os.path.abspath(root), "")
     if not os.path.abspath(joined).startswith(inside):
         raise DataError(f"{where}: path {path!r} leaves the data folder {root!r}")

@@ -123,3 +123,5 @@ FEATURES: dict[str, FeatureSchema] = {
 }
 DEPTH_FEATURES = ("depth_hand_crops", "depth_flow", "hha")
 """The features that are made from the depth video: nothing of the track `rgb` may read them."""
+PICTURE_FEATURES = tuple(name for name, schema in FEATURES.items() if schema.pictures)
+"""The features that are stored as pictures, all but a few hundredths of the disk a run takes."""

@@ -1,11 +1,16 @@
 """Keypoint layouts as data: names, ranges, left/right permutations, bones.
 
-Three layouts:
+Layouts:
 
 * **133**: COCO-WholeBody (Jin et al., 2020), what every pose estimator of this project returns;
 * **BODY_135**: OpenPose's whole body, what pose flow was made from (De Coster et al., 2021);
+* **BODY_25**: OpenPose's body with the points of its face and hand models behind it;
+* **Holistic**: MediaPipe's body, face mesh and hands;
 * **27**: the joints of SAM-SLR's graph network (Jiang et al., 2021): nose, arms, and ten points
   of each hand.
+
+Where two layouts have the same point it has the same name, so that the names alone convert one
+into another (`sources`); nothing is made up for a point that the other layout lacks.
 
 "Left" is the signer's left. A flip permutation `p` reads: joint `i` of the mirrored person is joint
 `p[i]` of the person. Mirroring twice is the identity.
@@ -157,9 +162,66 @@ BODY_135: Final[tuple[str, ...]] = (
 """Names of OpenPose's BODY_135 keypoints, as in the 133 where both have the point. It has no root
 of the hand; the 133 have neither upper neck nor head top nor pupils."""
 
-BODY_135_FROM_133: Final[tuple[int, ...]] = tuple(
-    KEYPOINTS_133.index(name) if name in KEYPOINTS_133 else -1 for name in BODY_135
+BODY_25_HANDS_FACE: Final[tuple[str, ...]] = (
+    *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
+    *("left_elbow", "left_wrist", "mid_hip", "right_hip", "right_knee", "right_ankle"),
+    *("left_hip", "left_knee", "left_ankle", "right_eye", "left_eye", "right_ear", "left_ear"),
+    *_FEET,
+    *_FACE,
+    *("right_pupil", "left_pupil"),
+    *_hand("left"),
+    *_hand("right"),
 )
+"""Names of OpenPose's BODY_25 keypoints, then those of its face model (70), left and right hand
+(21 each). All of the 133 are among them; these lack neck, middle of the hips and pupils."""
+
+_FACE_OF_MESH: Final = (
+    *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # contour
+    *(70, 63, 105, 66, 107),  # right brow, outwards to inwards
+    *(336, 296, 334, 293, 300),  # left brow, inwards to outwards
+    *(168, 197, 5, 4),  # bridge of the nose, down to the tip
+    *(98, 97, 2, 326, 327),  # nostrils
+    *(33, 160, 158, 133, 153, 144),  # right eye: outer corner, upper lid, inner corner, lower lid
+    *(362, 385, 387, 263, 373, 380),  # left eye: inner corner, upper lid, outer corner, lower lid
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips, clockwise in the picture
+    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
+)
+"""The 68 face points (iBUG order, from the signer's right) among the 468 of the face mesh."""
+
+HOLISTIC: Final[tuple[str, ...]] = (
+    *("nose", "left_eye_inner", "left_eye", "left_eye_outer"),
+    *("right_eye_inner", "right_eye", "right_eye_outer", "left_ear", "right_ear"),
+    *("mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow"),
+    *("left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index"),
+    *("left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee"),
+    *("left_ankle", "right_ankle", "left_heel", "right_heel", "left_big_toe", "right_big_toe"),
+    *(
+        f"face-{_FACE_OF_MESH.index(i)}" if i in _FACE_OF_MESH else f"face_mesh-{i}"
+        for i in range(468)
+    ),
+    *_hand("left"),
+    *_hand("right"),
+)
+"""Names of MediaPipe Holistic's 33 pose, 468 face, 21 left and 21 right hand landmarks. Its foot
+index stands for the big toe. It has no small toes; the 133 have 400 points of the mesh less, one
+point an eye, and none of the mouth corners and knuckles of the pose."""
+
+LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
+    "coco-wholebody-133": KEYPOINTS_133,
+    "body-135": BODY_135,
+    "body-25": BODY_25_HANDS_FACE,
+    "holistic": HOLISTIC,
+}
+"""The whole-body layouts of files by name."""
+
+
+def sources(wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[int, ...]:
+    """For each wanted point its index among the given ones, -1 where they lack it."""
+    index = {name: i for i, name in enumerate(given)}
+    return tuple(index.get(name, -1) for name in wanted)
+
+
+BODY_135_FROM_133: Final[tuple[int, ...]] = sources(BODY_135, KEYPOINTS_133)
 """For each point of BODY_135 its index among the 133, -1 where these lack it."""
 
 UPPER_NECK: Final = 17

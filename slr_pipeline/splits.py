@@ -105,6 +105,27 @@ def stratified_split(table: PlainTable, *, val: float, test: float, seed: int) -
     return [SPLITS[SPLITS.index(name)] for name in split.tolist()]
 
 
+def signer_folds(
+    labels: Sequence[int | None], signers: Sequence[str], *, folds: int, seed: int
+) -> NDArray[np.int64]:
+    """Fold (N,) in 1..folds of each sample, by scikit-learn's StratifiedGroupKFold.
+
+    All samples of a signer are of one fold. A sample without a label counts as of one more class.
+    ValueError for fewer signers than folds.
+    """
+    number = np.asarray([-1 if label is None else label for label in labels])
+    group = _numbers(signers)
+    dealer = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about rare classes: training tells what a fold misses
+        number = np.zeros(len(number)) if _all_rare(number, folds) else number
+        dealt = [fold for _, fold in dealer.split(np.zeros((len(number), 1)), number, group)]
+    found = np.zeros(len(number), np.int64)
+    for fold, rows in enumerate(dealt, start=1):
+        found[rows] = fold
+    return found
+
+
 def decoster_dev_split(table: PlainTable) -> list[Split]:
     """De Coster's development split: val is fold 0 of 5 of `decoster_folds`, the rest train.
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import Field, model_validator
 
+from slr_pipeline.estimator_settings import WeightsFile
 from slr_pipeline.feature_settings import FeatureSettings
 from slr_pipeline.schema import Feature, Fidelity, Representation
 from slr_pipeline.section import Section
@@ -16,17 +17,6 @@ _FINETUNE = "What differs in phase `finetune` of protocol `challenge`."
 
 Phase = Literal["train", "finetune"]
 """`train`: on train, val picks the epoch. `finetune`: on train and val, from there, as planned."""
-
-
-class InitSettings(Section):
-    """Weights to start from, as `slr import-checkpoint` writes them."""
-
-    path: str = Field(description="A .safetensors file.")
-    sha256: str | None = Field(
-        None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="Its SHA-256, checked before use; null: any file of that name.",
-    )
 
 
 class TrainingSettings(Section):
@@ -120,6 +110,27 @@ class FinetuneSettings(Section):
     )
 
 
+class _TrainedSettings(Section):
+    """What streams with a model have in common."""
+
+    model: str = Field(description="The model of the stream.")
+    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    init: WeightsFile | None = Field(
+        None,
+        description="Weights to start from, as `slr import-checkpoint` writes them; null: random.",
+    )
+    gpus: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes on each machine that train it together, each with a GPU (with "
+        "device cpu: cores) and an equal share of every batch, which batch norm sees.",
+    )
+    nodes: int = Field(
+        1, ge=1, le=64, description="Machines that train it together, as tasks of a cluster's job."
+    )
+
+
 class SlgcnTraining(TrainingSettings):
     """The recipe of SL-GCN: SGD, warm-up and steps (SAM-SLR, section 3.1)."""
 
@@ -153,12 +164,10 @@ class SlgcnFinetune(FinetuneSettings):
     milestones: list[int] = Field([50], description="Epochs at which the rate falls.")
 
 
-class SlgcnSettings(Section):
+class SlgcnSettings(_TrainedSettings):
     """SL-GCN on skeletons of 27 joints (SAM-SLR, section 3.1)."""
 
     model: Literal["slgcn"] = Field(description="The model of the stream.")
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
-    init: InitSettings | None = Field(None, description="Weights to start from; null: random.")
     representation: Representation = Field(
         "joint",
         description="What the stream is given: `joint` places, `bone` vectors from parent to "
@@ -230,12 +239,10 @@ class SstcnFinetune(FinetuneSettings):
     batch_size: int = Field(160, ge=2, description="Samples of one optimiser step.")
 
 
-class SstcnSettings(Section):
+class SstcnSettings(_TrainedSettings):
     """SSTCN on heat-maps of 33 keypoints (SAM-SLR, section 3.2)."""
 
     model: Literal["sstcn"] = Field(description="The model of the stream.")
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
-    init: InitSettings | None = Field(None, description="Weights to start from; null: random.")
     width: int = Field(
         1980, ge=2, multiple_of=2, description="Channels where all frames and joints are mixed."
     )
@@ -265,15 +272,13 @@ class R2plus1dFinetune(FinetuneSettings):
     milestones: list[int] = Field([15], description="Epochs at which the rate falls.")
 
 
-class R2plus1dSettings(Section):
+class R2plus1dSettings(_TrainedSettings):
     """R(2+1)D-18 with SiLU on clips of pictures (SAM-SLR, section 3.3)."""
 
     model: Literal["r2plus1d"] = Field(description="The model of the stream.")
     feature: Literal["frames", "flow", "hha", "depth_flow"] = Field(
         description="The pictures it sees."
     )
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
-    init: InitSettings | None = Field(None, description="Weights to start from; null: random.")
     width: int = Field(64, ge=2, description="Channels of the first layer; later: 2x, 4x, 8x.")
     frames: int = Field(32, ge=1, description="Frames of a clip.")
     size: int = Field(128, ge=16, description="Height and width of a clip, pixels.")
@@ -332,12 +337,10 @@ class VtnFinetune(FinetuneSettings):
     batch_size: int = Field(32, ge=2, description="Samples of one optimiser step.")
 
 
-class VtnSettings(Section):
+class VtnSettings(_TrainedSettings):
     """VTN-HC/PF: hand crops and pose flow, ResNet and self-attention (De Coster)."""
 
     model: Literal["vtn"] = Field(description="The model of the stream.")
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
-    init: InitSettings | None = Field(None, description="Weights to start from; null: random.")
     depth: bool = Field(False, description="Whether hand crops of the depth video are seen, too.")
     backbone: Literal["resnet18", "resnet34"] = Field(
         "resnet34", description="What every crop goes through."
@@ -372,8 +375,17 @@ class ImportedSettings(Section):
     reads: list[Feature] = Field(
         min_length=1, description="The features they were made from, which a track may forbid."
     )
-    val: str = Field(description="Logits file of val, of protocol strict.")
+    val: str | None = Field(
+        None,
+        description="Logits file of val, of protocol strict; null: none, then val is not scored "
+        "and no track can be fitted to it.",
+    )
     test: str = Field(description="Logits file of test, of the experiment's protocol.")
+    out_of_fold: str | None = Field(
+        None,
+        description="Logits file of train by models that did not see the sample's signer, of "
+        "protocol strict; needed where `folds` is set.",
+    )
 
 
 TrainedStream = Annotated[

@@ -49,7 +49,8 @@ def test_check_of_a_wrong_file_is_one_line(tmp_path: Path) -> None:
 )
 def test_a_step_ends_with_one_line(tmp_path: Path, flags: list[str], line: str) -> None:
     out = tmp_path / "logits.h5"
-    done = run("slr_pipeline.steps.predict", *flags, "--features", "x.h5", "--out", str(out))
+    files = ["--features", "x.h5", "--quality", "x.csv", "--out", str(out)]
+    done = run("slr_pipeline.steps.predict", *flags, *files)
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     assert len(done.stderr.splitlines()) == 1
@@ -57,10 +58,19 @@ def test_a_step_ends_with_one_line(tmp_path: Path, flags: list[str], line: str) 
 
 
 def test_a_settings_flag_with_a_wrong_key_names_it(tmp_path: Path) -> None:
-    flags = ["--settings", '{"estimatr": 1}', "--verified", "x.csv", "--out", str(tmp_path / "o")]
+    flags = [
+        "--settings",
+        '{"estimator": "x"}',
+        "--device",
+        "cpu",
+        "--verified",
+        "x.csv",
+        "--out",
+        str(tmp_path / "o"),
+    ]
     done = run("slr_pipeline.steps.keypoints", *flags)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: KeypointsSettings: estimatr: unknown key (known: estim")
+    assert done.stderr.startswith("error: keypoints: estimator: expected one of mediapipe, openp")
 
 
 def test_a_contact_sheet_of_an_unknown_sample_is_one_line(tmp_path: Path) -> None:

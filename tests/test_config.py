@@ -13,13 +13,14 @@ from slr_pipeline.config import (
     Section,
     check_config,
     parse_data,
+    parse_keypoints,
     parse_section,
     read_config,
 )
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.feature_settings import KeypointsSettings
 
 ROOT = Path(__file__).parents[1]
+HRNET = {"estimator": "mmpose", "config": "td-hm_hrnet-w48", "checkpoint": {"path": "x.pth"}}
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
     ("path", "value", "line"),
     [
         ("data.rooot", "x", "config: data.rooot: unknown key (known: classes, depth, labels, layo"),
-        ("stream", {}, "config: stream: unknown key (known: data, device, features, name,"),
+        ("stream", {}, "config: stream: unknown key (known: data, device, features, folds, "),
         (
             "streams.joint.training.epoch",
             3,
@@ -97,10 +98,66 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
             {"fusion": "published", "streams": {"joint": None}},
             "config: tracks.rgb: fusion published needs the weight of each stream, not of ['joint",
         ),
+        (
+            "tracks.rgb",
+            {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}},
+            "config: tracks.rgb: untuned: fusion calibrated keeps what was fitted before fine-tun",
+        ),
+        (
+            "tracks.rgb",
+            {"fusion": "published", "streams": {"joint": 1.0}, "untuned": {"joint": 1.0}},
+            "config: tracks.rgb.untuned: protocol strict fine-tunes nothing; set protocol challen",
+        ),
+        ("folds", 1, "config: folds: input should be greater than or equal to 2, found 1"),
         ("tracks", {}, "config: tracks: dictionary should have at least 1 item"),
         ("data.layout", "wlasl", "config: data.layout: expected one of autsl, table"),
         ("data.root", None, "config: data.root: input should be a valid string, found None"),
-        ("features.keypoints.estimator", "openpoze", "config: features.keypoints.estimator: input"),
+        (
+            "features.keypoints.estimator",
+            "openpoze",
+            "config: features.keypoints.estimator: expected one of mediapipe, openpose",
+        ),
+        (
+            "features.keypoints",
+            {"estimator": "mmpose", "config": "rtmw"},
+            "config: features.keypoints.checkpoint: missing, a value is required",
+        ),
+        (
+            "features.keypoints",
+            {"estimator": "onnx", "model": {"path": "x.onnx"}, "batch_size": 0},
+            "config: features.keypoints.batch_size: input should be greater than or equal to 1",
+        ),
+        (
+            "features.keypoints",
+            {**HRNET, "fidelity": "published", "flip_average": False},
+            "config: features.keypoints: fidelity published has flip_average: true and detector",
+        ),
+        (
+            "features.heatmaps",
+            {"source": "network"},
+            "config: features: heatmaps.source: network needs keypoints of estimator mmpose, found "
+            "mediapipe; take source drawn",
+        ),
+        (
+            "features",
+            {"keypoints": {**HRNET, "config": "rtmw-m"}, "heatmaps": {"source": "network"}},
+            "config: features: heatmaps.source: network needs a config with heat-maps, and rtmw-m ",
+        ),
+        (
+            "features",
+            {"keypoints": {**HRNET, "fidelity": "published"}, "heatmaps": {"source": "network"}},
+            "config: features: heatmaps.fidelity: corrected maps come of corrected keypoints",
+        ),
+        (
+            "features",
+            {"keypoints": HRNET, "heatmaps": {"source": "network", "stored": False}},
+            "config: features.heatmaps: source network: training cannot make these maps",
+        ),
+        (
+            "features.heatmaps",
+            {"checkpoint": {"path": "x.pth"}},
+            "config: features.heatmaps: checkpoint: only source network with fidelity published",
+        ),
         (
             "features.flow",
             {"fidelity": "published", "method": "dis"},
@@ -126,6 +183,17 @@ def test_a_wrong_value_gives_one_line(
     message = str(caught.value)
     assert message.startswith(line)
     assert len(message.splitlines()) == 1
+
+
+def test_folds_need_streams_that_were_not_trained_elsewhere(demo: dict[str, Any]) -> None:
+    other = {"model": "imported", "reads": ["keypoints"], "val": "v.h5", "test": "t.h5"}
+    values = changed(changed(demo, "folds", 2), "streams.joint", other)
+    with pytest.raises(ConfigError, match=r"streams\.joint\.out_of_fold: missing, and folds is 2"):
+        check_config(values)
+    used = {**demo["streams"]["joint"], "init": {"path": "w"}, "training": {"epochs": 0}}
+    values = changed(changed(demo, "folds", 2), "streams.joint", used)
+    with pytest.raises(ConfigError, match=r"streams\.joint\.training\.epochs: 0 with folds 2"):
+        check_config(values)
 
 
 def test_every_wrong_key_is_listed(demo: dict[str, Any]) -> None:
@@ -164,7 +232,7 @@ def test_a_section_survives_its_json_flag(demo: dict[str, Any]) -> None:
     assert parse_section(Config, config.model_dump_json()) == config
     assert parse_data(config.data.model_dump_json()) == config.data
     with pytest.raises(ConfigError, match="not JSON"):
-        parse_section(KeypointsSettings, "{")
+        parse_keypoints("{")
 
 
 def test_every_key_has_a_description() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slr_pipeline.config_docs import config_markdown, config_schema
+from slr_pipeline.config_docs import config_markdown, config_schema, weights_markdown
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -13,3 +13,7 @@ def test_config_md_is_generated() -> None:
 
 def test_config_schema_is_generated() -> None:
     assert (DOCS / "config.schema.json").read_text() == config_schema(), "run `make docs`"
+
+
+def test_weights_md_is_generated() -> None:
+    assert (DOCS / "weights.md").read_text() == weights_markdown(), "run `make docs`"

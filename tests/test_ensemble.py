@@ -18,7 +18,6 @@ from slr_pipeline.ensemble import (
     fit_calibration,
     flat_weights,
     fuse,
-    fuse_calibrated,
     join,
     leave_one_signer_out,
 )
@@ -79,14 +78,16 @@ def three_streams(seed: int, N: int = 240, K: int = 6) -> tuple[dict[str, Logits
 
 class TestFuse:
     def test_weighted_mean_joined_by_name(self) -> None:
-        fused = fuse({"joint": JOINT, "bone": BONE}, {"joint": 3.0, "bone": 1.0}, "cab", PRIOR)
+        fused = fuse(
+            join({"joint": JOINT, "bone": BONE}, "cab"), {"joint": 3.0, "bone": 1.0}, PRIOR
+        )
         np.testing.assert_allclose(fused.scores[1], [3.0, 2.0, 0.0])  # a: (3*4, 1*8, 0) / 4
         np.testing.assert_allclose(fused.scores[2], [0.0, 1.0, 0.0])  # b: the joint stream alone
         np.testing.assert_allclose(fused.scores[0], np.log(PRIOR))  # c: nobody answered
         assert fused.answers.tolist() == [0, 2, 1]
 
     def test_one_stream_of_any_weight_is_itself(self) -> None:
-        fused = fuse({"joint": JOINT}, {"joint": 0.3}, "abc", PRIOR)
+        fused = fuse(join({"joint": JOINT}, "abc"), {"joint": 0.3}, PRIOR)
         np.testing.assert_allclose(fused.scores[:2], JOINT.values[:2])
 
     @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6), st.integers(0, 99))
@@ -94,9 +95,8 @@ class TestFuse:
         logits = stream(np.random.default_rng(seed).normal(0, 5, (4, 3)))
         names = [f"stream{m}" for m in range(len(weights))]
         fused = fuse(
-            dict.fromkeys(names, logits),
+            join(dict.fromkeys(names, logits), logits.samples),
             dict(zip(names, weights, strict=True)),
-            logits.samples,
             PRIOR,
         )
         np.testing.assert_allclose(fused.scores, logits.values, rtol=1e-6, atol=1e-9)
@@ -124,22 +124,22 @@ class TestFuse:
     )
     def test_streams_that_do_not_belong_together(self, bone: Logits, line: str) -> None:
         with pytest.raises(DataError, match=f"^stream bone.*{line}"):
-            fuse({"joint": JOINT, "bone": bone}, {"joint": 1.0, "bone": 1.0}, "abc", PRIOR)
+            fuse(join({"joint": JOINT, "bone": bone}, "abc"), {"joint": 1.0, "bone": 1.0}, PRIOR)
 
     def test_a_table_that_does_not_belong(self) -> None:
         with pytest.raises(DataError, match="their 3 classes are not the 2 of the table"):
-            fuse({"joint": JOINT}, {"joint": 1.0}, "abc", PRIOR[:2])
+            fuse(join({"joint": JOINT}, "abc"), {"joint": 1.0}, PRIOR[:2])
         with pytest.raises(DataError, match=r"the sample table has 1 doubled \['a'\]"):
-            fuse({"joint": JOINT}, {"joint": 1.0}, "abca", PRIOR)
+            fuse(join({"joint": JOINT}, "abca"), {"joint": 1.0}, PRIOR)
 
     def test_weights_that_do_not_belong(self) -> None:
         with pytest.raises(DataError, match=r"1 without \['joint'\], 1 of no logits \['rgb'\]"):
-            fuse({"joint": JOINT}, {"rgb": 1.0}, "abc", PRIOR)
+            fuse(join({"joint": JOINT}, "abc"), {"rgb": 1.0}, PRIOR)
         for weight in (0.0, -1.0, np.nan, np.inf):
             with pytest.raises(ConfigError, match=r"found joint .*, expected positive numbers"):
-                fuse({"joint": JOINT}, {"joint": weight}, "abc", PRIOR)
+                fuse(join({"joint": JOINT}, "abc"), {"joint": weight}, PRIOR)
         with pytest.raises(DataError, match="no streams to join"):
-            fuse({}, {}, "abc", PRIOR)
+            fuse(join({}, "abc"), {}, PRIOR)
 
 
 class TestFlatWeights:
@@ -176,7 +176,7 @@ class TestFlatWeights:
         weights = {"B": 1, "rgb": 1.4, "flow": 0.5, "features": 0.4, "hha": 0.5, "depth_flow": 0.4}
         flat = flat_weights(weights, {"A": SLGCN_A, "B": SLGCN_B})
         assert sum(flat.values()) == pytest.approx(4.2)
-        np.testing.assert_allclose(fuse(logits, flat, names, PRIOR).scores, rgbd / 4.2)
+        np.testing.assert_allclose(fuse(join(logits, names), flat, PRIOR).scores, rgbd / 4.2)
 
     @pytest.mark.parametrize(
         ("weights", "groups", "line"),
@@ -198,7 +198,11 @@ class TestFlatWeights:
 class TestCalibrated:
     def test_by_hand(self) -> None:
         calibration = Calibration({"joint": 2.0, "bone": 4.0}, {"joint": 0.75, "bone": 0.25})
-        fused = fuse_calibrated({"joint": JOINT, "bone": BONE}, calibration, "abc", PRIOR)
+        fused = fuse(
+            calibrated(join({"joint": JOINT, "bone": BONE}, "abc"), calibration),
+            calibration.weights,
+            PRIOR,
+        )
         expected = 0.75 * log_softmax([2.0, 0, 0]) + 0.25 * log_softmax([0, 2.0, 0])
         np.testing.assert_allclose(fused.scores[0], expected)
         np.testing.assert_allclose(fused.scores[1], log_softmax([0, 0.5, 0]))
@@ -208,13 +212,13 @@ class TestCalibrated:
         logits, labels = three_streams(seed=1)
         names, prior = logits["good"].samples, np.full(6, 1 / 6)
         scaled = logits | {"good": replace(logits["good"], values=logits["good"].values * 64)}
-        plain = fit_calibration(logits, names, labels)
-        other = fit_calibration(scaled, names, labels)
+        plain = fit_calibration(join(logits, names), labels)
+        other = fit_calibration(join(scaled, names), labels)
         assert other.temperatures["good"] == pytest.approx(64 * plain.temperatures["good"])
         assert other.weights == pytest.approx(plain.weights, abs=1e-4)
         np.testing.assert_allclose(
-            fuse_calibrated(scaled, other, names, prior).scores,
-            fuse_calibrated(logits, plain, names, prior).scores,
+            fuse(calibrated(join(scaled, names), other), other.weights, prior).scores,
+            fuse(calibrated(join(logits, names), plain), plain.weights, prior).scores,
             atol=1e-2,
         )
 
@@ -222,12 +226,14 @@ class TestCalibrated:
         val, labels = three_streams(seed=1)
         test, truth = three_streams(seed=2)
         names, prior = val["good"].samples, np.full(6, 1 / 6)
-        calibration = fit_calibration(val, names, labels)
+        calibration = fit_calibration(join(val, names), labels)
         assert sum(calibration.weights.values()) == pytest.approx(1)
         assert calibration.weights["good"] > calibration.weights["worse"] > 0.05
         assert calibration.weights["noise"] < 0.05
-        ours = fuse_calibrated(test, calibration, names, prior).scores.argmax(axis=1)
-        raw = fuse(test, dict.fromkeys(test, 1.0), names, prior).scores.argmax(axis=1)
+        ours = fuse(
+            calibrated(join(test, names), calibration), calibration.weights, prior
+        ).scores.argmax(axis=1)
+        raw = fuse(join(test, names), dict.fromkeys(test, 1.0), prior).scores.argmax(axis=1)
         assert (ours == truth).mean() > (raw == truth).mean() + 0.1
 
     def test_samples_without_a_label_do_not_count(self) -> None:
@@ -238,21 +244,21 @@ class TestCalibrated:
             name: replace(x, samples=names[:200], values=x.values[:200], answered=x.answered[:200])
             for name, x in logits.items()
         }
-        found = fit_calibration(logits, names, some)
-        assert found == fit_calibration(short, names[:200], labels[:200])
+        found = fit_calibration(join(logits, names), some)
+        assert found == fit_calibration(join(short, names[:200]), labels[:200])
         with pytest.raises(DataError, match="none of the 240 samples has a label"):
-            fit_calibration(logits, names, [None] * 240)
+            fit_calibration(join(logits, names), [None] * 240)
         with pytest.raises(DataError, match="3 labels for 240 samples"):
-            fit_calibration(logits, names, [1, 2, 3])
+            fit_calibration(join(logits, names), [1, 2, 3])
 
     def test_a_stream_that_saw_no_labelled_sample(self) -> None:
         with pytest.raises(DataError, match="stream bone: it answered none of the 2 samples"):
-            fit_calibration({"joint": JOINT, "bone": BONE}, "abc", [None, 1, 2])
+            fit_calibration(join({"joint": JOINT, "bone": BONE}, "abc"), [None, 1, 2])
 
     def test_temperatures_of_other_streams(self) -> None:
         calibration = Calibration({"rgb": 1.0}, {"rgb": 1.0})
         with pytest.raises(DataError, match=r"a temperature for each.*without \['joint'\]"):
-            fuse_calibrated({"joint": JOINT}, calibration, "abc", PRIOR)
+            fuse(calibrated(join({"joint": JOINT}, "abc"), calibration), calibration.weights, PRIOR)
 
     @given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 999))
     @settings(max_examples=40, deadline=None)
@@ -263,9 +269,11 @@ class TestCalibrated:
             for m in range(M)
         }
         names = logits["stream0"].samples
-        found = fit_calibration(logits, names, generator.integers(0, 3, N).tolist())
+        found = fit_calibration(join(logits, names), generator.integers(0, 3, N).tolist())
         assert all(0 < weight <= 1 for weight in found.weights.values())
-        assert np.isfinite(fuse_calibrated(logits, found, names, PRIOR).scores).all()
+        assert np.isfinite(
+            fuse(calibrated(join(logits, names), found), found.weights, PRIOR).scores
+        ).all()
 
 
 class TestDropOneStream:
@@ -286,7 +294,7 @@ class TestDropOneStream:
     def test_the_best_stream_is_missed_most(self) -> None:
         logits, labels = three_streams(seed=4)
         names = logits["good"].samples
-        calibration = fit_calibration(logits, names, labels)
+        calibration = fit_calibration(join(logits, names), labels)
         joined = calibrated(join(logits, names), calibration)
         shares = drop_one_stream(joined, calibration.weights, np.full(6, 1 / 6), labels)
         assert shares["good"] < shares["worse"] < shares["noise"]
@@ -304,7 +312,9 @@ class TestLeaveOneSignerOut:
             name: stream(x.values[rows], np.array(names)[rows].tolist())
             for name, x in logits.items()
         }
-        first = fit_calibration(others, others["good"].samples, np.array(labels)[rows].tolist())
+        first = fit_calibration(
+            join(others, others["good"].samples), np.array(labels)[rows].tolist()
+        )
         assert found.weights["signer0"] == pytest.approx(first.weights)
         assert found.samples == 240
         assert found.in_sample == pytest.approx(found.held_out, abs=0.03)
@@ -351,10 +361,10 @@ def test_published_skeleton_fusion() -> None:
     names, labels, prior = list(truth), np.array(list(truth.values())), np.full(226, 1 / 226)
     logits = {name: published(name) for name in [*SLGCN_A, *SLGCN_B] if name != "A"}
     four = {name: logits[name] for name in SLGCN_A}
-    a = fuse(four, SLGCN_A, names, prior).scores
+    a = fuse(join(four, names), SLGCN_A, prior).scores
     assert round(100 * (a.argmax(axis=1) == labels).mean(), 2) == 96.47
     flat = flat_weights({"B": 1.0}, {"A": SLGCN_A, "B": SLGCN_B})
-    b = fuse(logits, flat, names, prior).scores
+    b = fuse(join(logits, names), flat, prior).scores
     assert round(100 * (b.argmax(axis=1) == labels).mean(), 2) == 96.90
     final = join({"final": published("final")}, names).values[0]
     np.testing.assert_allclose(b, final, rtol=0, atol=1e-5)

@@ -4,11 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
+REQUIREMENTS = {"mediapipe": "requirements-pose.txt", "mmpose": "requirements-mmpose.txt"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -29,9 +31,10 @@ def test_every_requirement_is_pinned_within_its_range() -> None:
         assert requirement.specifier.contains(version), requirement
 
 
-def test_the_estimator_pins_nothing_differently() -> None:
-    pose = pins((ROOT / "requirements-pose.txt").read_text().splitlines())
-    assert "mediapipe" in pose
+@pytest.mark.parametrize(("estimator", "name"), REQUIREMENTS.items())
+def test_an_estimator_pins_nothing_differently(estimator: str, name: str) -> None:
+    pose = pins((ROOT / name).read_text().splitlines())
+    assert estimator in pose
     differing = {name for name in pose if CONSTRAINTS.get(name, pose[name]) != pose[name]}
     assert differing == set()
 
@@ -39,12 +42,14 @@ def test_the_estimator_pins_nothing_differently() -> None:
 def test_conda_has_the_same_pins() -> None:
     environment = yaml.safe_load((ROOT / "workflow/envs/slr.yaml").read_text())
     conda = pins(environment["dependencies"][-1]["pip"])
-    needed = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependencies"]}
+    extras = PROJECT["optional-dependencies"]
+    texts = [*PROJECT["dependencies"], *extras["mmpose"], *extras["onnx"]]
+    needed = {canonicalize_name(Requirement(text).name) for text in texts}
     assert set(conda) == needed - {"snakemake"}  # Snakemake stays outside its environments
     assert conda == {name: CONSTRAINTS[name] for name in conda}
 
 
 def test_no_path_or_host_of_a_machine_is_committed() -> None:
-    names = ["Makefile", "README.md", "constraints.txt", "requirements-pose.txt", "pyproject.toml"]
+    names = ["Makefile", "README.md", "constraints.txt", "pyproject.toml", *REQUIREMENTS.values()]
     text = "".join((ROOT / name).read_text() for name in names)
     assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None

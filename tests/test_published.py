@@ -23,13 +23,13 @@ from torch.nn import functional
 
 from slr_pipeline.cli import main
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
-from slr_pipeline.io.checkpoints import load_weights, save_model, save_weights
+from slr_pipeline.io.checkpoints import check_sha256, load_weights, save_model, save_weights
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vision import torchvision
 from slr_pipeline.models.vtn import VTN
-from slr_pipeline.published import KINDS, _their_form, check_sha256, import_weights, start_from
+from slr_pipeline.published import KINDS, _their_form, import_weights, start_from
 from slr_pipeline.skeleton import BONES_27
 from tests.shared_data import published_keys
 
@@ -801,5 +801,5 @@ def test_sha256_is_checked(tmp_path: Path) -> None:
     check_sha256(path, f" {right.upper()}\n")
     with pytest.raises(ArtifactError, match=f"SHA-256 is {right}, expected {wrong}; fetch"):
         check_sha256(path, wrong)
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="there is no such file; get a file of docs/weights"):
         check_sha256(tmp_path / "none.pth", right)

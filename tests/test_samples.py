@@ -108,6 +108,8 @@ def test_classes_file_fixes_the_order(table: Callable[..., TableData], tmp_path:
         (HEADER + ROWS + "-rf,train,yes,1,v.mp4,\n", "line 5: sample name '-rf' must be 1 to"),
         (HEADER + ROWS + "d,train,yes,1,../../x,\n", "line 5: path '../../x' leaves the data fol"),
         (HEADER + ROWS + "d,train,yes,1,/etc/x,\n", "line 5: path '/etc/x' leaves the data fold"),
+        (HEADER + ROWS + "d,train,yes,1,./.,\n", "line 5: path './.' leaves the data fold"),
+        (HEADER + ROWS + "d,train,yes,1,x/../../y,\n", "line 5: path 'x/../../y' leaves the d"),
         (HEADER + "a,train,yes,1,v/a.mp4,\n", "split val has no samples"),
         (HEADER.encode() + b"\xff\xfe,train\n", "not UTF-8 text; save it as a UTF-8 CSV"),
         (HEADER + 'a,train,"yes,1\n', "not a CSV"),

@@ -126,3 +126,75 @@ def test_pose_flow_keeps_head_arms_and_hands() -> None:
     dropped = {*range(65, 135), *range(19, 25), *range(11, 17)}
     assert tuple(i for i in range(135) if i not in dropped) == skeleton.POSE_FLOW_KEYPOINTS
     assert len(skeleton.POSE_FLOW_KEYPOINTS) == 53
+
+
+def test_conversions_go_by_name() -> None:
+    assert skeleton.sources(("b", "x", "a"), ("a", "b", "c")) == (1, -1, 0)
+    for names in skeleton.LAYOUTS.values():
+        assert len(set(names)) == len(names)
+        there = skeleton.sources(names, skeleton.KEYPOINTS_133)
+        back = skeleton.sources(skeleton.KEYPOINTS_133, names)
+        assert all(back[i] == at for at, i in enumerate(there) if i >= 0)
+
+
+@pytest.mark.parametrize(
+    ("layout", "size", "absent", "more"),
+    [
+        ("body-135", 135, {"left_hand_root", "right_hand_root"}, 4),
+        ("body-25", 137, set(), 4),
+        ("holistic", 543, {"left_small_toe", "right_small_toe"}, 412),
+    ],
+)
+def test_what_layouts_lack(layout: str, size: int, absent: set[str], more: int) -> None:
+    """`more` is what the 133 lack; nothing stands in for it."""
+    names, ours = set(skeleton.LAYOUTS[layout]), set(skeleton.KEYPOINTS_133)
+    assert len(names) == size
+    assert ours - names == absent
+    assert len(names - ours) == more
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (1, "neck"),
+        (4, "right_wrist"),
+        (7, "left_wrist"),
+        (8, "mid_hip"),
+        (16, "left_eye"),
+        (19, "left_big_toe"),
+        (24, "right_heel"),
+        (25, "face-0"),
+        (93, "right_pupil"),
+        (95, "left_hand_root"),
+        (99, "left_thumb4"),
+        (116, "right_hand_root"),
+        (136, "right_pinky_finger4"),
+    ],
+)
+def test_body_25_names_stand_where_openpose_has_them(index: int, name: str) -> None:
+    assert skeleton.BODY_25_HANDS_FACE[index] == name
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [
+        (0, "nose"),
+        (2, "left_eye"),
+        (8, "right_ear"),
+        (9, "mouth_left"),
+        (11, "left_shoulder"),
+        (16, "right_wrist"),
+        (22, "right_thumb"),
+        (23, "left_hip"),
+        (29, "left_heel"),
+        (32, "right_big_toe"),
+        (33 + 127, "face-0"),
+        (33 + 356, "face-16"),
+        (33 + 3, "face_mesh-3"),
+        (33 + 468, "left_hand_root"),
+        (33 + 468 + 21, "right_hand_root"),
+        (542, "right_pinky_finger4"),
+    ],
+)
+def test_holistic_names_stand_where_mediapipe_has_them(index: int, name: str) -> None:
+    assert skeleton.HOLISTIC[index] == name

@@ -17,6 +17,7 @@ from slr_pipeline.splits import (
     decoster_folds,
     describe_split,
     parse_table,
+    signer_folds,
     stratified_split,
     table_text,
 )
@@ -199,3 +200,22 @@ def test_the_split_of_autsl_is_the_published_one() -> None:
     ]
     split = decoster_dev_split(parse_table("t", (HEADER + "\n".join(lines)).encode()))
     assert Counter(split) == {"train": 22331, "val": 5811}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.sampled_from("abcdefgh")), min_size=8, max_size=80),
+    st.integers(2, 5),
+)
+@settings(deadline=None)
+def test_every_sample_is_in_one_fold_with_its_signer(
+    samples: list[tuple[int, str]], folds: int
+) -> None:
+    labels = [label or None for label, _ in samples]
+    signers = [signer for _, signer in samples]
+    if len(set(signers)) < folds:
+        return
+    found = signer_folds(labels, signers, folds=folds, seed=3)
+    assert set(found.tolist()) == set(range(1, folds + 1))
+    assert len({*zip(signers, found.tolist(), strict=True)}) == len(set(signers))
+    again = signer_folds(labels, signers, folds=folds, seed=3)
+    np.testing.assert_array_equal(found, again)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,11 @@ from slr_pipeline.io.pictures import decode_jpeg
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
+
+Estimator = dict[str, str]
+"""What found the keypoints that a feature is made from: the attributes `ESTIMATOR`."""
+
+ESTIMATOR = ("estimator", "weights_sha256")
 
 
 @dataclass(frozen=True)
@@ -108,20 +113,28 @@ class FeatureStore:
     """One feature of many samples over its shard files, read by sample name.
 
     Files are opened lazily and once per process, so a store can be handed to data loader workers.
+    Samples that are `quarantined` have T = 0, whatever their files hold. ArtifactError when the
+    keypoints behind the files are of different estimators.
     """
 
-    def __init__(self, feature: str, paths: Iterable[str | Path]) -> None:
+    def __init__(
+        self, feature: str, paths: Iterable[str | Path], quarantined: Collection[str] = ()
+    ) -> None:
         self.feature = feature
+        self._quarantined = frozenset(quarantined)
         self._places: dict[str, tuple[FeatureFile, int]] = {}
         self._open: dict[Path, h5py.File] = {}
         self._process = os.getpid()
+        made: dict[str | Path, Estimator] = {}
         for path in paths:
             index = FeatureFile(path, feature)
+            made[path] = {name: index.attributes.get(name, "unknown") for name in ESTIMATOR}
             for row, sample in enumerate(index.samples):
                 if sample in self._places:
                     other = self._places[sample][0].path
                     raise ArtifactError(f"{path}: sample {sample} is also in {other}")
                 self._places[sample] = (index, row)
+        self.estimator = _same_estimator(made)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}
@@ -136,26 +149,29 @@ class FeatureStore:
         return self._place(sample)[0].path
 
     def digest(self) -> str:
-        """Changes when what the files were made from or with changes: samples, settings, inputs."""
+        """Changes when what the files were made from or with changes: samples, settings, inputs.
+
+        So it does when other samples are quarantined.
+        """
         files = {index.path: index for index, _ in self._places.values()}
         facts = [
             [*index.samples, *sorted(f"{key}={value}" for key, value in index.attributes.items())]
             for index in files.values()
         ]
+        facts.append(sorted(self._quarantined & self._places.keys()))
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def frames(self, sample: str) -> int:
         """T of a sample; 0 when it is quarantined. ArtifactError when no shard has it."""
-        index, row = self._place(sample)
-        return int(index.offset[row + 1] - index.offset[row])
+        _, _, start, end = self._rows(sample)
+        return end - start
 
     def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
         """The clip of one sample, or some of its frames (indices from 0, in any order, repeated).
 
         ArtifactError when no shard has the sample or its bytes are damaged.
         """
-        index, row = self._place(sample)
-        start, end = (int(index.offset[i]) for i in (row, row + 1))
+        index, row, start, end = self._rows(sample)
         chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < end - start):
             raise IndexError(f"{sample}: frames {chosen.min()} to {chosen.max()} of {end - start}")
@@ -199,6 +215,12 @@ class FeatureStore:
         decoded = np.asarray(pictures, np.uint8).reshape(len(once), *schema.shape)
         return decoded[again]
 
+    def _rows(self, sample: str) -> tuple[FeatureFile, int, int, int]:
+        """The file of a sample, its row there, and its frames there, from and to."""
+        index, row = self._place(sample)
+        start, end = (int(index.offset[i]) for i in (row, row + 1))
+        return index, row, start, start if sample in self._quarantined else end
+
     def _place(self, sample: str) -> tuple[FeatureFile, int]:
         if sample not in self._places:
             raise ArtifactError(
@@ -208,10 +230,13 @@ class FeatureStore:
         return self._places[sample]
 
 
-def open_features(paths: Iterable[str | Path]) -> dict[str, FeatureStore]:
+def open_features(
+    paths: Iterable[str | Path], quarantined: Collection[str] = ()
+) -> dict[str, FeatureStore]:
     """The features that are in these files, by name, in the order they come.
 
-    ArtifactError for a file that is no feature file.
+    ArtifactError for a file that is no feature file, and when the keypoints behind any two are of
+    different estimators.
     """
     files: dict[str, list[str | Path]] = {}
     for path in paths:
@@ -224,4 +249,30 @@ def open_features(paths: Iterable[str | Path]) -> dict[str, FeatureStore]:
         if feature not in FEATURES:
             raise ArtifactError(f"{path}: not a feature file (its feature is {feature!r})")
         files.setdefault(feature, []).append(path)
-    return {feature: FeatureStore(feature, found) for feature, found in files.items()}
+    stores = {
+        feature: FeatureStore(feature, found, quarantined) for feature, found in files.items()
+    }
+    _same_estimator({files[feature][0]: store.estimator for feature, store in stores.items()})
+    return stores
+
+
+def check_estimator(model: str | Path, trained: Estimator, store: FeatureStore) -> None:
+    """ArtifactError when a model was trained on the keypoints of another estimator."""
+    _same_estimator({model: trained, store.path_of(store.samples[0]): store.estimator})
+
+
+def _same_estimator(made: Mapping[str | Path, Estimator]) -> Estimator:
+    """The estimator of all of these files, empty of none; ArtifactError that names two of them."""
+    first, expected = next(iter(made.items()), ("", {}))
+    for path, other in made.items():
+        if other != expected:
+            raise ArtifactError(
+                f"{path}: its keypoints are of {_named(other)}, those of {first} of "
+                f"{_named(expected)}; a stream needs those of one estimator: delete the files "
+                "of the other and run again"
+            )
+    return expected
+
+
+def _named(estimator: Estimator) -> str:
+    return f"{estimator['estimator']} (weights {estimator['weights_sha256'][:12]})"

@@ -13,8 +13,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from slr_pipeline.errors import ArtifactError
+from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.video import sha256_of
 from slr_pipeline.io.whole import whole_file, write_text
+from slr_pipeline.weights import how_to_get
 
 FORMAT = "slr-model"
 VERSION = 1
@@ -100,16 +102,45 @@ def _sort_header(path: Path) -> None:
 # --- files of other programs ---------------------------------------------------------------------
 
 
-class _Callback:
-    """Takes the place of Lightning's callbacks, whose classes are keys in its checkpoints."""
+def check_sha256(path: str | Path, expected: str | None) -> str:
+    """The SHA-256 of a file; ArtifactError unless it is the expected one, where one is given.
+
+    DataError where the file cannot be read; where it is not there, that says which to get.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"{path}: there is no such file; {how_to_get(str(path))}")
+    found = sha256_of(path)
+    if expected is not None and found != expected.strip().lower():
+        raise ArtifactError(
+            f"{path}: SHA-256 is {found}, expected {expected}; fetch the file again from its source"
+        )
+    return found
 
 
-_LIGHTNING: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+class _Ignored:
+    """Takes the place of what stands beside the weights in checkpoints, and keeps nothing of it."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+_BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     (dict, "pytorch_lightning.utilities.parsing.AttributeDict"),
-    (_Callback, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
-    (_Callback, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
+    (_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
+    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
+    (_Ignored, "builtins.getattr"),  # of that buffer: its methods
+    (_Ignored, "numpy.dtype"),
+    (_Ignored, "numpy.ndarray"),
+    (_Ignored, "numpy.core.multiarray._reconstruct"),
+    (_Ignored, "numpy.core.multiarray.scalar"),
+    (_Ignored, "numpy._core.multiarray._reconstruct"),
+    (_Ignored, "numpy._core.multiarray.scalar"),
 ]
-"""What a checkpoint of Lightning 1.1 names of Lightning, and what is taken in its place."""
+"""What checkpoints of Lightning 1.1 and of mmengine name, and what is taken in its place."""
 
 
 def read_foreign(path: str | Path) -> dict[str, Tensor]:
@@ -141,7 +172,7 @@ def _load_foreign(path: str | Path) -> Any:
     try:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(_LIGHTNING), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_BESIDE), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old files: they are read, or refused below
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged pickle raises is anyone's guess

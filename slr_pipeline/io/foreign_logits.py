@@ -7,9 +7,6 @@ import csv
 import hashlib
 import io
 import math
-import pickle
-import pickletools
-import re
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +23,7 @@ from slr_pipeline.config import Split
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
 from slr_pipeline.io.listing import listed, short
 from slr_pipeline.io.logits import Logits, read_logits
+from slr_pipeline.io.pickles import Array, load_pickle
 from slr_pipeline.samples import SAMPLE_NAME, SampleTable
 
 MOST_BYTES = 2**28
@@ -302,7 +300,7 @@ def _read_own(path: Path, data: bytes) -> _Read:
 
 def _read_pickle(path: Path, data: bytes) -> _Read:
     """A dict of name to vector: the score files of SAM-SLR."""
-    content = _unpickle(path, data)
+    content = load_pickle(path, data, MOST_BYTES)
     if not isinstance(content, Mapping) or not content:
         found = "an empty one" if isinstance(content, Mapping) else type(content).__name__
         raise DataError(f"{path}: expected a dict of name to logits, found {found}; save a dict")
@@ -320,10 +318,11 @@ def _read_pickle(path: Path, data: bytes) -> _Read:
 
 def _vector(path: Path, name: object, value: object) -> NDArray[np.float32]:
     """(K,) of an array (K,) or (1, K), or of a list of numbers."""
-    if isinstance(value, _Array) and value.values is not None:
-        if len(value.shape) == 1 or (len(value.shape) == 2 and value.shape[0] == 1):
-            return value.values
-        found = f"an array {value.shape}"
+    if isinstance(value, Array):
+        values = value.numpy()
+        if values.ndim == 1 or (values.ndim == 2 and len(values) == 1):
+            return _float32(values.reshape(-1))
+        found = f"an array {values.shape}"
     elif isinstance(value, list) and all(type(number) in (int, float) for number in value):
         return _float32([float(number) for number in value])
     else:
@@ -342,155 +341,3 @@ READERS: dict[str, Callable[[Path, bytes], _Read]] = {
     ".h5": _read_own,
     ".hdf5": _read_own,
 }
-
-
-# --- pickles -------------------------------------------------------------------------------------
-
-
-def _unpickle(path: Path, data: bytes) -> object:
-    """What a pickle holds, where every name it asks for is taken by a stand-in of ours."""
-    for opcode, argument, _ in pickletools.genops(data):
-        # The C unpickler takes memory for all places up to the one that is named.
-        if opcode.name in ("PUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(data):
-            raise pickle.UnpicklingError("it asks for more memory than it can fill")
-    try:
-        return _Unpickler(io.BytesIO(data), encoding="latin1").load()
-    except _AskedForError as error:
-        raise ArtifactError(
-            f"{path}: asks for {error}, and nothing in a file is run; if you trust it, load it "
-            "where it was made and save a dict of name to a plain numeric numpy array"
-        ) from error
-
-
-class _AskedForError(Exception):
-    """A name, or a type of numbers, that is not on the list."""
-
-
-class _Unpickler(pickle.Unpickler):
-    """Knows numpy's arrays, scalars and types, by their names before and since numpy 2."""
-
-    def __init__(self, file: io.BytesIO, *, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
-        self._left = MOST_BYTES
-        core: dict[str, Callable[..., Any]] = {
-            "multiarray._reconstruct": lambda *_: _Array(self._spend),
-            "multiarray.scalar": _scalar,
-            "numeric._frombuffer": self._from_buffer,
-        }
-        self._known: dict[str, Callable[..., Any]] = {
-            "numpy.ndarray": _never,
-            "numpy.dtype": lambda text, *_: _Dtype(text),
-            "_codecs.encode": self._encode,
-            "collections.OrderedDict": dict,
-            **{f"numpy.core.{name}": make for name, make in core.items()},
-            **{f"numpy._core.{name}": make for name, make in core.items()},
-        }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in of a name; no module is imported."""
-        make = self._known.get(f"{module}.{name}")
-        if make is None:
-            raise _AskedForError("".join(c for c in f"{module}.{name}"[:100] if c.isprintable()))
-        return _StandIn(make)
-
-    def _spend(self, size: int) -> None:
-        """Count what is made: a pickle can use one long text of it many times."""
-        self._left -= size
-        if self._left < 0:
-            raise pickle.UnpicklingError(f"it unpacks to more than {MOST_BYTES} bytes")
-
-    def _encode(self, text: str, encoding: str) -> bytes:
-        """How pickles of protocol 2 and below hold bytes."""
-        if encoding != "latin1":
-            raise _AskedForError("an encoding other than latin1")
-        self._spend(len(text))
-        return text.encode("latin1")
-
-    def _from_buffer(self, data: Any, dtype: Any, shape: Any, *_: Any) -> "_Array":
-        """How pickles of protocol 5 hold arrays."""
-        array = _Array(self._spend)
-        array.__setstate__((1, shape, dtype, False, data))
-        return array
-
-
-class _StandIn:
-    """Takes the place of a name. It has no state that a file could set."""
-
-    __slots__ = ("_make",)
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __call__(self, *arguments: Any) -> Any:
-        return self._make(*arguments)
-
-    def __setstate__(self, state: object) -> None:
-        raise pickle.UnpicklingError("it sets what is not its own")
-
-
-def _never(*_: Any) -> Any:
-    raise pickle.UnpicklingError("it makes an array without its numbers")
-
-
-class _Dtype:
-    """A type of numbers or, for names, of text."""
-
-    __slots__ = ("_order", "_text")
-
-    def __init__(self, text: str) -> None:
-        if not re.fullmatch(r"[fiu][1248]|b1|U\d{1,4}", text):
-            raise _AskedForError(f"values of type {text[:20]!r}")
-        self._text = text
-        self._order = "|"
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order, *parts = state[1:5]
-        if order not in ("<", ">", "|", "=") or any(part is not None for part in parts):
-            raise _AskedForError("values of a type made of parts")
-        self._order = order
-
-    def numpy(self) -> np.dtype[Any]:
-        """The type as numpy has it."""
-        return np.dtype(self._order + self._text)
-
-
-class _Array:
-    """An array of numbers as float32; its values are there once its state is."""
-
-    __slots__ = ("_spend", "shape", "values")
-
-    def __init__(self, spend: Callable[[int], None]) -> None:
-        self._spend = spend
-        self.shape: tuple[int, ...] = ()
-        self.values: NDArray[np.float32] | None = None
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, _, data = state
-        kind = _numpy_of(dtype)
-        if kind.kind == "U" or not isinstance(data, str | bytes | bytearray):
-            raise pickle.UnpicklingError("an array does not hold numbers")
-        if not all(type(n) is int and 0 <= n <= MOST_BYTES for n in shape[:32]) or shape[32:]:
-            raise pickle.UnpicklingError(f"an array says its shape is {str(shape[:4])[:60]}")
-        raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
-        if math.prod(shape) * kind.itemsize != len(raw):
-            raise pickle.UnpicklingError(f"an array {shape} of {kind} has {len(raw)} bytes")
-        self._spend(4 * math.prod(shape))
-        self.shape = shape
-        self.values = _float32(np.frombuffer(raw, kind))
-
-
-def _scalar(dtype: Any, data: Any) -> str | float:
-    """A number, or the name of a sample as `numpy.str_`."""
-    kind = _numpy_of(dtype)
-    raw = data.encode("latin1") if isinstance(data, str) else data
-    if not isinstance(raw, bytes) or len(raw) != kind.itemsize:
-        raise pickle.UnpicklingError("a scalar is not of its size")
-    if kind.kind == "U":
-        return raw.decode("utf-32-be" if kind.byteorder == ">" else "utf-32-le").rstrip("\0")
-    return float(np.frombuffer(raw, kind)[0])
-
-
-def _numpy_of(dtype: object) -> np.dtype[Any]:
-    if not isinstance(dtype, _Dtype):
-        raise pickle.UnpicklingError("an array has no type of numbers")
-    return dtype.numpy()

@@ -1,6 +1,5 @@
 """Submission files of the AUTSL challenge: `name,label` lines, and the zip that is uploaded."""
 
-import csv
 import re
 import zipfile
 import zlib
@@ -55,23 +54,10 @@ def write_submission(
 
 def check_submission(path: str | Path, samples: Sequence[str], classes: int) -> None:
     """DataError unless each sample is answered once, in order, by a label in 0..classes-1."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))
-    for line, row in enumerate(rows, start=1):
-        if len(row) != 2 or not (row[1].isascii() and row[1].isdigit() and int(row[1]) < classes):
-            raise DataError(
-                f"{path}, line {line}: expected `name,label` with a label in 0..{classes - 1}, "
-                f"found {','.join(row)[:60]!r}"
-            )
-    names = [row[0] for row in rows]
-    if names == list(samples):
-        return
-    missing = sorted(set(samples) - set(names))
-    extra = sorted(set(names) - set(samples))
-    raise DataError(
-        f"{path}: expected {len(samples)} names in sample order, found {len(names)}; "
-        f"missing {missing[:5]}, extra {extra[:5]}"
-    )
+    names = [name for name, _ in read_predictions(path, classes)]
+    _same_names(str(path), names, samples)
+    if names != list(samples):
+        raise DataError(f"{path}: its names are not in the order of the samples; write them so")
 
 
 # --- files of others -----------------------------------------------------------------------------

@@ -4,9 +4,13 @@ Pictures are in display orientation: rotation metadata is applied. Pixels are ta
 """
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import av
 import av.error
@@ -15,7 +19,7 @@ import numpy as np
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import DataError
+from slr_pipeline.errors import ConfigError, DataError
 
 Picture = NDArray[np.uint8]
 
@@ -144,7 +148,8 @@ def _opened(path: str | Path) -> InputContainer:
     if file.stat().st_size == 0:
         raise DataError(f"{path}: the file is empty; copy it again from its source")
     try:
-        container = av.open(f"file:{file}", options=_OPEN_OPTIONS)
+        with _nearby(file) as nearby:
+            container = av.open(f"file:{nearby}", options=_OPEN_OPTIONS)
     except av.error.FFmpegError as error:
         raise DataError(
             f"{path}: cannot be opened as a video ({_reason(error)}); copy it again from its source"
@@ -153,6 +158,34 @@ def _opened(path: str | Path) -> InputContainer:
         container.close()
         raise DataError(f"{path}: has no video stream; give a file with pictures in it")
     return container
+
+
+@contextmanager
+def _nearby(file: Path) -> Iterator[Path]:
+    """The file, or its copy in the folder that the config calls `scratch`.
+
+    An open file needs no name: the copy has one within only, so that none outlives its reader.
+    """
+    scratch = os.path.expandvars(os.environ.get("SLR_SCRATCH", ""))
+    if not scratch:
+        yield file
+        return
+    try:
+        copy = NamedTemporaryFile(dir=scratch, prefix="slr-", suffix=file.suffix)  # noqa: SIM115
+    except OSError as error:
+        raise ConfigError(
+            f"scratch: no file can be made in {scratch} ({error.strerror}); name another folder, "
+            "or null to read videos where they are"
+        ) from error
+    with copy:
+        try:
+            shutil.copyfile(file, copy.name)
+        except OSError as error:
+            raise ConfigError(
+                f"scratch: {file} cannot be copied to {scratch} ({error.strerror}); make room "
+                "there, or set null to read videos where they are"
+            ) from error
+        yield Path(copy.name)
 
 
 def _quarter_turns(frame: av.VideoFrame) -> int:

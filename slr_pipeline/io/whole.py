@@ -1,6 +1,8 @@
 """Files that are whole or not there: written beside their place, checked, then renamed."""
 
+import glob
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,13 +10,17 @@ from pathlib import Path
 
 @contextmanager
 def whole_file(path: str | Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
-    """Yield `<path>.partial` to write to; afterwards it is flushed, checked and renamed to `path`.
+    """Yield `<path>.<random>.partial` to write to; then it is flushed, checked, renamed to `path`.
 
-    On any exception the partial file is removed and an older `path` stays as it was.
+    On any exception the partial file is removed and an older `path` stays as it was. Partial files
+    of others are removed at once: they were killed, or are cut off from a cluster that has already
+    started their job anew, and then fail when they come to an end.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    for other in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+        other.unlink(missing_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
         _flush(partial)

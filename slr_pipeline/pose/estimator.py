@@ -1,16 +1,41 @@
 """What a whole-body pose estimator is, and the one place where settings choose one."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.feature_settings import KeypointsSettings
+from slr_pipeline.estimator_settings import (
+    ImportedKeypointsSettings,
+    KeypointsSettings,
+    MediapipeSettings,
+    MmposeSettings,
+    OnnxSettings,
+    OpenposeSettings,
+)
+
+
+@dataclass(frozen=True)
+class PoseClip:
+    """One clip as an estimator meets it.
+
+    `frames` are T pictures of RGB (H, W, 3) uint8, decoded as they are asked for and once only;
+    `length` is T, `width` and `height` are px, `path` is the video.
+    """
+
+    sample: str
+    path: str
+    frames: Iterable[NDArray[np.uint8]]
+    length: int
+    width: int
+    height: int
+    fps: float
 
 
 class PoseEstimator(Protocol):
-    """Finds the 133 COCO-WholeBody keypoints of one person in every frame of a video."""
+    """Finds the 133 COCO-WholeBody keypoints of one person in every frame of a clip."""
 
     @property
     def name(self) -> str:
@@ -18,26 +43,52 @@ class PoseEstimator(Protocol):
 
     @property
     def weights_sha256(self) -> str:
-        """64 hexadecimal digits that change when any model file changes."""
+        """64 hexadecimal digits that change when any model file changes.
 
-    def estimate(self, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Keypoints (T, 133, 3) of one video given as T frames of RGB (H, W, 3) uint8.
+        `unknown` where the keypoints come from files that do not tell.
+        """
+
+    @property
+    def made(self) -> dict[str, str | int | float | bool]:
+        """Attributes of the artifact that say how this estimator made it; mostly none."""
+
+    def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
+        """Keypoints (T, 133, 3) of a clip.
 
         Channels are x and y in px (origin top left, unmirrored) and the score in [0, 1]. A missing
         point is (0, 0, 0), so a frame without a person is all zero. Nothing is remembered from one
-        video to the next.
+        clip to the next.
         """
 
 
-def open_estimator(settings: KeypointsSettings) -> PoseEstimator:
-    """The estimator of the settings, ready to run; an SlrError where it is not installed."""
-    match settings.estimator:
-        case "mediapipe":
+def open_estimator(settings: KeypointsSettings, device: str) -> PoseEstimator:
+    """The estimator of the settings, ready to run; an SlrError where it is not installed.
+
+    `device` is `auto`, `cpu` or `cuda`, for those that can use it.
+    """
+    match settings:
+        case MediapipeSettings():
             from slr_pipeline.pose.mediapipe import MediaPipeHolistic
 
             return MediaPipeHolistic(
                 min_detection_confidence=settings.min_detection_confidence,
                 min_tracking_confidence=settings.min_tracking_confidence,
             )
+        case OpenposeSettings():
+            from slr_pipeline.pose.openpose import OpenPose
+
+            return OpenPose(settings)
+        case MmposeSettings():
+            from slr_pipeline.pose.mmpose import MMPose
+
+            return MMPose(settings, device)
+        case OnnxSettings():
+            from slr_pipeline.pose.onnx import OnnxPose
+
+            return OnnxPose(settings, device)
+        case ImportedKeypointsSettings():
+            from slr_pipeline.pose.imported import ImportedKeypoints
+
+            return ImportedKeypoints(settings)
         case _:
-            assert_never(settings.estimator)
+            assert_never(settings)

@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,17 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.skeleton import BODY, FACE, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
+from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.skeleton import (
+    BODY,
+    FACE,
+    FEET,
+    HOLISTIC,
+    KEYPOINTS_133,
+    LEFT_HAND,
+    RIGHT_HAND,
+    sources,
+)
 
 VERSION: Final = "0.10.21"
 LOWEST_SCORE: Final = 1e-3
@@ -72,33 +82,11 @@ _TRACKING_THRESHOLD: Final = (
     "ThresholdingCalculator.threshold"
 )
 
-# Which of the 33 pose points each body and foot keypoint is.
-_BODY_OF_POSE: Final = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
-_FEET_OF_POSE: Final = {
-    "left_big_toe": 31,
-    "left_heel": 29,
-    "right_big_toe": 32,
-    "right_heel": 30,
-}
-_FROM_POSE: Final = (
-    *zip(BODY, _BODY_OF_POSE, strict=True),
-    *((KEYPOINTS_133.index(name), index) for name, index in _FEET_OF_POSE.items()),
-)
-_POSE_TARGET: Final = [target for target, _ in _FROM_POSE]
-_POSE_SOURCE: Final = [source for _, source in _FROM_POSE]
-
-# The 68 face points (iBUG order, from the signer's right) among the 468 of the face mesh.
-_FACE_OF_MESH: Final = (
-    *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # contour
-    *(70, 63, 105, 66, 107),  # right brow, outwards to inwards
-    *(336, 296, 334, 293, 300),  # left brow, inwards to outwards
-    *(168, 197, 5, 4),  # bridge of the nose, down to the tip
-    *(98, 97, 2, 326, 327),  # nostrils
-    *(33, 160, 158, 133, 153, 144),  # right eye: outer corner, upper lid, inner corner, lower lid
-    *(362, 385, 387, 263, 373, 380),  # left eye: inner corner, upper lid, outer corner, lower lid
-    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),  # outer lips, clockwise in the picture
-    *(78, 82, 13, 312, 308, 317, 14, 87),  # inner lips
-)
+# Of which landmark each of the 133 is, by part: 33 pose, 468 face, 21 left and 21 right hand ones.
+_LANDMARK_OF: Final = sources(KEYPOINTS_133, HOLISTIC)
+_POSE_TARGET: Final = [i for i in (*BODY, *FEET) if _LANDMARK_OF[i] >= 0]
+_POSE_SOURCE: Final = [_LANDMARK_OF[i] for i in _POSE_TARGET]
+_FACE_SOURCE: Final = [_LANDMARK_OF[i] - 33 for i in FACE]
 
 
 class MediaPipeHolistic:
@@ -129,7 +117,12 @@ class MediaPipeHolistic:
         self.name = f"mediapipe-{VERSION}-holistic"
         self.weights_sha256 = _digest(Path(mediapipe.__file__).parent)
 
-    def estimate(self, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    @property
+    def made(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.made`."""
+        return {}
+
+    def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`.
 
         The same frames give the same bytes on the same kind of processor.
@@ -137,7 +130,7 @@ class MediaPipeHolistic:
         graph = None
         found = []
         try:
-            for frame in frames:
+            for frame in clip.frames:
                 if graph is None:  # a graph of its own for each video: 20 ms, and no memory
                     with _held_stderr():
                         graph = self._open_graph()
@@ -178,7 +171,7 @@ def _keypoints(result: Any, *, width: int, height: int) -> NDArray[np.float32]:
     parts = (
         (LEFT_HAND, result.left_hand_landmarks, range(21), _LEFT_HAND_SCORE),
         (RIGHT_HAND, result.right_hand_landmarks, range(21), _RIGHT_HAND_SCORE),
-        (FACE, result.face_landmarks, _FACE_OF_MESH, _FACE_SCORE),
+        (FACE, result.face_landmarks, _FACE_SOURCE, _FACE_SCORE),
     )
     for target, landmarks, source, score in parts:
         if landmarks is not None:

@@ -207,7 +207,7 @@ def contact_sheet(
 
 def _band(row: Row, tile_px: int, width: int) -> Picture:
     """One row of the sheet, (height, width, 3)."""
-    tiles = [None if p is None else _fitted(p, tile_px) for p in row.pictures]
+    tiles = [None if p is None else fitted(p, tile_px) for p in row.pictures]
     lines = row.label.split("\n")
     legend_px = 0 if row.legend is None else row.legend.shape[0] + _GAP
     needed = len(lines) * _LINE + legend_px
@@ -227,7 +227,7 @@ def _band(row: Row, tile_px: int, width: int) -> Picture:
     return band
 
 
-def _fitted(picture: NDArray[Any], tile_px: int) -> Picture:
+def fitted(picture: NDArray[Any], tile_px: int) -> Picture:
     """The picture as RGB, its longer side `tile_px`."""
     rgb = picture[..., None].repeat(3, axis=-1) if picture.ndim == 2 else picture
     scale = tile_px / max(rgb.shape[:2])

@@ -73,23 +73,33 @@ def write_sample_sheet(
         raise ConfigError(f"--features: unknown {', '.join(unknown)} (known: {' '.join(FEATURES)})")
     if columns < 1 or tile_px < 16:
         raise ConfigError(f"--columns {columns} --tile {tile_px}: at least 1 column and 16 px")
-    shard, row = _find(sample, Path(results))
-    frames = draw.moments(row.frames, columns)
-    wanted = features or list(FEATURES)
-    deep = row.depth and not set(wanted).isdisjoint(DEPTH_FEATURES)
-    found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
-    for feature in wanted:
-        path = Path(results) / "features" / feature / shard.parent.name / f"{shard.stem}.h5"
-        if path.is_file():
-            found.features[feature] = _read(feature, path, row, frames)
+    row, frames, rows = sample_rows(sample, Path(results), columns, features or list(FEATURES))
     heading = f"{sample}: {row.frames} frames, {row.width}x{row.height}, {row.fps:g} fps"
     titles = [f"frame {frame}" for frame in frames]
-    sheet = draw.contact_sheet(list(_rows(found)), titles, heading=heading, tile_px=tile_px)
+    sheet = draw.contact_sheet(rows, titles, heading=heading, tile_px=tile_px)
     _, encoded = cv2.imencode(
         ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9]
     )
     with whole_file(out) as partial:
         partial.write_bytes(encoded.tobytes())
+
+
+def sample_rows(
+    sample: str, results: Path, columns: int, features: Sequence[str]
+) -> tuple[Verified, list[int], list[Row]]:
+    """The videos of a sample, the frames that are shown, and the rows of its sheet.
+
+    Of `features` those are drawn that the folder has. Errors as `write_sample_sheet`.
+    """
+    shard, row = _find(sample, results)
+    frames = draw.moments(row.frames, columns)
+    deep = row.depth and not set(features).isdisjoint(DEPTH_FEATURES)
+    found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
+    for feature in features:
+        path = results / "features" / feature / shard.parent.name / f"{shard.stem}.h5"
+        if path.is_file():
+            found.features[feature] = _read(feature, path, row, frames)
+    return row, frames, list(_rows(found))
 
 
 def _find(sample: str, results: Path) -> tuple[Path, Verified]:

@@ -4,8 +4,8 @@ import argparse
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ from slr_pipeline.ensemble import (
     Joined,
     calibrated,
     class_prior,
+    concatenated,
     drop_one_stream,
     fit_calibration,
-    fuse_joined,
+    fuse,
     join,
     leave_one_signer_out,
 )
@@ -53,13 +54,27 @@ def main() -> None:
     parser.add_argument("--track", required=True, type=partial(parse_section, TrackSettings))
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--val", required=True, nargs="+")
+    parser.add_argument("--val", nargs="+", help="left out where a stream has none")
     parser.add_argument("--test", required=True, nargs="+")
+    parser.add_argument(
+        "--out-of-fold", action="append", nargs="+", help="a stream's logits of train; once each"
+    )
     parser.add_argument("--out", required=True)
     parser.add_argument("--metrics", required=True)
     flags = parser.parse_args()
-    files: dict[Split, list[str]] = {"val": flags.val, "test": flags.test}
-    ensemble(flags.data, flags.track, flags.protocol, flags.seed, files, flags.out, flags.metrics)
+    files: dict[Split, list[str]] = {"test": flags.test}
+    if flags.val:
+        files = {"val": flags.val, **files}
+    ensemble(
+        flags.data,
+        flags.track,
+        flags.protocol,
+        flags.seed,
+        files,
+        flags.out_of_fold,
+        flags.out,
+        flags.metrics,
+    )
 
 
 def ensemble(
@@ -68,36 +83,44 @@ def ensemble(
     protocol: str,
     seed: int,
     files: dict[Split, list[str]],
+    out_of_fold: list[list[str]] | None,
     out: str,
     metrics: str,
 ) -> None:
-    """Write submission.csv and .zip of test, and metrics.json of val and test."""
+    """Write submission.csv and .zip of test, and metrics.json of val and test.
+
+    `files` are logits by stream, those of `untuned` last. Temperatures and weights are fitted on
+    `out_of_fold`, files of train by stream, where they are given, else on val.
+    """
     table = load_samples(data)
     known = [sample.label for sample in table.split("train") if sample.label is not None]
     prior = class_prior(known, len(table.classes))
-    logits = {
-        split: {name: read_logits(path) for name, path in zip(track.streams, paths, strict=True)}
+    joined = {
+        split: join_split(table, split, read_streams(track, paths))
         for split, paths in files.items()
     }
-    joined = {
-        split: join(found, [sample.name for sample in table.split(split)])
-        for split, found in logits.items()
-    }
-    calibration = calibration_of_track(table, track, logits["val"])
+    if joined["test"].protocol != protocol:
+        raise DataError(
+            f"the logits of test are of protocol {joined['test'].protocol}, and the experiment's "
+            f"is {protocol}; set protocol, or bring the others"
+        )
+    calibration = calibration_of_track(table, track, joined.get("val"), out_of_fold)
     if track.fusion == "calibrated":
         ready = {split: calibrated(found, calibration) for split, found in joined.items()}
     else:
         ready = joined
     weights = calibration.weights
-    fused = {split: fuse_joined(found, weights, prior) for split, found in ready.items()}
+    fused = {split: fuse(found, weights, prior) for split, found in ready.items()}
     content: dict[str, Any] = {
+        "val": None,
         **{split: labelled_metrics(table, split, found, seed) for split, found in fused.items()},
         "answered_by": {
             split: {str(n): count for n, count in sorted(Counter(found.answers.tolist()).items())}
             for split, found in fused.items()
         },
         "fusion": track.fusion,
-        "streams": list(track.streams),
+        "streams": list(weights),
+        "fitted_on": fitted_on(track, out_of_fold),
         "weights": weights,
         "temperatures": calibration.temperatures or None,
         "top1_without": {
@@ -105,7 +128,7 @@ def ensemble(
             for split, found in ready.items()
             if any(label is not None for label in labels_of(table, split))
         },
-        "val_left_out": left_out(table, track, joined["val"]),
+        "val_left_out": left_out(table, track, joined.get("val"), out_of_fold),
         "baseline": compared(table, track, fused["test"]),
         "protocol": protocol,
         "seed": seed,
@@ -125,31 +148,80 @@ def ensemble(
             )
 
 
-def calibration_of_track(
-    table: SampleTable, track: TrackSettings, val: Mapping[str, Logits]
-) -> Calibration:
-    """Temperatures and weights, fitted on val or given; without temperatures where none is used.
+def read_streams(track: TrackSettings, paths: Sequence[str]) -> dict[str, Logits]:
+    """Logits of a track's streams, then of its `untuned` ones, which are called {stream}/train.
 
-    Val was not trained on by what answers it here, whatever the protocol: its logits are of phase
-    `train`. What is fitted is frozen for test.
+    DataError where these were trained on more than train.
+    """
+    logits = {
+        name: read_logits(path)
+        for name, path in zip([*track.streams, *map(before, track.untuned)], paths, strict=True)
+    }
+    for stream in map(before, track.untuned):
+        if logits[stream].protocol != "strict":
+            raise DataError(
+                f"stream {stream}: its logits are of protocol {logits[stream].protocol}, and "
+                "`untuned` takes those from before fine-tuning; bring logits of protocol strict"
+            )
+        # Named as what stands beside fine-tuned streams on purpose.
+        logits[stream] = replace(logits[stream], protocol=logits[next(iter(logits))].protocol)
+    return logits
+
+
+def before(stream: str) -> str:
+    """What the logits of a stream from before its fine-tuning are called."""
+    return f"{stream}/train"
+
+
+def join_split(table: SampleTable, split: Split, logits: Mapping[str, Logits]) -> Joined:
+    """The streams in the order of a split of the table."""
+    return join(logits, [sample.name for sample in table.split(split)])
+
+
+def fitted_on(track: TrackSettings, out_of_fold: list[list[str]] | None) -> str | None:
+    """What temperatures, and weights that are not given, come from."""
+    if track.fusion == "published":
+        return None
+    return "val" if out_of_fold is None else "train, out of fold"
+
+
+def calibration_of_track(
+    table: SampleTable,
+    track: TrackSettings,
+    val: Joined | None,
+    out_of_fold: list[list[str]] | None,
+) -> Calibration:
+    """Temperatures and weights, fitted or given; without temperatures where none is used.
+
+    Neither val nor what is out of fold was trained on by what answers it here, whatever the
+    protocol: val's logits are of phase `train`. What is fitted is frozen for test.
     """
     given = {name: weight for name, weight in track.streams.items() if weight is not None}
     if track.fusion == "published":
-        return Calibration({}, given)
-    labels = labels_of(table, "val")
+        untuned = {before(stream): weight for stream, weight in track.untuned.items()}
+        return Calibration({}, {**given, **untuned})
+    split: Split = "val"
+    joined = val
+    if out_of_fold is not None:
+        split = "train"
+        parts = zip(track.streams, out_of_fold, strict=True)
+        logits = {name: concatenated([read_logits(p) for p in paths]) for name, paths in parts}
+        joined = join_split(table, split, logits)
+    if joined is None:
+        raise DataError("fusion calibrated is fitted on val, and there are no logits of it")
+    labels = labels_of(table, split)
     if all(label is None for label in labels):
         raise DataError(
-            "fusion calibrated is fitted on the labels of val, and there are none; use fusion "
+            f"fusion calibrated is fitted on the labels of {split}, and there are none; use fusion "
             "published with weights"
         )
-    for stream, found in val.items():
-        if found.protocol != "strict":
-            raise DataError(
-                f"stream {stream}: its logits of val are of protocol {found.protocol}, trained on "
-                "val, so nothing can be fitted to them; bring logits of protocol strict, or use "
-                "fusion published with weights"
-            )
-    fitted = fit_calibration(val, [sample.name for sample in table.split("val")], labels)
+    if joined.protocol != "strict":
+        raise DataError(
+            f"the logits of {split} are of protocol {joined.protocol}, trained on val, so nothing "
+            "can be fitted to them; bring logits of protocol strict, or use fusion published with "
+            "weights"
+        )
+    fitted = fit_calibration(joined, labels)
     return Calibration(fitted.temperatures, given) if given else fitted
 
 
@@ -167,9 +239,21 @@ def labelled_metrics(
     return detailed_metrics(table, [samples[row] for row in rows], fused.scores[rows], seed)
 
 
-def left_out(table: SampleTable, track: TrackSettings, val: Joined) -> dict[str, Any] | None:
-    """How good fitted weights are on signers they were not fitted to; None where none are."""
-    if any(weight is not None for weight in track.streams.values()):
+def left_out(
+    table: SampleTable,
+    track: TrackSettings,
+    val: Joined | None,
+    out_of_fold: list[list[str]] | None,
+) -> dict[str, Any] | None:
+    """How good fitted weights are on signers they were not fitted to; None where none are.
+
+    Weights that were fitted out of fold saw no signer of val: val itself tells.
+    """
+    if (
+        val is None
+        or out_of_fold is not None
+        or any(weight is not None for weight in track.streams.values())
+    ):
         return None
     signers = [sample.signer for sample in table.split("val")]
     found = leave_one_signer_out(val, labels_of(table, "val"), signers)

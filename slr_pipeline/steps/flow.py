@@ -48,6 +48,7 @@ def flow(
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
     attributes: dict[str, str | int | float | bool] = {
+        **store.estimator,
         "method": settings.method,
         "bound_px": bound_px,
     }

@@ -34,7 +34,9 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
         return clip_of(row, crops, boxes=box, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "color"))
-    write_feature(out, "frames", new_clips(rows, make), {}, made, JPEG[settings.fidelity])
+    write_feature(
+        out, "frames", new_clips(rows, make), store.estimator, made, JPEG[settings.fidelity]
+    )
 
 
 if __name__ == "__main__":

@@ -44,7 +44,9 @@ def hand_crops(
         return clip_of(row, crops, boxes=hands.boxes, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
-    write_feature(out, feature, new_clips(rows, make), {}, made, JPEG[settings.fidelity])
+    write_feature(
+        out, feature, new_clips(rows, make), store.estimator, made, JPEG[settings.fidelity]
+    )
 
 
 if __name__ == "__main__":

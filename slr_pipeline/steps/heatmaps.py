@@ -31,7 +31,7 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
         return clip_of(row, maps)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
-    attributes: dict[str, str | int | float | bool] = {"source": "gaussian"}
+    attributes: dict[str, str | int | float | bool] = {**store.estimator, "source": "gaussian"}
     write_feature(out, "heatmaps", new_clips(rows, make), attributes, made)
 
 

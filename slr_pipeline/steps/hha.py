@@ -40,7 +40,7 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
     # The three channels are not a colour: halving the size of two would mix them.
     jpeg = {**JPEG, "corrected": replace(JPEG["corrected"], subsampled=False)}[settings.fidelity]
-    write_feature(out, "hha", new_clips(rows, make), {}, made, jpeg)
+    write_feature(out, "hha", new_clips(rows, make), store.estimator, made, jpeg)
 
 
 def _camera(settings: HhaSettings, row: Verified) -> Camera:

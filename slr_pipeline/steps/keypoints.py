@@ -1,16 +1,26 @@
-"""Whole-body keypoints of a shard: one pass of the pose estimator per video."""
+"""Whole-body keypoints of a shard: one pass of the pose estimator per video.
+
+Where the estimator gives heat-maps and these are asked for, the same pass makes them, too.
+"""
 
 import argparse
 import logging
+from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_section
-from slr_pipeline.feature_settings import KeypointsSettings
+from slr_pipeline.config import parse_keypoints, parse_section
+from slr_pipeline.estimator_settings import KeypointsSettings, MmposeSettings
+from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.shards import clip_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
-from slr_pipeline.pose.estimator import open_estimator
+from slr_pipeline.pose.estimator import PoseClip, PoseEstimator, open_estimator
+from slr_pipeline.pose.imported import ImportedKeypoints
 
 log = logging.getLogger(__name__)
 
@@ -18,20 +28,89 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """Parse the flags of the rule and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, KeypointsSettings))
+    parser.add_argument("--settings", required=True, type=parse_keypoints)
+    parser.add_argument("--device", required=True)
     parser.add_argument("--verified", required=True)
-    parser.add_argument("--out", required=True)
+    parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
+    parser.add_argument("--out", required=True, nargs="+", help="keypoints, and heat-maps if made")
     flags = parser.parse_args()
-    keypoints(flags.settings, flags.verified, flags.out)
+    if flags.heatmaps is None:
+        keypoints(flags.settings, flags.device, flags.verified, *flags.out)
+    else:
+        with_heatmaps(flags.settings, flags.heatmaps, flags.device, flags.verified, *flags.out)
 
 
-def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
+def keypoints(settings: KeypointsSettings, device: str, verified: str, out: str) -> None:
     """Write the keypoints file of one shard; quarantined samples keep their row with T = 0."""
     rows = read_verified(verified)
-    estimator = open_estimator(settings)
+    estimator = open_estimator(settings, device)
+    if isinstance(estimator, ImportedKeypoints):
+        estimator.require([row.sample for row in rows if not row.reason])
+    write_keypoints(
+        out, rows, settings, estimator, lambda row: estimator.estimate(clip_to_see(row))
+    )
+
+
+def with_heatmaps(
+    settings: MmposeSettings,
+    heatmaps: HeatmapsSettings,
+    device: str,
+    verified: str,
+    out: str,
+    heatmaps_out: str,
+) -> None:
+    """Write the keypoints file of one shard and its heat-maps file, each video decoded once."""
+    # Late: it imports torch.
+    from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
+
+    rows = read_verified(verified)
+    source = NetworkHeatmaps(heatmaps, settings, device)
+    found: dict[str, NDArray[np.float32]] = {}  # 1.6 kB a frame
 
     def make(row: Verified) -> NewClip:
-        values = estimator.estimate(video_frames(row, "color"))
+        found[row.sample], maps = source.estimate(clip_to_see(row))
+        return clip_of(row, maps)
+
+    estimator = source.estimator
+    attributes: dict[str, str | int | float | bool] = {
+        "estimator": estimator.name,
+        "weights_sha256": estimator.weights_sha256,
+        "network_sha256": source.network_sha256,
+        "source": "network",
+    }
+    inputs = {row.sample: row.color_sha256 for row in rows}
+    both = {"keypoints": settings.model_dump(), "heatmaps": heatmaps.model_dump()}
+    made = provenance(settings=both, inputs=inputs)
+    write_feature(heatmaps_out, "heatmaps", new_clips(rows, make), attributes, made)
+    write_keypoints(out, rows, settings, estimator, lambda row: found[row.sample])
+
+
+def clip_to_see(row: Verified) -> PoseClip:
+    """The colour video of a row, for an estimator."""
+    frames = video_frames(row, "color")
+    return PoseClip(row.sample, row.color, frames, row.frames, row.width, row.height, row.fps)
+
+
+def write_keypoints(
+    out: str,
+    rows: list[Verified],
+    settings: KeypointsSettings,
+    estimator: PoseEstimator,
+    find: Callable[[Verified], NDArray[np.float32]],
+) -> None:
+    """Write what `find` finds in each row, smoothed where the settings say so."""
+
+    def make(row: Verified) -> NewClip:
+        values = find(row)
+        if settings.smoothing is not None:
+            values = smooth(
+                values,
+                fps=row.fps,
+                unit_px=max(row.width, row.height),
+                min_cutoff_hz=settings.smoothing.min_cutoff_hz,
+                beta=settings.smoothing.beta,
+                speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
+            )
         empty = int((values[..., 2] == 0).all(axis=1).sum())
         log.info("%s: %d frames, %d without a person", row.sample, len(values), empty)
         return clip_of(row, values)
@@ -41,6 +120,8 @@ def keypoints(settings: KeypointsSettings, verified: str, out: str) -> None:
         "mirrored": False,
         "estimator": estimator.name,
         "weights_sha256": estimator.weights_sha256,
+        "smoothed": settings.smoothing is not None,
+        **estimator.made,
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
     made = provenance(settings=settings.model_dump(), inputs=inputs)

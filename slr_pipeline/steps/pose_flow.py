@@ -29,7 +29,7 @@ def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: st
         return NewClip(row.sample, flow.values, row.width, row.height, row.fps, counts=counts)
 
     made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
-    write_feature(out, "pose_flow", new_clips(rows, make), {}, made)
+    write_feature(out, "pose_flow", new_clips(rows, make), store.estimator, made)
 
 
 if __name__ == "__main__":

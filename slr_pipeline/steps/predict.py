@@ -7,13 +7,14 @@ import torch
 
 from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import check_stream
+from slr_pipeline.device import choose_device, loading_workers
 from slr_pipeline.feature_settings import HeatmapsSettings
-from slr_pipeline.io.artifacts import open_features
+from slr_pipeline.io.artifacts import check_estimator, open_features
 from slr_pipeline.io.checkpoints import load_model
 from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.streams import build_dataset, build_model, test_views
-from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.predict import predict as predict_logits
 
 
@@ -24,24 +25,31 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--features", required=True, nargs="+")
+    parser.add_argument("--quality", required=True, help="whom to leave out")
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
     device = choose_device(flags.device)
     workers = loading_workers(device, flags.threads)
-    predict(flags.model, device, workers, flags.features, flags.out)
+    predict(flags.model, device, workers, flags.features, flags.quality, flags.out)
 
 
-def predict(model: str, device: torch.device, workers: int, features: list[str], out: str) -> None:
-    """Write the logits of every sample of the files; quarantined samples are not answered."""
+def predict(
+    model: str, device: torch.device, workers: int, features: list[str], quality: str, out: str
+) -> None:
+    """Write the logits of every sample of the files; quarantined samples are not answered.
+
+    A model that was trained without some of train answers these alone.
+    """
     state, sidecar = load_model(model)
     settings = check_stream(sidecar["stream"])
     drawn = sidecar["heatmaps"]
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
     network.load_state_dict(state)
-    stores = open_features(features)
+    stores = open_features(features, read_quarantined([quality]))
     store = next(iter(stores.values()))
-    names = store.samples
+    check_estimator(model, sidecar["estimator"], store)
+    names = tuple(sidecar["held_out"]) or store.samples
     answered = np.asarray([store.frames(name) > 0 for name in names], dtype=np.bool_)
     values = np.zeros((len(names), len(sidecar["classes"])), np.float32)
     if answered.any():

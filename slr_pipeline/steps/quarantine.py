@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Mapping
 from functools import partial
 
 from slr_pipeline.cli import run
@@ -26,16 +27,28 @@ def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
     """Write quarantine.csv, or raise DataError with the list when it is too long."""
     rows = [row for path in verified for row in read_verified(path)]
     failed = [row for row in rows if row.reason]
-    share = len(failed) / len(rows)
-    if share > settings.max_quarantined:
-        listed = "\n".join(f"  {row.sample}: {row.reason}" for row in failed)
-        raise DataError(
-            f"{len(failed)} of {len(rows)} samples are quarantined ({share:.1%}), more than "
-            f"verify.max_quarantined {settings.max_quarantined:.1%} allows; mend the videos or "
-            f"raise it:\n{listed}"
-        )
+    stop_if_too_many(
+        {row.sample: row.reason for row in failed},
+        samples=len(rows),
+        most=settings.max_quarantined,
+        key="verify.max_quarantined",
+        advice="mend the videos",
+    )
     write_verified(out, failed)
     log.info("%d of %d samples quarantined", len(failed), len(rows))
+
+
+def stop_if_too_many(
+    failed: Mapping[str, str], *, samples: int, most: float, key: str, advice: str
+) -> None:
+    """DataError with the failed samples and why, when they are a larger share than `most`."""
+    share = len(failed) / samples
+    if share > most:
+        listed = "\n".join(f"  {sample}: {reason}" for sample, reason in failed.items())
+        raise DataError(
+            f"{len(failed)} of {samples} samples are quarantined ({share:.1%}), more than "
+            f"{key} {most:.1%} allows; {advice} or raise it:\n{listed}"
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,17 +16,19 @@ from torch import nn
 
 from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import AutslData, Split, TableData, parse_data, parse_section, parse_stream
+from slr_pipeline.device import choose_device, loading_workers
 from slr_pipeline.errors import DataError
 from slr_pipeline.feature_settings import HeatmapsSettings
 from slr_pipeline.io.artifacts import open_features
-from slr_pipeline.io.checkpoints import save_model
+from slr_pipeline.io.checkpoints import check_sha256, save_model
+from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.io.whole import write_text
-from slr_pipeline.published import check_sha256, start_from
+from slr_pipeline.published import start_from
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
+from slr_pipeline.splits import signer_folds
 from slr_pipeline.stream_settings import Phase, TrainedStream, recipe_of
 from slr_pipeline.streams import Stores, build_dataset, build_model, epoch_starter, val_views
-from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import EpochRow, fit
 from slr_pipeline.training.state import TrainingState
 
@@ -45,12 +47,15 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=parse_data)
     parser.add_argument("--stream", required=True, type=parse_stream)
     parser.add_argument("--phase", required=True, choices=SPLITS_OF)
+    parser.add_argument("--fold", type=int, help="leave out the signers of this one, from 1")
+    parser.add_argument("--folds", type=int, help="of so many")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
     parser.add_argument("--init", help="weights to start from")
     parser.add_argument("--features", required=True, nargs="+")
+    parser.add_argument("--quality", required=True, nargs="+", help="whom to leave out")
     parser.add_argument("--state", required=True, type=Path, help="folder to go on from")
     parser.add_argument("--out", required=True)
     parser.add_argument("--history", required=True)
@@ -60,12 +65,13 @@ def main() -> None:
         flags.data,
         flags.stream,
         flags.phase,
+        None if flags.fold is None else (flags.fold, flags.folds),
         flags.seed,
         device,
-        loading_workers(device, flags.threads),
+        loading_workers(device, flags.threads, flags.stream.gpus),
         flags.heatmaps,
         flags.init,
-        open_features(flags.features),
+        open_features(flags.features, read_quarantined(flags.quality)),
         flags.state,
         flags.out,
         flags.history,
@@ -76,6 +82,7 @@ def train(
     data: AutslData | TableData,
     settings: TrainedStream,
     phase: Phase,
+    fold: tuple[int, int] | None,
     seed: int,
     device: torch.device,
     workers: int,
@@ -86,14 +93,18 @@ def train(
     out: str,
     history: str,
 ) -> None:
-    """Write the chosen weights with their sidecar, and one CSV row an epoch."""
+    """Write the chosen weights with their sidecar, and one CSV row an epoch.
+
+    `fold` (n, of N) leaves out the signers of train that are of this fold.
+    """
     table = load_samples(data)
+    held_out = [] if fold is None else held_out_samples(table, *fold, seed)
     recipe = recipe_of(settings, phase)
     torch.manual_seed(seed)
     model = start_weights(settings, phase, init, table)
     build = partial(build_dataset, settings, stores, seed=seed, heatmaps=heatmaps)
-    samples = labelled(table, stores, SPLITS_OF[phase])
-    check_classes(table, samples)
+    samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
+    check_classes(table, samples, left_out=bool(held_out))
     val = None
     if phase == "train":
         views = val_views(settings)
@@ -107,7 +118,9 @@ def train(
         "stream": settings.model_dump(),
         "heatmaps": None if heatmaps is None else heatmaps.model_dump(),
         "phase": phase,
+        "held_out": held_out,
         "seed": seed,
+        "estimator": next(iter(stores.values())).estimator,
         "provenance": provenance(**facts),
     }
     kept = TrainingState(state, fingerprint(about, samples))
@@ -118,10 +131,14 @@ def train(
         recipe=recipe,
         seed=seed,
         device=device,
+        gpus=settings.gpus,
+        nodes=settings.nodes,
         workers=workers,
         start_epoch=epoch_starter(settings, recipe, model),
         state=kept,
     )
+    if fitted.rank > 0:
+        return
     best = fitted.history[fitted.epoch] if fitted.history else {}
     sidecar = {
         **about,
@@ -157,12 +174,30 @@ def start_weights(
     return model
 
 
-def labelled(table: SampleTable, stores: Stores, splits: Sequence[Split]) -> list[tuple[str, int]]:
+def held_out_samples(table: SampleTable, fold: int, folds: int, seed: int) -> list[str]:
+    """The samples of train whose signers are of a fold; the same for all streams of a run."""
+    samples = table.split("train")
+    labels = [sample.label for sample in samples]
+    signers = [sample.signer or "" for sample in samples]
+    number = signer_folds(labels, signers, folds=folds, seed=seed)
+    return [sample.name for sample, n in zip(samples, number, strict=True) if n == fold]
+
+
+def labelled(
+    table: SampleTable,
+    stores: Stores,
+    splits: Sequence[Split],
+    held_out: Collection[str] = (),
+) -> list[tuple[str, int]]:
     """Name and label of the labelled samples of some splits that have frames in every feature.
+
+    Those `held_out` are left out.
 
     DataError when there are none, or when a sample's features have unequal numbers of frames.
     """
-    rows = [sample for split in splits for sample in table.split(split)]
+    rows = [
+        sample for split in splits for sample in table.split(split) if sample.name not in held_out
+    ]
     found = [
         (sample.name, sample.label)
         for sample in rows
@@ -170,7 +205,10 @@ def labelled(table: SampleTable, stores: Stores, splits: Sequence[Split]) -> lis
     ]
     where = " and ".join(splits)
     if not found:
-        raise DataError(f"{where}: no labelled sample has frames; see results/quarantine.csv")
+        raise DataError(
+            f"{where}: no labelled sample has frames; see results/quarantine.csv and "
+            "results/quality/"
+        )
     log.info("%s: %d of %d samples", where, len(found), len(rows))
     return found
 
@@ -186,15 +224,21 @@ def common_frames(stores: Stores, name: str) -> int:
     return next(iter(frames.values()))
 
 
-def check_classes(table: SampleTable, samples: Sequence[tuple[str, int]]) -> None:
-    """DataError when a class has no sample to learn from."""
+def check_classes(
+    table: SampleTable, samples: Sequence[tuple[str, int]], *, left_out: bool
+) -> None:
+    """DataError when a class has no sample to learn from; `left_out`: as a fold's are not there."""
     count = Counter(label for _, label in samples)
     empty = [f"{label} ({name})" for label, name in enumerate(table.classes) if not count[label]]
     if empty:
         raise DataError(
             f"{len(empty)} of {len(table.classes)} classes have no training sample: "
             f"{', '.join(empty[:10])}{', ...' if len(empty) > 10 else ''}; "
-            "take them from the class list, or see results/quarantine.csv"
+            + (
+                "only signers of this fold have them, set folds null to fit on val"
+                if left_out
+                else "take them from the class list, or see results/quarantine.csv"
+            )
         )
 
 

@@ -10,7 +10,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
+from slr_pipeline.device import several_gpus
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.training.processes import launch
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -20,23 +22,36 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 """What Fabric calls them."""
 
 
-def one_device(device: torch.device, precision: str) -> Fabric:
-    """One process on one device. `auto` is bf16 on a GPU that has it, else fp32.
+def make_fabric(device: torch.device, precision: str, *, gpus: int = 1, nodes: int = 1) -> Fabric:
+    """One process on one device, or `gpus` on each of `nodes` machines, with a device each.
 
-    Raises ConfigError for fp16 without a GPU.
+    Precision `auto` is bf16 on a GPU that has it, else fp32. The processes of this machine run the
+    command of this one again, up to here, unless a cluster has started them.
+
+    Raises ConfigError for fp16 without a GPU, and for fewer GPUs or processes than expected.
     """
     if precision == "auto":
         has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         precision = "bf16" if has_bf16 else "fp32"
     if precision == "fp16" and device.type != "cuda":
         raise ConfigError(f"precision fp16 needs a GPU, found {device}; use auto, bf16 or fp32")
-    return Fabric(
+    if gpus * nodes == 1:
+        return Fabric(
+            accelerator=device.type,
+            devices=1 if device.index is None else [device.index],
+            precision=PRECISIONS[precision],
+            # Else Fabric takes the tasks of a job, where it finds itself in one, for its own.
+            plugins=LightningEnvironment(),
+        )
+    fabric = Fabric(
         accelerator=device.type,
-        devices=1 if device.index is None else [device.index],
+        devices=several_gpus(device, gpus) if device.type == "cuda" else gpus,
+        num_nodes=nodes,
+        strategy="ddp",
         precision=PRECISIONS[precision],
-        # Else Fabric takes the tasks of a SLURM job, where it finds itself in one, for its own.
-        plugins=LightningEnvironment(),
     )
+    launch(fabric, gpus, nodes)
+    return fabric
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Logits of a trained model."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,15 +19,20 @@ def predict(
     batch_size: int,
     device: torch.device | str = "cpu",
     workers: int = 0,
+    samples: Sequence[int] | None = None,
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
-    The model is moved to `device` and left in eval mode, in which batches do not matter.
+    With `samples` only of those, by their numbers. The model is moved to `device` and left in eval
+    mode, in which batches do not matter.
     """
+    views = len(dataset.views)
+    chosen = range(len(dataset.names)) if samples is None else samples
+    order = [sample * views + view for sample in chosen for view in range(views)]
     model.to(device).eval()
     logits = [
         model(*(part.to(device) for part in inputs)).float().cpu()
-        for inputs, _, _ in batches(dataset, batch_size=batch_size, workers=workers)
+        for inputs, _, _ in batches(dataset, batch_size=batch_size, order=order, workers=workers)
     ]
-    rows = torch.cat(logits).numpy().reshape(len(dataset.names), len(dataset.views), -1)
+    rows = torch.cat(logits).numpy().reshape(len(chosen), views, -1)
     return np.asarray(rows.mean(axis=1), np.float32)

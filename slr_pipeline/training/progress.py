@@ -10,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def shown_progress(
-    *, epoch: int, epochs: int, step: int, steps: int
+    *, epoch: int, epochs: int, step: int, steps: int, shown: bool = True
 ) -> Iterator[Callable[[], None]]:
     """Yield what to call after each of the `steps` batches of an epoch, `step` of them done.
 
-    On a terminal this moves a bar of the epoch and one of the run, which go with the epoch; else
-    nothing is written.
+    On a terminal this moves a bar of the epoch and one of the run, which go with the epoch; else,
+    and if not `shown`, nothing is written.
     """
-    if not sys.stderr.isatty():
+    if not (shown and sys.stderr.isatty()):
         yield lambda: None
         return
     columns = (

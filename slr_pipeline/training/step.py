@@ -2,14 +2,17 @@
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from slr_pipeline.data.loading import Batch
 from slr_pipeline.errors import SlrError
+from slr_pipeline.training.gate import NORMS
 from slr_pipeline.training.numerics import random_state, set_random_state
+from slr_pipeline.training.processes import add_up, gathered, said_once, together
 from slr_pipeline.training.run import Run
 
 log = logging.getLogger(__name__)
@@ -18,10 +21,14 @@ NAMED = 32
 """Samples of a bad batch that a message names."""
 
 
-def take_step(run: Run, inputs: Sequence[Tensor], labels: Tensor, names: Sequence[str]) -> None:
-    """One step of the optimiser, on one batch."""
+def take_step(run: Run, left: Iterator[Batch]) -> None:
+    """One step of the optimiser, on the next batch, of which each process has its share."""
     at, recipe = run.at, run.recipe
-    sums = _gradients_in_memory(run, inputs, labels, names)
+    with together(run.fabric):
+        inputs, labels, names = next(left)
+        sums = _gradients_in_memory(run, inputs, labels, names)
+    if run.fabric.world_size > 1:
+        sums = _shared(run, sums)
     norm = run.fabric.clip_gradients(
         run.model,
         run.optimizer,
@@ -31,9 +38,9 @@ def take_step(run: Run, inputs: Sequence[Tensor], labels: Tensor, names: Sequenc
     assert norm is not None  # as it is where values are clipped, not the norm
     loss_sum, correct, length = torch.cat([sums, norm[None]]).tolist()
     if not math.isfinite(loss_sum):
-        raise _not_finite("loss", loss_sum, at.epoch, names)
+        raise _not_finite(run, "loss", loss_sum, names)
     if not math.isfinite(length) and recipe.precision != "fp16":  # its scaler skips such a step
-        raise _not_finite("norm of the gradients", length, at.epoch, names)
+        raise _not_finite(run, "norm of the gradients", length, names)
     if at.epoch in recipe.reset_epochs:
         run.optimizer.state.clear()
     run.optimizer.step()
@@ -42,7 +49,7 @@ def take_step(run: Run, inputs: Sequence[Tensor], labels: Tensor, names: Sequenc
     at.step += 1
     at.loss_sum += loss_sum
     at.correct += int(correct)
-    at.count += len(names)
+    at.count += len(names) * run.fabric.world_size
 
 
 def _gradients_in_memory(
@@ -78,8 +85,9 @@ def _gradients_in_memory(
 
 
 def _gradients(run: Run, inputs: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Set the gradients of the mean loss of a batch; give its summed loss and right answers (2,).
+    """Set the gradients of a share's part in the mean loss of a batch.
 
+    Gives the share's summed loss and right answers (2,).
     The parts are of equal size, as far as that goes: batch norm sees no small rest.
     """
     run.optimizer.zero_grad()
@@ -92,14 +100,47 @@ def _gradients(run: Run, inputs: Sequence[Tensor], labels: Tensor) -> Tensor:
         loss = cross_entropy(
             logits.float(), truth, label_smoothing=run.recipe.label_smoothing, reduction="sum"
         )
-        run.fabric.backward(loss / len(labels))
+        run.fabric.backward(loss / (len(labels) * run.fabric.world_size))
         sums += torch.stack([loss.detach(), (logits.argmax(dim=1) == truth).sum()])
     return sums
 
 
-def _not_finite(what: str, value: float, epoch: int, names: Sequence[str]) -> SlrError:
+def _shared(run: Run, sums: Tensor) -> Tensor:
+    """Gradients and sums of the batch out of those of its shares; batch norm: mean statistics.
+
+    A parameter without a gradient in all processes stays without. All in one message.
+    """
+    moved = [weight for weight in run.model.parameters() if weight.requires_grad]
+    norms = [module for module in run.model.modules() if isinstance(module, NORMS)]
+    statistics = [
+        values
+        for norm in norms
+        for values in (norm.running_mean, norm.running_var)
+        if values is not None
+    ]
+    known = torch.tensor([float(weight.grad is not None) for weight in moved])
+    parts = [
+        run.fabric.to_device(known),
+        sums,
+        *(torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in moved),
+        *(values / run.fabric.world_size for values in statistics),
+    ]
+    message = torch.cat([part.flatten() for part in parts])
+    add_up(run.fabric, message)
+    known, sums, *rest = torch.split(message, [part.numel() for part in parts])
+    for weight, gradient, count in zip(moved, rest, known.tolist(), strict=False):
+        weight.grad = gradient.view_as(weight) if count else None
+    for values, mean in zip(statistics, rest[len(moved) :], strict=True):
+        values.copy_(mean.view_as(values))
+    return sums
+
+
+def _not_finite(run: Run, what: str, value: float, names: Sequence[str]) -> BaseException:
+    names = [name for share in gathered(run.fabric, names) for name in share]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return SlrError(
-        f"epoch {epoch}: the {what} is {value} for the batch of {', '.join(names[:NAMED])}{more}; "
-        "lower learning_rate, set clip_norm, or look at the features of these samples"
+    error = SlrError(
+        f"epoch {run.at.epoch}: the {what} is {value} for the batch of "
+        f"{', '.join(names[:NAMED])}{more}; lower learning_rate, set clip_norm, or look at the "
+        "features of these samples"
     )
+    return said_once(run.fabric, error)

@@ -9,7 +9,13 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.artifacts import (
+    FeatureFile,
+    FeatureStore,
+    check_estimator,
+    open_features,
+)
+from slr_pipeline.schema import FEATURES
 
 FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 200}
 
@@ -118,3 +124,48 @@ def test_a_short_file_is_refused(tmp_path: Path, share: float) -> None:
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ArtifactError, match="delete it and run again"):
         FeatureFile(path, "keypoints")
+
+
+def test_quarantined_samples_have_no_frames_whatever_the_file_holds(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.h5", clips())
+    store = FeatureStore("keypoints", [path], quarantined={"c", "elsewhere"})
+    assert [store.frames(name) for name in store.samples] == [5, 0, 1, 0]
+    assert store.read("c").values.shape == (0, 133, 3)
+    assert len(store.read("b").values) == 1
+    plain = FeatureStore("keypoints", [path])
+    assert store.digest() != plain.digest()
+    assert FeatureStore("keypoints", [path], {"elsewhere"}).digest() == plain.digest()
+
+
+def test_a_mixture_of_estimators_is_refused_with_both_names(tmp_path: Path) -> None:
+    def made_by(feature: str, name: str, estimator: str, weights: str) -> Path:
+        path = tmp_path / f"{name}.h5"
+        frames = np.zeros((2, *FEATURES[feature].shape), np.float32)
+        made = {"estimator": estimator, "weights_sha256": weights * 64}
+        write_feature(path, feature, [NewClip(name, frames, 9, 9, 25.0)], made, {})
+        return path
+
+    ours = made_by("keypoints", "ours", "mediapipe-0.10.21-holistic", "a")
+    same = made_by("keypoints", "same", "mediapipe-0.10.21-holistic", "a")
+    other = made_by("keypoints", "other", "rtmw-l", "b")
+    weights = made_by("keypoints", "weights", "mediapipe-0.10.21-holistic", "c")
+    store = FeatureStore("keypoints", [ours, same])
+    assert store.estimator == {
+        "estimator": "mediapipe-0.10.21-holistic",
+        "weights_sha256": "a" * 64,
+    }
+    with pytest.raises(ArtifactError) as mixed:
+        FeatureStore("keypoints", [ours, same, other])
+    for word in (str(ours), str(other), "rtmw-l (weights bbbb", "mediapipe-0.10.21-holistic (wei"):
+        assert word in str(mixed.value)
+    assert len(str(mixed.value).splitlines()) == 1
+    with pytest.raises(ArtifactError, match=r"weights cccccccccccc.*weights aaaaaaaaaaaa"):
+        FeatureStore("keypoints", [ours, weights])
+    # Two features of one stream.
+    open_features([ours, made_by("pose_flow", "fine", "mediapipe-0.10.21-holistic", "a")])
+    with pytest.raises(ArtifactError, match=r"rtmw-l .*mediapipe-0\.10\.21-holistic"):
+        open_features([ours, made_by("pose_flow", "flow", "rtmw-l", "b")])
+    # A model and what it is to answer.
+    check_estimator("model.safetensors", store.estimator, store)
+    with pytest.raises(ArtifactError, match=r"rtmw-l .*model\.safetensors of mediapipe"):
+        check_estimator("model.safetensors", store.estimator, FeatureStore("keypoints", [other]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.config import TableData
-from slr_pipeline.feature_settings import KeypointsSettings
+from slr_pipeline.estimator_settings import MediapipeSettings
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples import load_samples, shards
@@ -45,7 +45,7 @@ def test_real_clips_are_whole_and_show_a_signer(table: TableData, tmp_path: Path
         (shard,) = shards(load_samples(table).split(split), 512)
         verified, out = str(tmp_path / f"{split}.csv"), str(tmp_path / f"{split}.h5")
         verify(table, split, shard, 512, verified)
-        keypoints(KeypointsSettings(), verified, out)
+        keypoints(MediapipeSettings(), "cpu", verified, out)
         (row,) = read_verified(verified)
         assert (row.reason, row.width, row.height, row.fps) == ("", 256, 256, 25.0)
         clip = FeatureStore("keypoints", [out]).read(row.sample)

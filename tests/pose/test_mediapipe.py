@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import SlrError
-from slr_pipeline.feature_settings import KeypointsSettings
+from slr_pipeline.estimator_settings import MediapipeSettings
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimator import PoseEstimator, open_estimator
 from slr_pipeline.skeleton import BODY, FACE, FLIP_133, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
 from slr_pipeline.statistics import keypoint_accuracy
+from tests.pose.clips import pose_clip
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("SLR_SHARED_DATA", ROOT.parent / "shared/data"))
@@ -37,7 +38,7 @@ def point(name: str) -> int:
 
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
-    return open_estimator(KeypointsSettings())
+    return open_estimator(MediapipeSettings(), "cpu")
 
 
 @pytest.fixture(scope="module", params=CLIPS, ids=lambda path: path.stem)
@@ -50,7 +51,7 @@ def clip(request: pytest.FixtureRequest) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def keypoints(estimator: PoseEstimator, clip: list[np.ndarray]) -> np.ndarray:
-    return estimator.estimate(clip)
+    return estimator.estimate(pose_clip(clip))
 
 
 @needs_mediapipe
@@ -65,7 +66,7 @@ def test_no_person_is_zero_in_every_frame(
     estimator: PoseEstimator, height: int, width: int
 ) -> None:
     frames = np.full((5, height, width, 3), 90, np.uint8)
-    found = estimator.estimate(frames)
+    found = estimator.estimate(pose_clip(frames))
     assert found.shape == (5, 133, 3)
     assert found.dtype == np.float32
     assert not found.any()
@@ -73,7 +74,7 @@ def test_no_person_is_zero_in_every_frame(
 
 @needs_mediapipe
 def test_no_frames(estimator: PoseEstimator) -> None:
-    assert estimator.estimate([]).shape == (0, 133, 3)
+    assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
 
 
 @needs_mediapipe
@@ -94,10 +95,10 @@ def test_every_frame_has_a_row_of_finite_values(
 def test_bytes_do_not_depend_on_what_ran_before(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
-    estimator.estimate([frame[:, ::-1].copy() for frame in clip[:3]])
-    assert np.array_equal(estimator.estimate(iter(clip)), keypoints)
-    fresh = open_estimator(KeypointsSettings())
-    assert np.array_equal(fresh.estimate(clip), keypoints)
+    estimator.estimate(pose_clip([frame[:, ::-1].copy() for frame in clip[:3]]))
+    assert np.array_equal(estimator.estimate(pose_clip(iter(clip))), keypoints)
+    fresh = open_estimator(MediapipeSettings(), "cpu")
+    assert np.array_equal(fresh.estimate(pose_clip(clip)), keypoints)
 
 
 @needs_mediapipe
@@ -109,8 +110,8 @@ def test_a_failing_video_leaves_nothing_behind(
         raise SlrError("the video breaks")
 
     with pytest.raises(SlrError, match="the video breaks"):
-        estimator.estimate(broken())
-    assert np.array_equal(estimator.estimate(clip), keypoints)
+        estimator.estimate(pose_clip(broken()))
+    assert np.array_equal(estimator.estimate(pose_clip(clip)), keypoints)
 
 
 @needs_mediapipe
@@ -166,7 +167,9 @@ def test_a_mirrored_video_gives_the_flipped_keypoints(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     width = clip[0].shape[1]
-    mirrored = estimator.estimate([np.ascontiguousarray(frame[:, ::-1]) for frame in clip])
+    mirrored = estimator.estimate(
+        pose_clip([np.ascontiguousarray(frame[:, ::-1]) for frame in clip])
+    )
     flipped = mirrored[:, list(FLIP_133)]
     flipped[..., 0] = width - flipped[..., 0]
     both = (keypoints[..., 2] > 0.5) & (flipped[..., 2] > 0.5)
@@ -183,7 +186,7 @@ def test_pixels_follow_the_size_of_the_picture(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     wide = [np.pad(frame, ((0, 0), (50, 101), (0, 0)), mode="edge") for frame in clip]
-    found = estimator.estimate(wide)
+    found = estimator.estimate(pose_clip(wide))
     moved = np.median(found[:, FACE, :2] - keypoints[:, FACE, :2], axis=(0, 1))
     assert np.abs(moved - (50, 0)).max() < 3
 
@@ -194,7 +197,7 @@ def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> No
     """Swapped sides or fingers give almost nothing; a flat hand seen edge-on still gives 0.77."""
     with h5py.File(DEMO / "truth/train.h5") as file:
         truth = file[sample]["keypoints"][:]
-    found = estimator.estimate(read_frames(DEMO / f"train/{sample}_color.mp4"))
+    found = estimator.estimate(pose_clip(read_frames(DEMO / f"train/{sample}_color.mp4")))
     neck, hip = (
         truth[:, [point(f"left_{name}"), point(f"right_{name}")], :2].mean(axis=1)
         for name in ("shoulder", "hip")
@@ -215,7 +218,7 @@ def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> No
 
 @needs_mediapipe
 def test_start_up_says_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
-    open_estimator(KeypointsSettings()).estimate(clip[:3])
+    open_estimator(MediapipeSettings(), "cpu").estimate(pose_clip(clip[:3]))
     assert capfd.readouterr() == ("", "")
 
 
@@ -225,7 +228,7 @@ def test_an_absent_estimator_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     with pytest.raises(SlrError) as caught:
-        open_estimator(KeypointsSettings())
+        open_estimator(MediapipeSettings(), "cpu")
     assert str(caught.value) == (
         "the estimator needs mediapipe 0.10.21, found none: "
         "pip install --no-deps -r requirements-pose.txt"

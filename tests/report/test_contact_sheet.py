@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from slr_pipeline.cli import main
+from slr_pipeline.estimator_settings import MediapipeSettings
 from slr_pipeline.feature_settings import (
     FidelitySettings,
     FlowSettings,
     HeatmapsSettings,
     HhaSettings,
-    KeypointsSettings,
 )
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.report.contact_sheet import (
@@ -197,7 +197,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_verified(verified, rows)
     out = {feature: str(root / "features" / feature / f"{SHARD}.h5") for feature in FEATURES}
     points, settings = out["keypoints"], FidelitySettings()
-    keypoints(KeypointsSettings(), verified, points)
+    keypoints(MediapipeSettings(), "cpu", verified, points)
     frames(settings, verified, points, out["frames"])
     hand_crops(settings, "hand_crops", verified, points, out["hand_crops"])
     hand_crops(settings, "depth_hand_crops", verified, points, out["depth_hand_crops"])

@@ -1,20 +1,24 @@
-"""What a track may be fitted on."""
+"""What a track may be fitted on, and what a stream is before its fine-tuning."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from slr_pipeline.config import TrackSettings
+from slr_pipeline.config import Split, TrackSettings
+from slr_pipeline.ensemble import Calibration, join
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.logits import Logits
+from slr_pipeline.io.logits import Logits, write_logits
 from slr_pipeline.samples import Sample, SampleTable
-from slr_pipeline.steps.ensemble import calibration_of_track
+from slr_pipeline.steps.ensemble import calibration_of_track, fitted_on, read_streams
 
 NAMES = ("a", "b", "c", "d")
 
 
-def table(*labels: int | None) -> SampleTable:
+def table(*labels: int | None, split: Split = "val") -> SampleTable:
     samples = tuple(
-        Sample(name=name, split="val", label=label, signer=None, color="x", depth=None)
+        Sample(name=name, split=split, label=label, signer=None, color="x", depth=None)
         for name, label in zip(NAMES, labels, strict=True)
     )
     return SampleTable(classes=("hello", "thanks"), samples=samples)
@@ -26,30 +30,71 @@ def logits(protocol: str = "strict", scale: float = 1.0) -> Logits:
     return Logits(NAMES, values, answered, ("hello", "thanks"), protocol)
 
 
-VAL = {"joint": logits(), "bone": logits(scale=4)}
+def fitted(labels: SampleTable, track: TrackSettings, protocol: str = "strict") -> Calibration:
+    val = join({"joint": logits(protocol), "bone": logits(protocol, scale=4)}, NAMES)
+    return calibration_of_track(labels, track, val, None)
+
+
 LABELLED = table(0, 0, 1, 1)
+FREE = TrackSettings(streams={"joint": None, "bone": None})
 
 
 def test_weights_and_temperatures_are_fitted_on_val() -> None:
-    found = calibration_of_track(
-        LABELLED, TrackSettings(streams={"joint": None, "bone": None}), VAL
-    )
+    found = fitted(LABELLED, FREE)
     assert found.temperatures["bone"] == pytest.approx(4 * found.temperatures["joint"], rel=1e-3)
     assert sum(found.weights.values()) == pytest.approx(1)
 
 
 def test_given_weights_stay_and_raw_logits_need_no_temperature() -> None:
     given = {"joint": 1.0, "bone": 0.5}
-    found = calibration_of_track(LABELLED, TrackSettings(streams=given), VAL)
+    found = fitted(LABELLED, TrackSettings(streams=given))
     assert found.weights == given
     assert found.temperatures.keys() == given.keys()
-    raw = calibration_of_track(LABELLED, TrackSettings(streams=given, fusion="published"), VAL)
-    assert (raw.weights, raw.temperatures) == (given, {})
+    raw = TrackSettings(streams=given, fusion="published", untuned={"bone": 0.25})
+    assert fitted(LABELLED, raw) == Calibration({}, {**given, "bone/train": 0.25})
+    assert fitted_on(raw, None) is None
 
 
 def test_nothing_is_fitted_to_what_was_trained_on() -> None:
-    track = TrackSettings(streams={"joint": None, "bone": None})
-    with pytest.raises(DataError, match=r"^stream bone: its logits of val are of protocol chal"):
-        calibration_of_track(LABELLED, track, {**VAL, "bone": logits("challenge")})
+    with pytest.raises(DataError, match=r"^the logits of val are of protocol challenge, trained"):
+        fitted(LABELLED, FREE, "challenge")
     with pytest.raises(DataError, match=r"^fusion calibrated is fitted on the labels of val, and"):
-        calibration_of_track(table(None, None, None, None), track, VAL)
+        fitted(table(None, None, None, None), FREE)
+
+
+def test_out_of_fold_logits_take_the_place_of_val(tmp_path: Path) -> None:
+    """Two folds of two samples each are the four of train, in whatever order they come."""
+    files = []
+    for stream, scale in (("joint", 1.0), ("bone", 4.0)):
+        whole = logits(scale=scale)
+        parts = []
+        for fold, rows in enumerate(([3, 1], [0, 2])):
+            path = tmp_path / f"{stream}{fold}.h5"
+            names = tuple(NAMES[row] for row in rows)
+            part = replace(
+                whole, samples=names, values=whole.values[rows], answered=whole.answered[rows]
+            )
+            write_logits(path, part, {})
+            parts.append(str(path))
+        files.append(parts)
+    val = join({"joint": logits(), "bone": logits(scale=0.1)}, NAMES)
+    train = table(0, 0, 1, 1, split="train")
+    found = calibration_of_track(train, FREE, val, files)
+    assert found == fitted(LABELLED, FREE)
+    assert fitted_on(FREE, files) == "train, out of fold"
+    with pytest.raises(DataError, match=r"joint.*2 doubled \['d', 'b'\]"):
+        calibration_of_track(train, FREE, val, [[*files[0], files[0][0]], files[1]])
+    with pytest.raises(DataError, match=r"^stream joint: .* 2 missing \['b', 'd'\]"):
+        calibration_of_track(train, FREE, val, [files[0][1:], files[1]])
+
+
+def test_untuned_streams_stand_beside_tuned_ones(tmp_path: Path) -> None:
+    paths = {kind: str(tmp_path / f"{kind}.h5") for kind in ("strict", "challenge")}
+    for kind, path in paths.items():
+        write_logits(path, logits(kind), {})
+    track = TrackSettings(streams={"joint": 1.2}, untuned={"joint": 1.5}, fusion="published")
+    found = read_streams(track, [paths["challenge"], paths["strict"]])
+    assert list(found) == ["joint", "joint/train"]
+    assert join(found, NAMES).protocol == "challenge"
+    with pytest.raises(DataError, match=r"^stream joint/train: .* protocol challenge, and `untun"):
+        read_streams(track, [paths["challenge"], paths["challenge"]])

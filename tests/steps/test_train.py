@@ -66,8 +66,8 @@ def test_features_of_unequal_length_name_sample_and_files(tmp_path: Path) -> Non
 
 def test_a_class_without_samples_is_named() -> None:
     with pytest.raises(DataError, match=r"^2 of 3 classes have no training sample: 0 \(hello\), 2"):
-        check_classes(table(1), [("s0", 1)])
-    check_classes(table(0, 1, 2), [("s0", 0), ("s1", 1), ("s2", 2)])
+        check_classes(table(1), [("s0", 1)], left_out=False)
+    check_classes(table(0, 1, 2), [("s0", 0), ("s1", 1), ("s2", 2)], left_out=True)
 
 
 def test_weights_of_other_classes_are_no_start_for_finetuning(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class Run:
     config: dict[str, Any]
 
     def snakemake(
-        self, *arguments: str, project: Path = ROOT, **changes: Any
+        self, *arguments: str, project: Path = ROOT, cores: int = 2, gpus: int = 1, **changes: Any
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake on this folder with a config in which top-level keys are changed."""
         path = self.folder / "config.yaml"
@@ -40,9 +40,9 @@ class Run:
                 "--configfile",
                 str(path),
                 "--cores",
-                "2",
+                str(cores),
             ),
-            *("--resources", "gpu=1"),
+            *("--resources", f"gpu={gpus}"),
         ]
         # PYTHONPATH: a changed copy of the project must not import the installed package.
         environment = {

@@ -68,6 +68,27 @@ def test_every_feature_has_every_sample_in_as_many_frames(finished_run: Run) -> 
             assert clip.values.any() or not frames, feature
 
 
+def test_every_sample_has_its_quality(finished_run: Run) -> None:
+    for split in ("train", "val", "test"):
+        with (results(finished_run) / f"quality/{split}.csv").open(newline="") as file:
+            rows = {row["sample"]: row for row in csv.DictReader(file)}
+        expected = {row["sample"] for row in finished_run.rows() if row["split"] == split}
+        assert rows.keys() == expected
+        assert {name for name, row in rows.items() if row["frames"] == "0"} <= {MISSING}
+        assert not any(row["reason"] for row in rows.values())
+
+
+def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: Run) -> None:
+    folder = results(finished_run) / "features"
+    estimator = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5")).estimator
+    assert estimator["estimator"].startswith("mediapipe-")
+    for feature in FEATURES:
+        store = FeatureStore(feature, folder.glob(f"{feature}/*/*.h5"))
+        assert store.estimator == estimator, feature
+    sidecar = json.loads((results(finished_run) / "streams/joint/train/model.json").read_text())
+    assert sidecar["estimator"] == estimator
+
+
 def test_the_checked_config_is_kept(finished_run: Run) -> None:
     kept = yaml.safe_load((results(finished_run) / "config.yaml").read_text())
     assert check_config(kept) == check_config(finished_run.config)
@@ -100,7 +121,8 @@ def test_a_run_is_reproduced_to_the_byte(finished_run: Run, tmp_path: Path) -> N
     assert again.snakemake("all", "features").returncode == 0
     for path in sorted(results(finished_run).rglob("*")):
         name = path.relative_to(results(finished_run))
-        if path.is_file() and name.parts[0] not in ("logs", "benchmarks"):
+        # The page tells how long the jobs took.
+        if path.is_file() and name.parts[0] not in ("logs", "benchmarks", "report"):
             assert (results(again) / name).read_bytes() == path.read_bytes(), name
 
 

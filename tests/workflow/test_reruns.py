@@ -42,12 +42,18 @@ def test_a_seed_reruns_training_and_no_feature(finished_run: Run) -> None:
 
 
 def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(finished_run: Run) -> None:
-    features = {"keypoints": {"min_detection_confidence": 0.6}}
+    features = {"keypoints": {"estimator": "mediapipe", "min_detection_confidence": 0.6}}
     shards = shard_count(finished_run)
     planned = finished_run.planned(features=features)
-    assert planned == {"keypoints": shards, **READERS}
+    assert planned == {"keypoints": shards, "quality": 3, **READERS}
     planned = finished_run.planned("submission", "features", features=features)
-    assert planned == {**dict.fromkeys(FEATURES, shards), **READERS, "features": 1}
+    made = dict.fromkeys(FEATURES, shards)
+    assert planned == {**made, "quality": 3, **READERS, "features": 1}
+
+
+def test_a_limit_of_quality_remakes_no_feature(finished_run: Run) -> None:
+    planned = finished_run.planned("submission", "features", quality={"max_swapped": 0.5})
+    assert planned == {"quality": 3, **READERS}
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ def test_a_schema_version_reruns_the_feature_and_its_readers(
     keypoints = text.index('"keypoints": FeatureSchema(')
     schema.write_text(text[:keypoints] + text[keypoints:].replace("version=1,", "version=2,", 1))
     planned = finished_run.planned("submission", project=project)
-    assert planned == {"keypoints": shard_count(finished_run), **READERS}
+    assert planned == {"keypoints": shard_count(finished_run), "quality": 3, **READERS}
 
 
 def test_edited_code_reruns_nothing(finished_run: Run, tmp_path: Path) -> None:
@@ -112,7 +118,7 @@ def test_an_added_clip_reruns_its_shard_only(finished_run: Run) -> None:
         planned = finished_run.planned()
     finally:
         finished_run.write_rows(rows)
-    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, **READERS}
+    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
 def test_a_changed_label_reruns_no_feature(finished_run: Run) -> None:

@@ -1,5 +1,6 @@
 """Trainings in the workflow: stopped and gone on, streams of several features, fine-tuning."""
 
+import csv
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from slr_pipeline.io.logits import read_logits
-from tests.workflow.conftest import ROOT, Run
+from tests.workflow.conftest import MISSING, ROOT, Run
 
 HANDS = {
     "model": "vtn",
@@ -88,7 +89,7 @@ def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Run) -
         "protocol": "challenge",
         "streams": {"joint": joint, "hands": HANDS},
         "tracks": {
-            "rgb": {"streams": {"joint": 1.0}},
+            "rgb": {"fusion": "published", "streams": {"joint": 1.2}, "untuned": {"joint": 1.5}},
             "rgbd": {"streams": {"joint": 1.0, "hands": 0.5}},
         },
     }
@@ -116,6 +117,76 @@ def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Run) -
         metrics = json.loads((results / "tracks" / track / "metrics.json").read_text())
         assert metrics["protocol"] == "challenge"
         assert len((results / "tracks" / track / "submission.csv").read_text().splitlines()) == 5
+    rgb = json.loads((results / "tracks/rgb/metrics.json").read_text())
+    assert rgb["weights"] == {"joint": 1.2, "joint/train": 1.5}
+    assert rgb["top1_without"]["test"].keys() == rgb["weights"].keys()
+
+
+def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: Run) -> None:
+    rows = copied_run.rows()
+    first: set[str] = set()
+    for row in rows:  # two clips of each sign in train, one by each
+        row["signer"] = "second" if row["label"] in first else "first"
+        first.add(row["label"])
+    copied_run.write_rows(rows)
+    refused = copied_run.snakemake("--dry-run", "submission", folds=3)
+    assert "error: folds: 3 needs as many signers in train, found 2; set" in refused.stderr
+    planned = copied_run.planned(folds=2)
+    assert {rule: planned[rule] for rule in ("train", "predict")} == {"train": 2, "predict": 2}
+    done = copied_run.snakemake("submission", folds=2)
+    assert done.returncode == 0, done.stderr
+    results = copied_run.folder / "results"
+    signer_of = {row["sample"]: row["signer"] for row in rows if row["split"] == "train"}
+    answered = []
+    for fold in ("fold1", "fold2"):
+        folder = results / "streams/joint" / fold
+        logits = read_logits(folder / "logits/train.h5")
+        sidecar = json.loads((folder / "model.json").read_text())
+        assert tuple(sidecar["held_out"]) == logits.samples
+        assert len({signer_of[name] for name in logits.samples}) == 1
+        assert logits.protocol == "strict"
+        assert logits.answered.all()
+        answered += logits.samples
+    assert sorted(answered) == sorted(signer_of)
+    metrics = json.loads((results / "tracks/rgb/metrics.json").read_text())
+    assert metrics["fitted_on"] == "train, out of fold"
+    assert metrics["val_left_out"] is None
+
+
+def test_clips_with_bad_keypoints_are_left_out_and_still_answered(copied_run: Run) -> None:
+    results = copied_run.folder / "results"
+    jitter = {
+        split: {name: float(row["jitter"] or 0) for name, row in quality_of(results, split).items()}
+        for split in ("train", "val", "test")
+    }
+    second, worst = sorted(jitter["train"].values())[-2:]
+    limit = (second + worst) / 2
+    bad = {
+        split: {name for name, value in found.items() if value > limit}
+        for split, found in jitter.items()
+    }
+    assert len(bad["train"]) == 1
+    assert bad["test"]
+    done = copied_run.snakemake("submission", quality={"max_jitter": limit, "max_quarantined": 0.5})
+    assert done.returncode == 0, done.stderr
+    for split, expected in bad.items():
+        rows = quality_of(results, split)
+        assert {name for name, row in rows.items() if row["reason"]} == expected
+    log = (results / "logs/train/joint/train.log").read_text()
+    samples = {split: len(found) for split, found in jitter.items()}
+    assert f"train: {samples['train'] - 1} of {samples['train']} samples" in log
+    logits = read_logits(results / "streams/joint/train/logits/test.h5")
+    answered = dict(zip(logits.samples, logits.answered.tolist(), strict=True))
+    assert {name for name, known in answered.items() if not known} == {MISSING, *bad["test"]}
+    metrics = json.loads((results / "tracks/rgb/metrics.json").read_text())
+    assert metrics["answered_by"]["test"]["0"] == 1 + len(bad["test"])
+    submission = (results / "tracks/rgb/submission.csv").read_text().splitlines()
+    assert len(submission) == samples["test"]
+
+
+def quality_of(results: Path, split: str) -> dict[str, dict[str, str]]:
+    with (results / f"quality/{split}.csv").open(newline="") as file:
+        return {row["sample"]: row for row in csv.DictReader(file)}
 
 
 def test_the_protocol_alone_adds_finetunings(finished_run: Run) -> None:

@@ -1,31 +1,39 @@
 """Input functions and the settings that rules share."""
 
 from slr_pipeline.config import SPLITS
+from slr_pipeline.estimator_settings import files_of
 from slr_pipeline.samples import labels_digest, shards, videos_digest
-from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 RESULTS = CONFIG.results
 PHASES = {"strict": ("train",), "challenge": ("train", "finetune")}[CONFIG.protocol]
 # What a phase was not trained on.
 UNSEEN = {"train": ("val", "test"), "finetune": ("test",)}
+TRAINED = [
+    name for name, stream in CONFIG.streams.items() if stream.model != "imported"
+]
+# Trainings that leave signers of train out, each of them for its logits of those.
+FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
 # Streams train side by side on a CPU, with one thread each: torch's threads wait busily for each
 # other, and two on shared cores are slower than one. Beside a GPU the threads load the items.
 GPUS = 0 if CONFIG.device == "cpu" else 1
 TRAINING_THREADS = 1 if CONFIG.device == "cpu" else 8
 DATA = CONFIG.data.model_dump_json()
+POSE_GPUS = (
+    GPUS if CONFIG.features.keypoints.estimator in ("mmpose", "onnx", "openpose") else 0
+)
+# What one pass of the pose estimator makes.
+POSE_FEATURES = ["keypoints"]
+if CONFIG.features.heatmaps.source == "network":
+    POSE_FEATURES.append("heatmaps")
 SHARDS = {split: shards(TABLE.split(split), CONFIG.shard_size) for split in SPLITS}
-VIDEOS = {
-    (split, shard): videos_digest(samples)
-    for split in SPLITS
-    for shard, samples in SHARDS[split].items()
-}
 
 
 wildcard_constraints:
     split="|".join(SPLITS),
     shard="all|[01]+",
     stream="|".join(CONFIG.streams),
-    phase="|".join(UNSEEN),
+    phase="|".join([*UNSEEN, *FOLDS]),
     track="|".join(CONFIG.tracks),
 
 
@@ -51,7 +59,7 @@ def stream_features(stream, *splits):
 
 def stream_settings(stream, phase):
     """A stream's section for a phase: `train` does not depend on how fine-tuning goes."""
-    unused = {"finetune"} if phase == "train" else None
+    unused = None if phase == "finetune" else {"finetune"}
     return CONFIG.streams[stream].model_dump_json(exclude=unused)
 
 
@@ -61,6 +69,55 @@ def start_weights(wildcards):
         return [f"{RESULTS}/streams/{wildcards.stream}/train/model.safetensors"]
     init = CONFIG.streams[wildcards.stream].init
     return [] if init is None else [init.path]
+
+
+def processes(stream):
+    """How many train a stream together."""
+    return CONFIG.streams[stream].gpus * CONFIG.streams[stream].nodes
+
+
+def of_several(wildcards, value):
+    """A resource of a training by several processes; others do without."""
+    return value if processes(wildcards.stream) > 1 else None
+
+
+def launcher(stream):
+    """Command before a training that starts its processes, in a job of SLURM.
+
+    Elsewhere the training itself starts those of its machine.
+    """
+    settings, tasks = CONFIG.streams[stream], processes(stream)
+    if tasks == 1:
+        return ""
+    return (
+        f"${{SLURM_JOB_ID:+srun --nodes={settings.nodes} --ntasks={tasks} "
+        f"--ntasks-per-node={settings.gpus} --cpus-per-task={TRAINING_THREADS} "
+        "--kill-on-bad-exit=1} "
+    )
+
+
+def phase_flags(phase):
+    """Flags of a phase: a fold is phase `train` without some signers."""
+    if phase not in FOLDS:
+        return ["--phase", phase]
+    fold = str(FOLDS.index(phase) + 1)
+    return ["--phase", "train", "--fold", fold, "--folds", str(len(FOLDS))]
+
+
+def pose_files():
+    """The files that the pose estimator needs beside its package: its weights."""
+    return [
+        path
+        for section in (CONFIG.features.keypoints, CONFIG.features.heatmaps)
+        for path in files_of(section).values()
+    ]
+
+
+def network_heatmaps():
+    """Flags of a job that makes the network's own heat-maps with the keypoints."""
+    if CONFIG.features.heatmaps.source == "drawn":
+        return []
+    return ["--heatmaps", CONFIG.features.heatmaps.model_dump_json()]
 
 
 def drawn_heatmaps(stream):
@@ -73,17 +130,43 @@ def drawn_heatmaps(stream):
 def stream_logits(split):
     """Input function: logits of a track's streams on one split, in the order of its weights.
 
-    What was fine-tuned on val answers test alone.
+    What was fine-tuned on val answers test alone. None of val where a stream has none.
     """
     phase = PHASES[-1] if split == "test" else "train"
-    return lambda wildcards: [
-        logits_file(stream, phase, split)
-        for stream in CONFIG.tracks[wildcards.track].streams
+
+    def files(wildcards):
+        track = CONFIG.tracks[wildcards.track]
+        found = [
+            *(logits_file(stream, phase, split) for stream in track.streams),
+            *(logits_file(stream, "train", split) for stream in track.untuned),
+        ]
+        return [] if None in found else found
+
+    return files
+
+
+def out_of_fold(track):
+    """Of each stream of a track the logits of train that something is fitted to, if any are."""
+    settings = CONFIG.tracks[track]
+    if not FOLDS or settings.fusion == "published":
+        return []
+    return [
+        (
+            [CONFIG.streams[stream].out_of_fold]
+            if CONFIG.streams[stream].model == "imported"
+            else [logits_file(stream, fold, "train") for fold in FOLDS]
+        )
+        for stream in settings.streams
     ]
 
 
+def unseen_splits(stream, phase):
+    """The splits that a phase of a stream was not trained on and answers."""
+    return [split for split in UNSEEN[phase] if logits_file(stream, phase, split)]
+
+
 def logits_file(stream, phase, split):
-    """The logits of a stream, made here or elsewhere."""
+    """The logits of a stream, made here or elsewhere; None where there are none."""
     settings = CONFIG.streams[stream]
     if settings.model == "imported":
         return getattr(settings, split)
@@ -113,12 +196,48 @@ def untracked(value):
     return lambda wildcards, output: value
 
 
+def kept(path):
+    """The file of a feature of pictures; without `keep_features` it goes with its last reader."""
+    return path if CONFIG.keep_features else temp(path)
+
+
 def stored_features():
-    """Features that can be made of the data, without those that training draws by itself."""
+    """Features that can be made of the data and stay, without those that training draws itself."""
     depth = all(sample.depth for sample in TABLE.samples)
     drawn = () if CONFIG.features.heatmaps.stored else ("heatmaps",)
-    skipped = (*drawn, *(() if depth else DEPTH_FEATURES))
+    dropped = () if CONFIG.keep_features else PICTURE_FEATURES
+    skipped = (*drawn, *dropped, *(() if depth else DEPTH_FEATURES))
     return [feature for feature in FEATURES if feature not in skipped]
+
+
+def shown_files():
+    """Of a shard of train what the report shows a sample of: its videos, then its features.
+
+    Nothing where every stream is made elsewhere: no video is read then.
+    """
+    if not TRAINED:
+        return []
+    shard = min(SHARDS["train"])
+    read = {"keypoints"}.union(*map(CONFIG.stream_features, TRAINED))
+    return [f"{RESULTS}/verify/train/{shard}.csv"] + [
+        f"{RESULTS}/features/{feature}/train/{shard}.h5"
+        for feature in stored_features()
+        if feature in read
+    ]
+
+
+def sample_checks():
+    """What was found out about every sample; nothing where no video is read."""
+    if not TRAINED:
+        return []
+    verified = shard_files(f"{RESULTS}/verify/{{split}}/{{shard}}.csv", *SPLITS)
+    return verified + expand(f"{RESULTS}/quality/{{split}}.csv", split=SPLITS)
+
+
+def keypoints_minutes(settings):
+    """Runtime of a keypoints job: without a GPU a large network takes some 4 s a frame."""
+    slow = settings.estimator in ("mmpose", "onnx") and not GPUS
+    return 4320 if slow else 240
 
 
 def flow_minutes(settings):

@@ -6,11 +6,22 @@ rule ensemble:
     input:
         val=stream_logits("val"),
         test=stream_logits("test"),
+        out_of_fold=lambda wildcards: sum(out_of_fold(wildcards.track), []),
         others=lambda wildcards: other_predictions(wildcards.track),
     output:
-        submission=f"{RESULTS}/tracks/{{track}}/submission.csv",
+        submission=report(
+            f"{RESULTS}/tracks/{{track}}/submission.csv",
+            caption="../report/submission.rst",
+            category="Tracks",
+            labels={"track": "{track}", "what": "submission"},
+        ),
         archive=f"{RESULTS}/tracks/{{track}}/submission.zip",
-        metrics=f"{RESULTS}/tracks/{{track}}/metrics.json",
+        metrics=report(
+            f"{RESULTS}/tracks/{{track}}/metrics.json",
+            caption="../report/metrics.rst",
+            category="Tracks",
+            labels={"track": "{track}", "what": "metrics"},
+        ),
     log:
         f"{RESULTS}/logs/ensemble/{{track}}.log",
     benchmark:
@@ -25,12 +36,18 @@ rule ensemble:
         data=untracked(DATA),
         seed=CONFIG.seed,
         protocol=CONFIG.protocol,
+        val=lambda wildcards, input: ["--val", *input.val] if input.val else [],
+        fit=lambda wildcards: [
+            flag
+            for files in out_of_fold(wildcards.track)
+            for flag in ("--out-of-fold", *files)
+        ],
         track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
         labels=labels_digest(TABLE, SPLITS),
     shell:
         "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
-        "--val {input.val:q} --test {input.test:q} "
+        "{params.val:q} --test {input.test:q} {params.fit:q} "
         "--out {output.submission:q} --metrics {output.metrics:q} 2> {log:q}"
 
 

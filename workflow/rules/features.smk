@@ -1,4 +1,4 @@
-"""Features. In: verify/{split}/{shard}.csv and the videos it names. Out: features/{feature}/{split}/{shard}.h5."""
+"""Features. In: verify/{split}/{shard}.csv and the videos it names. Out: features/{feature}/{split}/{shard}.h5, quality/{split}.csv."""
 
 
 rule keypoints:
@@ -7,8 +7,12 @@ rule keypoints:
         verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
         # Only opens the gate: a sample added elsewhere must not remake this shard.
         quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        weights=pose_files(),
     output:
-        f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        [
+            f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5"
+            for feature in POSE_FEATURES
+        ],
     log:
         f"{RESULTS}/logs/keypoints/{{split}}/{{shard}}.log",
     benchmark:
@@ -17,14 +21,44 @@ rule keypoints:
         "../envs/slr.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=240,
+        gpu=POSE_GPUS,
+        mem_mb=3000,
+        runtime=keypoints_minutes(CONFIG.features.keypoints),
     params:
-        settings=CONFIG.features.keypoints.model_dump_json(),
-        version=FEATURES["keypoints"].version,
+        device=untracked(CONFIG.device),
+        # A function: {sample} in a path of imported files is no wildcard.
+        settings=lambda wildcards: CONFIG.features.keypoints.model_dump_json(),
+        heatmaps=network_heatmaps(),
+        version=[FEATURES[feature].version for feature in POSE_FEATURES],
     shell:
         "python -m slr_pipeline.steps.keypoints --settings {params.settings:q} "
-        "--verified {input.verified:q} --out {output:q} 2> {log:q}"
+        "{params.heatmaps:q} --device {params.device} --verified {input.verified:q} "
+        "--out {output:q} 2> {log:q}"
+
+
+rule quality:
+    """How well the keypoints of a split were found; stop the run when too many clips fail."""
+    input:
+        lambda wildcards: shard_files(
+            f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5", wildcards.split
+        ),
+    output:
+        f"{RESULTS}/quality/{{split}}.csv",
+    log:
+        f"{RESULTS}/logs/quality/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/quality/{{split}}.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        settings=CONFIG.quality.model_dump_json(),
+    shell:
+        "python -m slr_pipeline.steps.quality --settings {params.settings:q} "
+        "--keypoints {input:q} --out {output:q} 2> {log:q}"
 
 
 rule frames:
@@ -34,7 +68,7 @@ rule frames:
         quarantine=ancient(f"{RESULTS}/quarantine.csv"),
         keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
     output:
-        f"{RESULTS}/features/frames/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/frames/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/frames/{{split}}/{{shard}}.log",
     benchmark:
@@ -61,7 +95,7 @@ rule hand_crops:
         quarantine=ancient(f"{RESULTS}/quarantine.csv"),
         keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
     output:
-        f"{RESULTS}/features/hand_crops/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/hand_crops/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/hand_crops/{{split}}/{{shard}}.log",
     benchmark:
@@ -84,7 +118,7 @@ rule hand_crops:
 
 use rule hand_crops as depth_hand_crops with:
     output:
-        f"{RESULTS}/features/depth_hand_crops/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/depth_hand_crops/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/depth_hand_crops/{{split}}/{{shard}}.log",
     benchmark:
@@ -132,7 +166,7 @@ rule flow:
         quarantine=ancient(f"{RESULTS}/quarantine.csv"),
         keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
     output:
-        f"{RESULTS}/features/flow/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/flow/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/flow/{{split}}/{{shard}}.log",
     benchmark:
@@ -155,7 +189,7 @@ rule flow:
 
 use rule flow as depth_flow with:
     output:
-        f"{RESULTS}/features/depth_flow/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/depth_flow/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/depth_flow/{{split}}/{{shard}}.log",
     benchmark:
@@ -176,7 +210,7 @@ rule hha:
         quarantine=ancient(f"{RESULTS}/quarantine.csv"),
         keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
     output:
-        f"{RESULTS}/features/hha/{{split}}/{{shard}}.h5",
+        kept(f"{RESULTS}/features/hha/{{split}}/{{shard}}.h5"),
     log:
         f"{RESULTS}/logs/hha/{{split}}/{{shard}}.log",
     benchmark:
@@ -194,6 +228,10 @@ rule hha:
         "python -m slr_pipeline.steps.hha --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
+
+
+# With the network's own heat-maps both rules have an output of that name.
+ruleorder: keypoints > heatmaps
 
 
 rule heatmaps:

@@ -33,7 +33,7 @@ rule verify:
     params:
         data=untracked(DATA),
         shard_size=untracked(CONFIG.shard_size),
-        videos=lambda wildcards: VIDEOS[wildcards.split, wildcards.shard],
+        videos=lambda wildcards: videos_digest(SHARDS[wildcards.split][wildcards.shard]),
     shell:
         "python -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} --out {output:q} 2> {log:q}"
@@ -44,7 +44,11 @@ rule quarantine:
     input:
         shard_files(f"{RESULTS}/verify/{{split}}/{{shard}}.csv", *SPLITS),
     output:
-        f"{RESULTS}/quarantine.csv",
+        report(
+            f"{RESULTS}/quarantine.csv",
+            caption="../report/quarantine.rst",
+            category="Samples",
+        ),
     log:
         f"{RESULTS}/logs/quarantine.log",
     benchmark:

@@ -2,40 +2,57 @@
 
 
 rule train:
-    """Train a stream: phase train on train, val picks the epoch; phase finetune on both."""
+    """Train a stream: on train, val picks the epoch; phase finetune on both; a fold without its signers."""
     input:
         features=lambda wildcards: stream_features(wildcards.stream, "train", "val"),
+        quality=expand(f"{RESULTS}/quality/{{split}}.csv", split=("train", "val")),
         init=start_weights,
     output:
         model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
         sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
-        history=f"{RESULTS}/streams/{{stream}}/{{phase}}/history.csv",
+        history=report(
+            f"{RESULTS}/streams/{{stream}}/{{phase}}/history.csv",
+            caption="../report/history.rst",
+            category="Streams",
+            labels={"stream": "{stream}", "phase": "{phase}", "what": "epochs"},
+        ),
     log:
         f"{RESULTS}/logs/train/{{stream}}/{{phase}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/train/{{stream}}/{{phase}}.tsv"
     conda:
         "../envs/slr.yaml"
-    threads: TRAINING_THREADS
+    threads: lambda wildcards: TRAINING_THREADS * CONFIG.streams[wildcards.stream].gpus
     resources:
-        gpu=GPUS,
-        mem_mb=8000,
+        gpu=lambda wildcards: GPUS * processes(wildcards.stream),
+        mem_mb=lambda wildcards: 8000 * CONFIG.streams[wildcards.stream].gpus,
         runtime=1440,
+        # Of several processes only: as many tasks of one job of a cluster, a GPU for each.
+        tasks=lambda wildcards: of_several(wildcards, processes(wildcards.stream)),
+        nodes=lambda wildcards: of_several(
+            wildcards, CONFIG.streams[wildcards.stream].nodes
+        ),
+        cpus_per_task=lambda wildcards: of_several(wildcards, TRAINING_THREADS),
+        tasks_per_gpu=lambda wildcards: of_several(wildcards, 0),  # it follows from the others
+        mpi=lambda wildcards: of_several(wildcards, "srun"),
     params:
         data=untracked(DATA),
         device=untracked(CONFIG.device),
+        launch=lambda wildcards, output: launcher(wildcards.stream),
         # What a stopped job left; beside the outputs, which Snakemake deletes.
         state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
         init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
+        phase=lambda wildcards: phase_flags(wildcards.phase),
         stream=lambda wildcards: stream_settings(wildcards.stream, wildcards.phase),
         heatmaps=lambda wildcards: drawn_heatmaps(wildcards.stream),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
     shell:
-        "python -m slr_pipeline.steps.train --data {params.data:q} --stream {params.stream:q} "
-        "--phase {wildcards.phase} --seed {params.seed} --device {params.device} "
+        "{params.launch}python -m slr_pipeline.steps.train "
+        "--data {params.data:q} --stream {params.stream:q} "
+        "{params.phase:q} --seed {params.seed} --device {params.device} "
         "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
-        "{params.init:q} --state {params.state:q} "
+        "--quality {input.quality:q} {params.init:q} --state {params.state:q} "
         "--out {output.model:q} --history {output.history:q} 2> {log:q}"
 
 
@@ -45,6 +62,7 @@ rule predict:
         model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
         sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
         features=lambda wildcards: stream_features(wildcards.stream, wildcards.split),
+        quality=f"{RESULTS}/quality/{{split}}.csv",
     output:
         f"{RESULTS}/streams/{{stream}}/{{phase}}/logits/{{split}}.h5",
     log:
@@ -62,7 +80,8 @@ rule predict:
         device=untracked(CONFIG.device),
     shell:
         "python -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
-        "--threads {threads} --features {input.features:q} --out {output:q} 2> {log:q}"
+        "--threads {threads} --features {input.features:q} --quality {input.quality:q} "
+        "--out {output:q} 2> {log:q}"
 
 
 rule evaluate:
@@ -70,10 +89,15 @@ rule evaluate:
     input:
         lambda wildcards: [
             logits_file(wildcards.stream, wildcards.phase, split)
-            for split in UNSEEN[wildcards.phase]
+            for split in unseen_splits(wildcards.stream, wildcards.phase)
         ],
     output:
-        f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
+        report(
+            f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
+            caption="../report/stream.rst",
+            category="Streams",
+            labels={"stream": "{stream}", "phase": "{phase}", "what": "metrics"},
+        ),
     log:
         f"{RESULTS}/logs/evaluate/{{stream}}/{{phase}}.log",
     benchmark:
@@ -88,7 +112,7 @@ rule evaluate:
         data=untracked(DATA),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("val", "test")),
-        splits=lambda wildcards: UNSEEN[wildcards.phase],
+        splits=lambda wildcards: unseen_splits(wildcards.stream, wildcards.phase),
     shell:
         "python -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

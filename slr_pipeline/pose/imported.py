@@ -1,0 +1,140 @@
+"""Keypoints that another program made, taken from its files instead of being estimated."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Final, Protocol, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.estimator_settings import ImportedKeypointsSettings
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.listing import listed
+from slr_pipeline.io.poses.annotations import AnnotationFile
+from slr_pipeline.io.poses.found import FoundClip, people
+from slr_pipeline.io.poses.openpose_json import read_folder
+from slr_pipeline.io.poses.pose_file import read_pose
+from slr_pipeline.io.poses.samslr import read_samslr
+from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.people import signer_of
+
+UNKNOWN: Final = "unknown"
+"""The digest of weights that nobody has told."""
+
+
+class _Source(Protocol):
+    """Where the clips of samples are found."""
+
+    def has(self, sample: str) -> bool: ...
+
+    def read(self, sample: str) -> FoundClip: ...
+
+
+@dataclass(frozen=True)
+class _Files:
+    """A file or a folder a sample."""
+
+    pattern: str
+    read_one: Callable[[Path], FoundClip]
+
+    def has(self, sample: str) -> bool:
+        return self._path(sample).exists()
+
+    def read(self, sample: str) -> FoundClip:
+        return self.read_one(self._path(sample))
+
+    def _path(self, sample: str) -> Path:
+        return Path(self.pattern.replace("{sample}", sample))
+
+
+class _Features:
+    """The `keypoints` files of another run, all of one estimator."""
+
+    def __init__(self, pattern: str) -> None:
+        paths = sorted(glob(pattern, recursive=True))
+        if not paths:
+            raise DataError(f"features.keypoints.path: no file {pattern}; check the pattern")
+        self._store = FeatureStore("keypoints", paths)
+        self._samples = set(self._store.samples)
+        self.estimator = self._store.estimator
+
+    def has(self, sample: str) -> bool:
+        return sample in self._samples
+
+    def read(self, sample: str) -> FoundClip:
+        clip = self._store.read(sample)
+        size = (clip.width, clip.height) if len(clip.values) else None
+        where = f"{self._store.path_of(sample)}, {sample}"
+        return FoundClip(where, people(where, clip.values[:, None]), size)
+
+
+class ImportedKeypoints:
+    """Keypoints of files; a `PoseEstimator`. Frames are matched one to one, in order.
+
+    Coordinates are scaled to the video when file and video differ by a pure scale, and unmirrored
+    with left and right exchanged where they were found in mirrored frames.
+    """
+
+    def __init__(self, settings: ImportedKeypointsSettings) -> None:
+        self._settings = settings
+        self._mirrored = settings.mirrored or settings.format == "samslr"
+        self._source: _Source = _open(settings)
+        self.name = f"imported-{settings.format}"
+        self.weights_sha256 = UNKNOWN
+        if settings.tool is not None:
+            self.name = f"{settings.tool} ({self.name})"
+        if isinstance(self._source, _Features):
+            self.name = self._source.estimator["estimator"]
+            self.weights_sha256 = self._source.estimator["weights_sha256"]
+
+    @property
+    def made(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.made`."""
+        return {"imported": self._settings.format}
+
+    def require(self, samples: Sequence[str]) -> None:
+        """DataError that lists which of these samples have no keypoints."""
+        missing = [sample for sample in samples if not self._source.has(sample)]
+        if missing:
+            raise DataError(
+                f"features.keypoints.path: {self._settings.path} has no keypoints of "
+                f"{len(missing)} of {len(samples)} samples: {listed(missing)}; make them, or check "
+                "the path"
+            )
+
+    def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
+        """See `PoseEstimator.estimate`. DataError where the file is of another clip."""
+        self.require([clip.sample])
+        found = self._source.read(clip.sample)
+        if len(found.frames) != clip.length:
+            raise DataError(
+                f"{found.where}: {len(found.frames)} frames, and {clip.path} has {clip.length}; "
+                "make the keypoints of this video"
+            )
+        picture = self._settings.picture
+        return signer_of(
+            found,
+            clip,
+            person=self._settings.person,
+            mirrored=self._mirrored,
+            picture=None if picture is None else (picture.width, picture.height),
+        )
+
+
+def _open(settings: ImportedKeypointsSettings) -> _Source:
+    match settings.format:
+        case "pose":
+            return _Files(settings.path, read_pose)
+        case "openpose":
+            return _Files(settings.path, read_folder)
+        case "samslr":
+            return _Files(settings.path, read_samslr)
+        case "mmaction2":
+            return AnnotationFile(Path(settings.path))
+        case "hdf5":
+            return _Features(settings.path)
+        case _:
+            assert_never(settings.format)

@@ -1,0 +1,114 @@
+"""The feature `heatmaps` from the network that finds the keypoints, in one decoding of a video."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ConfigError
+from slr_pipeline.estimator_settings import MmposeSettings
+from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.features.heatmaps import (
+    FRAMES,
+    GRID,
+    HEATMAP_KEYPOINTS,
+    pool_network_heatmaps,
+    sixty_frames,
+    to_bytes,
+)
+from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.mmpose import MMPose
+from slr_pipeline.pose.mmpose_network import MMPoseNetwork
+from slr_pipeline.pose.topdown import Crop, Picture, Points, stacked
+
+SIDE: Final = 4 * GRID
+"""Side of the picture that `published` maps are of, px."""
+
+
+class NetworkHeatmaps:
+    """Keypoints and heat-maps of a clip.
+
+    `corrected`: the maps that the keypoints were decoded from, laid on the grid of the whole frame.
+    `published`: those of the frame as filmed, stretched to 384 x 384, of weights of their own.
+    Errors are those of `MMPose`, and a ConfigError where the network gives no maps.
+    """
+
+    def __init__(self, settings: HeatmapsSettings, keypoints: MmposeSettings, device: str) -> None:
+        self.estimator = MMPose(keypoints, device)
+        own = settings.checkpoint
+        network = self.estimator.network
+        self._network = network if own is None else MMPoseNetwork(keypoints, own, device)
+        self._fidelity = settings.fidelity
+        self._batch_size = keypoints.batch_size
+        if not network.has_maps():
+            raise ConfigError(
+                f"features.heatmaps.source: {self.estimator.name} gives no heat-maps; take source "
+                "drawn, or a config td-hm_*"
+            )
+        self.network_sha256 = self._network.weights_sha256
+
+    def estimate(self, clip: PoseClip) -> tuple[Points, NDArray[np.uint8]]:
+        """Keypoints (T, 133, 3) and the feature `heatmaps` (60, 33, 24, 24) of a clip."""
+        wanted = sixty_frames(clip.length, fidelity=self._fidelity)
+        side = GRID // 4
+        values = np.zeros((FRAMES, len(HEATMAP_KEYPOINTS), side, side), np.uint8)
+
+        def keep(t: int, maps: Points) -> None:
+            values[wanted == t] = to_bytes(pool_network_heatmaps(maps[None]))
+
+        if self._fidelity == "published":
+            frames = self._watched(clip.frames, frozenset(wanted.tolist()), keep)
+            return stacked(self.estimator.follow(frames, maps=False)), values
+        keypoints = []
+        cells_px = self._network.cells_px()
+        for t, found in enumerate(self.estimator.follow(clip.frames, maps=True)):
+            keypoints.append(found.keypoints)
+            if t in wanted and found.crop is not None and found.maps is not None:
+                keep(t, on_frame(found.maps, found.crop, cells_px, clip.width, clip.height))
+        return np.stack(keypoints), values
+
+    def _watched(
+        self, frames: Iterable[Picture], wanted: frozenset[int], keep: Callable[[int, Points], None]
+    ) -> Iterator[Picture]:
+        """The frames; on their way the maps of those that are wanted are made and kept."""
+        waiting: dict[int, Picture] = {}
+        for t, frame in enumerate(frames):
+            if t in wanted:
+                waiting[t] = np.asarray(cv2.resize(frame, (SIDE, SIDE)), np.uint8)
+            if len(waiting) == self._batch_size:
+                self._keep_maps(waiting, keep)
+                waiting = {}
+            yield frame
+        if waiting:
+            self._keep_maps(waiting, keep)
+
+    def _keep_maps(self, waiting: dict[int, Picture], keep: Callable[[int, Points], None]) -> None:
+        maps = self._network.maps(list(waiting.values()), flip=False).cpu().numpy()
+        for t, each in zip(waiting, maps, strict=True):
+            keep(t, each)
+
+
+def on_frame(
+    maps: Points, crop: Crop, cells_px: NDArray[np.float64], width: int, height: int
+) -> Points:
+    """Maps (133, 96, 96) of a whole frame, from those (133, h, w) of a crop of it; 0 elsewhere.
+
+    The frame lies in the middle of the grid in its proportions, as in `gaussian_heatmaps`: x px at
+    (x + 0.5) s - 0.5 + (96 - s width) / 2 cells, s = 96 / the longer side. Interpolated linearly.
+
+    Args:
+        maps: of the crop.
+        crop: what they are of.
+        cells_px: pixels of the crop a cell, in x and y (`MMPoseNetwork.cells_px`).
+        width, height: of the frame in px.
+    """
+    scale = GRID / max(width, height)
+    size = np.array([width, height])
+    start = (0.5 - (GRID - size * scale) / 2) / scale - 0.5  # px of the frame at cell 0
+    origin = (start - (crop.left, crop.top)) / crop.scale / cells_px
+    step = 1 / (scale * crop.scale * cells_px)
+    matrix = np.array([[step[0], 0, origin[0]], [0, step[1], origin[1]]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return np.stack([cv2.warpAffine(each, matrix, (GRID, GRID), flags=flags) for each in maps])

@@ -1,0 +1,84 @@
+"""RTMPose, DWPose and RTMW in ONNX files, as estimators.
+
+Crops and decoding are those of MMPose, and pictures are RGB: so were these networks trained.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.estimator_settings import OnnxSettings
+from slr_pipeline.pose.detector import crops_of, joint_sha256, open_detector
+from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.onnx_session import OnnxSession
+from slr_pipeline.pose.topdown import Answer, Picture, decode_simcc, in_batches, look, stacked
+from slr_pipeline.skeleton import FLIP_133
+
+MEAN: Final = np.array([123.675, 116.28, 103.53], np.float32)
+DEVIATION: Final = np.array([58.395, 57.12, 57.375], np.float32)
+"""Of red, green and blue bytes: what every network of these families is given."""
+
+Vectors = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""SimCC vectors (B, 133, s W) and (B, 133, s H) in x and in y."""
+
+
+class OnnxPose:
+    """A whole-body network in an ONNX file; a `PoseEstimator`.
+
+    Errors are those of `OnnxSession` and `open_detector`, and an ArtifactError for a file that does
+    not give SimCC vectors of 133 keypoints.
+    """
+
+    def __init__(self, settings: OnnxSettings, device: str) -> None:
+        self._session = OnnxSession(settings.model, device)
+        self._detector = open_detector(settings.detector, device)
+        self._settings = settings
+        shapes, (W, H) = self._session.output_shapes, self._session.size
+        bins = [shape[2] for shape in shapes if len(shape) == 3 and shape[1] == 133]
+        if len(shapes) != 2 or len(bins) != 2 or bins[0] * H != bins[1] * W:
+            raise ArtifactError(
+                f"{settings.model.path}: expected SimCC vectors of 133 keypoints in x (batch, 133, "
+                f"s {W}) and in y (batch, 133, s {H}), found {shapes}; take a whole-body RTMPose, "
+                "DWPose or RTMW"
+            )
+        self.name = f"onnxruntime-{self._session.version}-{Path(settings.model.path).stem}"
+        self.weights_sha256 = joint_sha256(self._session.sha256, self._detector)
+
+    @property
+    def made(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.made`."""
+        return {
+            "flip_average": self._settings.flip_average,
+            "box": "frame" if self._detector is None else "detector",
+        }
+
+    def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
+        """See `PoseEstimator.estimate`."""
+        crops = crops_of(clip.frames, self._detector, self._session.size)
+        return stacked(look(crops, self._settings.batch_size, self._answer))
+
+    def _answer(self, pictures: list[Picture]) -> list[Answer]:
+        inputs = (np.stack(pictures) - MEAN) / DEVIATION  # (B, H, W, 3)
+        x, y = self._vectors(inputs)
+        if self._settings.flip_average:
+            flipped_x, flipped_y = self._vectors(inputs[:, :, ::-1])
+            order = list(FLIP_133)
+            half = np.float32(0.5)
+            x, y = half * (x + flipped_x[:, order, ::-1]), half * (y + flipped_y[:, order])
+        points, scores = decode_simcc(x, y, self._session.size)
+        return [Answer(*each) for each in zip(points, scores, strict=True)]
+
+    def _vectors(self, inputs: NDArray[np.float32]) -> Vectors:
+        """The network's answer to pictures, as many at a time as the file can take."""
+        size = self._session.batch_size or len(inputs)
+        found = list(in_batches(inputs.transpose(0, 3, 1, 2), size, self._run))
+        x, y = (np.stack(vectors) for vectors in zip(*found, strict=True))
+        return x, y
+
+    def _run(self, batch: list[NDArray[np.float32]]) -> list[tuple[NDArray[np.float32], ...]]:
+        lacking = (self._session.batch_size or len(batch)) - len(batch)
+        filled = np.stack([*batch, *[batch[-1]] * lacking])
+        return list(zip(*self._session.run(filled), strict=True))[: len(batch)]

@@ -1,0 +1,143 @@
+"""What a report tells of: everything a finished run says of itself, read once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from slr_pipeline.config import SPLITS, Config, Split, read_config
+from slr_pipeline.io.benchmarks import RuleCost, read_costs
+from slr_pipeline.io.run_files import read_metrics, read_table
+from slr_pipeline.io.submission import read_predictions
+from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.samples import Sample, SampleTable, load_samples, shards
+from slr_pipeline.stream_settings import ImportedSettings
+
+OWN_RULE = "report"
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A stream of a phase, or a track (phase empty), with its metrics and epochs, if it has any."""
+
+    name: str
+    phase: str
+    metrics: dict[str, Any]
+    history: tuple[dict[str, float], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Its name, and the phase where that is not plain training."""
+        return self.name if self.phase in ("", "train") else f"{self.name} ({self.phase})"
+
+    def of(self, split: Split) -> dict[str, Any] | None:
+        """Metrics of a split; None where there are no labels or no logits of it."""
+        found: dict[str, Any] | None = self.metrics.get(split)
+        return found
+
+    def judged_on(self) -> Split | None:
+        """Where its accuracy counts: test, or val where test has no labels; None without either."""
+        order: tuple[Split, ...] = ("test", "val")
+        return next((split for split in order if self.of(split) is not None), None)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    `verified` and `quality` are empty where every stream is imported: no video was looked at then.
+    `predictions` has the class of each test sample by track.
+    """
+
+    config: Config
+    table: SampleTable
+    verified: tuple[Verified, ...]
+    quality: dict[Split, list[dict[str, str]]]
+    streams: tuple[Scored, ...]
+    tracks: tuple[Scored, ...]
+    predictions: dict[str, dict[str, int]]
+    costs: tuple[RuleCost, ...]
+
+    @property
+    def results(self) -> Path:
+        """The folder of the run."""
+        return Path(self.config.results)
+
+    @cached_property
+    def quarantined(self) -> dict[str, tuple[str, str]]:
+        """By sample: which check it failed (`verify`, `quality`), and why.
+
+        A clip whose videos failed has no keypoints either, and that is not said again.
+        """
+        keypoints = {
+            row["sample"]: ("quality", row["reason"])
+            for rows in self.quality.values()
+            for row in rows
+            if row["reason"]
+        }
+        videos = {row.sample: ("verify", row.reason) for row in self.verified if row.reason}
+        return {**keypoints, **videos}
+
+    def usable(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Those that are not quarantined."""
+        return [sample for sample in samples if sample.name not in self.quarantined]
+
+
+def trained(config: Config) -> bool:
+    """Whether any stream has a model, so that videos were read."""
+    return any(not isinstance(stream, ImportedSettings) for stream in config.streams.values())
+
+
+def read_run(config_file: str) -> Run:
+    """Everything a run says of itself, by the configuration kept beside its results.
+
+    Raises SlrError for a file that is missing or foreign.
+    """
+    config = read_config(config_file)
+    results = Path(config.results)
+    table = load_samples(config.data)
+    phases = ("train", "finetune") if config.protocol == "challenge" else ("train",)
+    streams = [
+        _stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
+        for name, settings in config.streams.items()
+        for phase in (("train",) if isinstance(settings, ImportedSettings) else phases)
+    ]
+    tracks = {name: results / "tracks" / name for name in config.tracks}
+    looked_at = trained(config)
+    return Run(
+        config=config,
+        table=table,
+        verified=tuple(_verified(config, table)) if looked_at else (),
+        quality=(
+            {split: read_table(results / "quality" / f"{split}.csv") for split in SPLITS}
+            if looked_at
+            else {}
+        ),
+        streams=tuple(streams),
+        tracks=tuple(
+            Scored(name, "", read_metrics(folder / "metrics.json"))
+            for name, folder in tracks.items()
+        ),
+        predictions={
+            name: dict(read_predictions(folder / "submission.csv", len(table.classes)))
+            for name, folder in tracks.items()
+        },
+        # Its own file would make the page of a second run another one.
+        costs=tuple(c for c in read_costs(results / "benchmarks") if c.rule != OWN_RULE),
+    )
+
+
+def _stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
+    folder = results / "streams" / name / phase
+    rows = [] if imported else read_table(folder / "history.csv")
+    epochs = tuple({key: float(value or "nan") for key, value in row.items()} for row in rows)
+    metrics = read_metrics(folder / "metrics.json")
+    return Scored(name, "imported" if imported else phase, metrics, epochs)
+
+
+def _verified(config: Config, table: SampleTable) -> Iterable[Verified]:
+    """Rows of the tables of this run; the folder may have those of other shards."""
+    for split in SPLITS:
+        for shard in shards(table.split(split), config.shard_size):
+            yield from read_verified(Path(config.results) / "verify" / split / f"{shard}.csv")

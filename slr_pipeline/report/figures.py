@@ -1,0 +1,280 @@
+"""The figures of a report: SVG by matplotlib, in the ink of the page, the same bytes each time."""
+
+import io
+import math
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+
+from slr_pipeline.config import SPLITS
+from slr_pipeline.report.facts import Run, Scored
+
+COLOURS = {"train": "#3f86d0", "val": "#d98324", "test": "#2f9e6e"}
+BEFORE, AFTER = "#d98324", "#3f86d0"
+
+MANY_TIMES = 30
+"""Losses further apart are drawn on a logarithmic scale."""
+
+INK = "#010203"
+"""Stands for the colour of the text, which the page's reader chooses: light or dark."""
+
+STYLE = """<style>
+svg { color: #1b1f24 }
+@media (prefers-color-scheme: dark) { svg { color: #e6e9ed } }
+</style>"""
+
+SETTINGS: dict[Any, Any] = {
+    "svg.hashsalt": "slr_pipeline",
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a name may have dollars in it
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture for the page: its address (`data:`), what it shows in words, its size in px."""
+
+    source: str
+    alt: str
+    width: int
+    height: int
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    """The content as an address that needs no other file; `kind` such as image/jpeg."""
+    return f"data:{kind};base64,{b64encode(content).decode()}"
+
+
+def _drawn(
+    alt: str, width: float, height: float, draw: Callable[[list[Axes]], None], rows: int = 1
+) -> Picture:
+    """What `draw` draws on `rows` axes over each other; sizes in inches."""
+    with mpl.rc_context(SETTINGS):
+        figure = Figure((width, height), layout="constrained")
+        axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
+        draw(axes)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    svg = text.getvalue().replace(INK, "currentColor").replace("<defs>", f"{STYLE}<defs>", 1)
+    px = round(width * 96), round(height * 96)
+    return Picture(data_uri("image/svg+xml", svg.encode()), alt, *px)
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+def length_figure(run: Run) -> Picture | None:
+    """Frames of the clips by split; None where no video was read."""
+    split_of = {sample.name: sample.split for sample in run.table.samples}
+    frames = {
+        split: [row.frames for row in run.verified if split_of[row.sample] == split and row.frames]
+        for split in SPLITS
+    }
+    if not any(frames.values()):
+        return None
+
+    def draw(axes: list[Axes]) -> None:
+        known = [count for found in frames.values() for count in found]
+        step = math.ceil((max(known) - min(known) + 1) / 20)
+        _stacked(axes[0], frames, [n - 0.5 for n in range(min(known), max(known) + 2 * step, step)])
+        axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].set(title="Length of the clips", xlabel="frames", ylabel="clips")
+
+    return _drawn("Histogram of the frames of each clip, by split", 3.8, 2.8, draw)
+
+
+def hands_figure(run: Run) -> Picture | None:
+    """Share of the frames without any hand, by clip; None where keypoints were not looked at."""
+    shares = {
+        split: [float(row["missing_hands"]) for row in run.quality[split] if row["missing_hands"]]
+        for split in run.quality
+    }
+    if not any(shares.values()):
+        return None
+
+    def draw(axes: list[Axes]) -> None:
+        _stacked(axes[0], shares, [step / 20 for step in range(21)])
+        axes[0].set(title="Missing hands", xlabel="frames of a clip without hand", ylabel="clips")
+        axes[0].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+
+    alt = "Histogram of the share of each clip's frames in which no hand was found, by split"
+    return _drawn(alt, 3.8, 2.8, draw)
+
+
+def classes_figure(run: Run) -> Picture:
+    """How many clips the signs have, the most frequent first, by split."""
+    counts = {
+        split: Counter(s.label for s in run.table.split(split) if s.label is not None)
+        for split in SPLITS
+    }
+
+    def draw(axes: list[Axes]) -> None:
+        for split, found in counts.items():
+            clips = sorted((found[k] for k in range(len(run.table.classes))), reverse=True)
+            axes[0].step(
+                range(1, len(clips) + 1), clips, where="mid", color=COLOURS[split], label=split
+            )
+        axes[0].set(title="Clips of a sign", xlabel="signs, by their clips", ylabel="clips")
+        axes[0].set_ylim(0, 1.15 * max(max(found.values(), default=1) for found in counts.values()))
+        _whole_numbers(axes[0])
+        _legend_below(axes[0])
+
+    return _drawn("How many clips each sign has, the most frequent first, by split", 3.8, 2.8, draw)
+
+
+def _stacked(axes: Axes, values: dict[Any, list[Any]], bins: Any) -> None:
+    shown = {split: found for split, found in values.items() if found}
+    axes.hist(
+        list(shown.values()),
+        bins=bins,
+        stacked=True,
+        color=[COLOURS[split] for split in shown],
+        label=list(shown),
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _legend_below(axes)
+
+
+def _legend_below(axes: Axes) -> None:
+    axes.figure.legend(loc="outside lower center", ncols=3)
+
+
+def _whole_numbers(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+def training_figure(stream: Scored) -> Picture | None:
+    """Loss and accuracy of train and val by epoch; None where nothing was trained here."""
+    if not stream.history:
+        return None
+    epochs = [row["epoch"] for row in stream.history]
+
+    def draw(axes: list[Axes]) -> None:
+        for place, measure in zip(axes, ("accuracy", "loss"), strict=True):
+            for split in ("train", "val"):
+                values = [row.get(f"{split}_{measure}", math.nan) for row in stream.history]
+                if not all(map(math.isnan, values)):
+                    marker = "o" if len(values) == 1 else ""
+                    place.plot(epochs, values, marker=marker, color=COLOURS[split], label=split)
+            place.set_ylabel(measure)
+        axes[0].set_title(stream.title)
+        axes[0].set_ylim(-0.03, 1.03)
+        axes[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        losses = [row[key] for row in stream.history for key in row if key.endswith("_loss")]
+        known = [loss for loss in losses if loss > 0]
+        # The first epochs may be a hundred times the last.
+        if known and max(known) > MANY_TIMES * min(known):
+            axes[1].set_yscale("log")
+            axes[1].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes[1].yaxis.set_minor_formatter(NullFormatter())
+        axes[1].set_xlabel("epoch")
+        axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].legend()
+
+    alt = f"Accuracy and loss of stream {stream.title} on train and val, by epoch"
+    return _drawn(alt, 3.4, 3.6, draw, rows=2)
+
+
+def accuracy_figure(run: Run) -> Picture | None:
+    """Accuracy of every track and stream with its interval, and guessing; None without labels."""
+    shown = [scored for scored in (*run.tracks, *run.streams) if scored.judged_on()]
+    if not shown:
+        return None
+    names = [
+        f"track {scored.name}" if not scored.phase else scored.title for scored in reversed(shown)
+    ]
+
+    def draw(axes: list[Axes]) -> None:
+        chance = 0.0
+        for row, scored in enumerate(reversed(shown)):
+            for split, above in (("val", -0.16), ("test", 0.16)):
+                found = scored.of("test" if split == "test" else "val")
+                if found is None:
+                    continue
+                low, high = found["top1"] - found["top1_low"], found["top1_high"] - found["top1"]
+                errors = [[max(low, 0)], [max(high, 0)]]
+                axes[0].errorbar(
+                    [found["top1"]], [row + above], xerr=errors, fmt="o", ms=4, color=COLOURS[split]
+                )
+                chance = found["chance"]
+        axes[0].axvline(chance, ls="--", color=INK, alpha=0.6)
+        axes[0].set_yticks(range(len(names)), names)
+        axes[0].set_ylim(-0.6, len(names) - 0.4)
+        axes[0].set_xlim(-0.01, 1.02)
+        axes[0].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axes[0].set_title("Right answers, with 95 % intervals")
+        axes[0].grid(visible=False, axis="y")
+        for split in ("test", "val"):
+            axes[0].plot([], [], "o", color=COLOURS[split], label=split)
+        axes[0].plot([], [], "--", color=INK, alpha=0.6, label="guessing")
+        _legend_below(axes[0])
+
+    alt = "Accuracy of each track and stream on test and val, with its 95 % interval and guessing"
+    return _drawn(alt, 4.4, 1.2 + 0.34 * len(shown), draw)
+
+
+def reliability_figure(scored: Scored) -> Picture | None:
+    """Accuracy by confidence, of a stream also at its temperature; None without labels."""
+    split = scored.judged_on()
+    found = None if split is None else scored.of(split)
+    if found is None:
+        return None
+    lines = {"as it is": (found["calibration"], BEFORE)}
+    if "calibration_at_temperature" in found:
+        lines["at its temperature"] = (found["calibration_at_temperature"], AFTER)
+
+    def draw(axes: list[Axes]) -> None:
+        axes[0].plot([0, 1], [0, 1], "--", color=INK, alpha=0.5)
+        for name, (bins, colour) in lines.items():
+            points = [
+                (confidence, accuracy, samples)
+                for confidence, accuracy, samples in zip(
+                    bins["confidence"], bins["accuracy"], bins["samples"], strict=True
+                )
+                if samples
+            ]
+            x, y, counts = map(list, zip(*points, strict=True))
+            label = f"{name}: {bins['ece']:.3f}"
+            axes[0].plot(x, y, color=colour, lw=1, label=label)
+            axes[0].scatter(x, y, s=_sizes(counts), color=colour, alpha=0.8, lw=0)
+        axes[0].set(title=_titled(scored, split), xlabel="confidence", ylabel="right answers")
+        axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
+        legend = {"title": "calibration error", "loc": "outside lower center", "ncols": len(lines)}
+        axes[0].figure.legend(**legend)
+
+    alt = f"Share of right answers of {_titled(scored, split)} by the confidence it states"
+    return _drawn(alt, 3.4, 3.3, draw)
+
+
+def _titled(scored: Scored, split: str | None) -> str:
+    return f"{scored.title if scored.phase else f'track {scored.name}'}, {split}"
+
+
+def _sizes(counts: Sequence[int]) -> list[float]:
+    """Areas of dots, by samples."""
+    return [10 + 90 * count / sum(counts) for count in counts]

@@ -1,0 +1,127 @@
+"""The photographs of a report: strips of the features of one sample, and signs as thumbnails."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import cv2
+import numpy as np
+from numpy.random import default_rng
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.video import read_frames
+from slr_pipeline.report.contact_sheet import Picture as Pixels
+from slr_pipeline.report.contact_sheet import Row, fitted
+from slr_pipeline.report.facts import Run
+from slr_pipeline.report.figures import Picture, data_uri
+from slr_pipeline.report.sample_sheet import sample_rows
+
+COLUMNS = 4
+TILE_PX = 156
+THUMBNAIL_PX = 176
+QUALITY = 82
+MOST_PAIRS = 4
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A feature of the shown sample: what it is, its frames side by side, its legend."""
+
+    label: str
+    picture: Picture
+    legend: Picture | None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The strips of one sample, and the sample in words."""
+
+    about: str
+    strips: list[Strip]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A sign, what it was taken for, how often, and a clip of each from train."""
+
+    sign: str
+    taken_for: str
+    about: str
+    pictures: tuple[Picture, Picture]
+
+
+def sample_sheet(run: Run, shard: Sequence[str], features: Sequence[str]) -> Sheet | None:
+    """Features of one sample of a shard (its names), drawn by the run's seed.
+
+    None where each is quarantined. DataError where a video is not there any more.
+    """
+    names = sorted(set(shard) - run.quarantined.keys())
+    if not names:
+        return None
+    name = names[int(default_rng(run.config.seed).integers(len(names)))]
+    row, frames, rows = sample_rows(name, run.results, COLUMNS, features)
+    shown = ", ".join(map(str, frames))
+    about = (
+        f"{name}: {row.frames} frames, {row.width} x {row.height} px, {row.fps:g} frames a second; "
+        f"shown are frames {shown}, from left to right"
+    )
+    return Sheet(about, [_strip(found, name, shown) for found in rows])
+
+
+def _strip(row: Row, sample: str, frames: str) -> Strip:
+    label = row.label.replace("\n", " ")
+    tiles = [fitted(picture, TILE_PX) for picture in row.pictures if picture is not None]
+    height = max(tile.shape[0] for tile in tiles)
+    gap = np.full((height, 2, 3), 128, np.uint8)
+    parts = [part for tile in tiles for part in (_padded(tile, height), gap)]
+    strip = np.concatenate(parts[:-1], axis=1)
+    alt = f"{label}, of sample {sample} at frames {frames}"
+    legend = None if row.legend is None else _png(row.legend, "Colour wheel: hue is the direction")
+    return Strip(label, _jpeg(strip, alt), legend)
+
+
+def _padded(tile: Pixels, height: int) -> Pixels:
+    return np.pad(tile, ((0, height - tile.shape[0]), (0, 0), (0, 0)))
+
+
+def confused_pairs(run: Run) -> list[Pair]:
+    """The most frequent errors of the first track, with the middle frame of a clip of each sign.
+
+    The clips are of train. DataError where a video is not there any more.
+    """
+    track = run.tracks[0]
+    split = track.judged_on()
+    found = None if split is None else track.of(split)
+    pairs: list[Pair] = []
+    for pair in (found or {}).get("most_confused", ())[:MOST_PAIRS]:
+        sign, other = _sign(run, pair["sign"]), _sign(run, pair["taken_for"])
+        if sign is not None and other is not None:
+            about = f"{pair['count']} of {pair['samples']} clips of {split}"
+            pairs.append(Pair(pair["sign"], pair["taken_for"], about, (sign, other)))
+    return pairs
+
+
+def _sign(run: Run, gloss: str) -> Picture | None:
+    """The middle frame of the first clip of a sign in train; None where none could be read."""
+    label = run.table.classes.index(gloss)
+    samples = run.usable(s for s in run.table.split("train") if s.label == label)
+    if not samples:
+        return None
+    sample = samples[0]
+    middle = next(row.frames for row in run.verified if row.sample == sample.name) // 2
+    picture = next(islice(read_frames(sample.color), middle, None), None)
+    if picture is None:
+        raise DataError(f"{sample.color}: has no frame {middle}; the video has changed")
+    alt = f"The sign {gloss}, middle frame of train clip {sample.name}"
+    return _jpeg(fitted(picture, THUMBNAIL_PX), alt)
+
+
+def _jpeg(pixels: Pixels, alt: str) -> Picture:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
+    return Picture(data_uri("image/jpeg", content.tobytes()), alt, pixels.shape[1], pixels.shape[0])
+
+
+def _png(pixels: Pixels, alt: str) -> Picture:
+    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+    return Picture(data_uri("image/png", content.tobytes()), alt, pixels.shape[1], pixels.shape[0])

@@ -1,0 +1,72 @@
+"""How well the keypoints of a split were found; stop the run when too many clips fail."""
+
+import argparse
+import logging
+from dataclasses import asdict
+from functools import partial
+
+from slr_pipeline.cli import run
+from slr_pipeline.config import QualitySettings, parse_section
+from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality
+from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.quality import write_quality
+from slr_pipeline.steps.quarantine import stop_if_too_many
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Parse the flags of the rule and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--settings", required=True, type=partial(parse_section, QualitySettings))
+    parser.add_argument("--keypoints", required=True, nargs="+")
+    parser.add_argument("--out", required=True)
+    flags = parser.parse_args()
+    quality(flags.settings, flags.keypoints, flags.out)
+
+
+def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
+    """Write the quality of every sample, or raise DataError with the list when too many fail."""
+    store = FeatureStore("keypoints", keypoints)
+    rows = []
+    for sample in sorted(store.samples):
+        values = store.read(sample).values
+        found = keypoint_quality(values)
+        numbers = {name: _shown(value) for name, value in asdict(found).items()}
+        reason = "; ".join(faults(found, settings))
+        rows.append({"sample": sample, "frames": len(values), **numbers, "reason": reason})
+    failed = {str(row["sample"]): str(row["reason"]) for row in rows if row["reason"]}
+    stop_if_too_many(
+        failed,
+        samples=len(rows),
+        most=settings.max_quarantined,
+        key="quality.max_quarantined",
+        advice="look at their keypoints, take another estimator, change the limits",
+    )
+    write_quality(out, rows)
+    log.info("%d of %d samples quarantined", len(failed), len(rows))
+
+
+def faults(found: KeypointQuality, settings: QualitySettings) -> list[str]:
+    """The limits that the keypoints of a clip break; what could not be told breaks none."""
+    broken = []
+    least = settings.min_person
+    if found.person is not None and least is not None and found.person <= least:
+        broken.append(f"a person in {_shown(found.person)} of the frames, min_person {least:g}")
+    for name, value, most in (
+        ("missing_hands", found.missing_hands, settings.max_missing_hands),
+        ("jitter", found.jitter, settings.max_jitter),
+        ("swapped", found.swapped, settings.max_swapped),
+        ("limb_spread", found.limb_spread, settings.max_limb_spread),
+    ):
+        if value is not None and most is not None and value > most:
+            broken.append(f"{name} {_shown(value)}, max_{name} {most:g}")
+    return broken
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+if __name__ == "__main__":
+    run(main)

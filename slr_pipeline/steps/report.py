@@ -1,0 +1,40 @@
+"""Write the page of a finished run: one file, to be opened in a browser."""
+
+import argparse
+import logging
+
+from slr_pipeline.cli import run
+from slr_pipeline.io.artifacts import open_features
+from slr_pipeline.io.verified import read_verified
+from slr_pipeline.io.whole import write_text
+from slr_pipeline.report.facts import read_run
+from slr_pipeline.report.page import page
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Parse the flags of the rule and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", required=True, help="config.yaml of the results")
+    parser.add_argument(
+        "--shown", nargs="+", help="verify table, then features of a shard; a sample is shown"
+    )
+    parser.add_argument("--out", required=True)
+    flags = parser.parse_args()
+    report(flags.config, flags.shown, flags.out)
+
+
+def report(config: str, shown: list[str] | None, out: str) -> None:
+    """Write the page of the run whose configuration this is; nothing is shown if none was read."""
+    samples, features = [], []
+    if shown:
+        samples = [row.sample for row in read_verified(shown[0])]
+        features = list(open_features(shown[1:]))
+    text = page(read_run(config), samples, features)
+    write_text(out, text)
+    log.info("%s: %.1f MB", out, len(text.encode()) / 1e6)
+
+
+if __name__ == "__main__":
+    run(main)

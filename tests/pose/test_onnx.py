@@ -1,0 +1,298 @@
+"""ONNX files exported from real networks with random weights, and from ones of known answers."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
+from slr_pipeline.estimator_settings import MmposeSettings, OnnxSettings, WeightsFile
+from slr_pipeline.io.video import sha256_of
+from slr_pipeline.pose.detector import PersonDetector
+from slr_pipeline.pose.estimator import open_estimator
+from slr_pipeline.pose.topdown import Box
+from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
+from tests.pose import networks
+from tests.pose.clips import pose_clip
+from tests.pose.networks import DARK, RTMPOSE, export
+from tests.pose.pictures import mirrored, noise, truth, two_spots
+
+for package in ("mmpose", "onnxruntime", "onnx"):
+    if importlib.util.find_spec(package) is None:
+        pytest.skip(f"{package} is not installed", allow_module_level=True)
+
+WIDTH, HEIGHT = 192, 256
+
+
+def settings(path: str, **more: Any) -> OnnxSettings:
+    return OnnxSettings(estimator="onnx", model=WeightsFile(path=path), **more)
+
+
+class TwoHandsVectors(nn.Module):
+    """`TwoHands` with SimCC vectors of its maps, two bins a pixel."""
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        white = pictures.mean(dim=1, keepdim=True).clamp(min=0) / 3
+        ramp = torch.linspace(-4, 0, WIDTH).exp()
+        sides = torch.cat([white * ramp, white * ramp.flip(0)], dim=1)  # (B, 2, H, W)
+        maps = torch.repeat_interleave(sides, 21, dim=1)
+        rest = torch.zeros_like(maps[:, :1]).expand(-1, 91, -1, -1)
+        maps = torch.cat([rest, maps], dim=1)
+        x, y = maps.amax(dim=2), maps.amax(dim=3)
+        return x.repeat_interleave(2, dim=2), y.repeat_interleave(2, dim=2)
+
+
+class RawBox(nn.Module):
+    """A detector without NMS: two cells of stride 32 see a person, one of stride 8 another.
+
+    And one of stride 16 a car.
+    """
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        sides = [pictures.shape[-1] // stride for stride in (8, 16, 32)]
+        starts = [0, sides[0] ** 2, sides[0] ** 2 + sides[1] ** 2]
+        found = torch.zeros(1, sum(side**2 for side in sides), 85)
+        for number, x, y, width, height, person, car in (
+            (starts[2] + 3 * sides[2] + 5, 0.5, 0.25, 2.0, 4.0, 0.9, 0.0),
+            (starts[2] + 3 * sides[2] + 6, -0.5, 0.25, 2.2, 4.0, 0.8, 0.0),
+            (starts[0] + 1, 0.0, 1.0, 3.0, 2.0, 0.9, 0.0),
+            (starts[1] + 9, 0.0, 0.0, 9.0, 9.0, 0.1, 0.9),
+        ):
+            place = [x, y, float(np.log(width)), float(np.log(height)), 1.0, person, 0.0, car]
+            found[0, number, : len(place)] = torch.tensor(place)
+        return found + 0 * pictures.mean()
+
+
+class BrightBox(nn.Module):
+    """A detector: what is bright is a person, and from the corner to its end a surer thing."""
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        bright = (pictures > 200).float().amin(dim=1)  # (1, S, S)
+        columns, rows = bright.amax(dim=1)[0], bright.amax(dim=2)[0]
+        place = torch.arange(pictures.shape[-1], dtype=torch.float32)
+        ends = [
+            torch.stack([(1e6 * (1 - line) + place).amin(), (line * (place + 1)).amax()])
+            for line in (columns, rows)
+        ]
+        score = 0.45 * bright.amax()
+        box = torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1], score])
+        thing = box * torch.tensor([0.0, 0, 1, 1, 2])
+        dets = torch.stack([thing, box])[None]
+        return dets, torch.arange(1, -1, -1)[None]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("onnx")
+
+
+@pytest.fixture(scope="module")
+def rtmpose(folder: Path) -> str:
+    return export(networks.build(RTMPOSE), folder / "rtmpose-t.onnx")
+
+
+@pytest.fixture(scope="module")
+def two_hands(folder: Path) -> str:
+    return export(TwoHandsVectors(), folder / "two_hands.onnx")
+
+
+@pytest.fixture(scope="module")
+def detector(folder: Path) -> str:
+    names, size = ("dets", "labels"), (320, 320)
+    return export(BrightBox(), folder / "yolox.onnx", names=names, batch=1, size=size)
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_file_of_a_network_finds_what_the_network_finds(
+    rtmpose: str, tmp_path: Path, flip: bool
+) -> None:
+    """Of MMPose itself: the same crops, colours, normalisation, average and decoding."""
+    path = networks.save(networks.build(RTMPOSE), tmp_path / "rtmpose.pth")
+    original = open_estimator(
+        MmposeSettings(
+            estimator="mmpose",
+            config=RTMPOSE,
+            checkpoint=WeightsFile(path=path),
+            flip_average=flip,
+        ),
+        "cpu",
+    )
+    frames = noise(3)
+    estimator = open_estimator(settings(rtmpose, flip_average=flip), "cpu")
+    found, expected = (each.estimate(pose_clip(frames)) for each in (estimator, original))
+    same = np.abs(found[..., :2] - expected[..., :2]).max(axis=2) < 1e-3
+    assert same.mean() > 0.99  # equal peaks may fall either way
+    assert np.abs(found - expected)[..., 2].max() < 1e-3
+    assert len(np.unique(found[0, :, 0])) > 20
+    assert estimator.name == "onnxruntime-1.31.1-rtmpose-t"
+    assert estimator.weights_sha256 == sha256_of(rtmpose)
+    assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
+
+
+def test_the_size_of_a_batch_changes_nothing(rtmpose: str, folder: Path) -> None:
+    """Not of the setting, and not where the file has one of its own."""
+    fixed = export(networks.build(RTMPOSE), folder / "fixed.onnx", batch=3)
+    frames = noise(5)
+    found = [
+        open_estimator(settings(path, batch_size=size), "cpu").estimate(pose_clip(frames))
+        for path, size in ((rtmpose, 1), (rtmpose, 2), (rtmpose, 8), (fixed, 8), (fixed, 2))
+    ]
+    for other in found[1:]:
+        assert np.abs(other - found[0]).max() < 1e-2
+
+
+def test_half_precision_is_that_of_the_file(rtmpose: str, folder: Path) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(export(TwoHandsVectors(), folder / "single.onnx"))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    for i, node in enumerate(model.graph.node):
+        for attribute in node.attribute:
+            if attribute.HasField("t") and attribute.t.data_type == onnx.TensorProto.FLOAT:
+                half = numpy_helper.to_array(attribute.t).astype(np.float16)
+                model.graph.node[i].attribute[0].t.CopyFrom(numpy_helper.from_array(half))
+    for i, weight in enumerate(model.graph.initializer):
+        if weight.data_type == onnx.TensorProto.FLOAT:
+            half = numpy_helper.to_array(weight).astype(np.float16)
+            model.graph.initializer[i].CopyFrom(numpy_helper.from_array(half, weight.name))
+    del model.graph.value_info[:]
+    path = str(folder / "half.onnx")
+    onnx.save(model, path)
+    picture, places = two_spots(truth()[10])
+    found = open_estimator(settings(path), "cpu").estimate(pose_clip([picture]))[0]
+    assert found.dtype == np.float32
+    assert np.abs(found[RIGHT_HAND[0], :2] - places[1]).max() < 4
+
+
+def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand(two_hands: str) -> None:
+    spots = [two_spots(pose) for pose in truth()]
+    frames = [picture for picture, _ in spots]
+    places = np.stack([place for _, place in spots])
+    estimator = open_estimator(settings(two_hands), "cpu")
+    found = estimator.estimate(pose_clip(frames))
+    left, right = found[:, LEFT_HAND[0]], found[:, RIGHT_HAND[0]]
+    assert np.abs(left[:, :2] - places[:, 0]).max() < 4
+    assert np.abs(right[:, :2] - places[:, 1]).max() < 4
+    assert np.ptp(right[:, 1]) > 200  # the hand that signs
+    assert np.ptp(left[:, 1]) < 5
+    assert not found[:, : LEFT_HAND[0]].any()
+    back = estimator.estimate(pose_clip(mirrored(frames)))[:, list(FLIP_133)]
+    assert np.abs(511 - back[:, 91:, 0] - found[:, 91:, 0]).max() < 4
+
+
+@pytest.mark.parametrize(("width", "height"), [(1080, 1920), (3840, 2160), (64, 48)])
+def test_points_are_pixels_of_the_frame_whatever_its_size(
+    two_hands: str, width: int, height: int
+) -> None:
+    picture, places = two_spots(truth()[10])
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 3
+    frame = np.zeros((height, width, 3), np.uint8)
+    frame[top : top + side, left : left + side] = cv2.resize(picture, (side, side))
+    expected = (places + 0.5) * (side / 512) - 0.5 + (left, top)
+    clip = pose_clip([frame, picture], width=width, height=height)  # and its size changes
+    found = open_estimator(settings(two_hands, batch_size=2), "cpu").estimate(clip)
+    pixel = max(width / WIDTH, height / HEIGHT)
+    for hand, place, plain in zip((LEFT_HAND, RIGHT_HAND), expected, places, strict=True):
+        assert np.abs(found[0, list(hand), :2] - place).max() < 2 * pixel
+        assert np.abs(found[1, list(hand), :2] - plain).max() < 4
+
+
+# --- the detector --------------------------------------------------------------------------------
+
+
+def test_a_detector_looks_where_the_person_is(two_hands: str, detector: str) -> None:
+    """Somebody small in a corner, not there in one of the frames."""
+    picture, _ = two_spots(truth()[10])
+    frame = np.zeros((900, 1600, 3), np.uint8)
+    small = cv2.resize(picture, (160, 160), interpolation=cv2.INTER_AREA)
+    frame[600:760, 1300:1460] = small
+    clip = [frame, np.zeros_like(frame), frame]
+    wide, near = (
+        open_estimator(settings(two_hands, detector=file), "cpu")
+        for file in (None, WeightsFile(path=detector))
+    )
+    found = near.estimate(pose_clip(clip, width=1600, height=900))
+    assert not found[1].any()  # nobody
+    assert np.array_equal(found[0], found[2])
+    bright = np.argwhere(frame[..., 0] > 200)
+    low, high = bright.min(axis=0)[::-1] - 10, bright.max(axis=0)[::-1] + 10
+    hands = found[0, 91:, :2]
+    assert ((hands > low) & (hands < high)).all()
+    assert near.made["box"] == "detector"
+    assert wide.made["box"] == "frame"
+    assert near.weights_sha256 not in (wide.weights_sha256, sha256_of(detector))
+
+
+def test_a_detector_may_leave_nms_to_us(folder: Path) -> None:
+    """The person that two cells see is one, with the box of the surer cell."""
+    path = export(RawBox(), folder / "raw.onnx", names=("output",), batch=1, size=(320, 320))
+    frame = np.zeros((320, 640, 3), np.uint8)  # shown at half its size
+    detector = PersonDetector(WeightsFile(path=path), "cpu")
+    boxes = sorted(detector.boxes(frame).tolist())
+    expected = [
+        [0, 0, 2 * (8 + 12), 2 * (8 + 8)],
+        [2 * (176 - 32), 2 * (104 - 64), 2 * (176 + 32), 320],
+    ]
+    assert np.abs(np.array(boxes) - expected).max() < 0.01
+    (_, box), *_ = detector.follow([frame])
+    assert box == Box(*boxes[1])
+
+
+def test_only_a_detector_is_a_detector(two_hands: str) -> None:
+    with pytest.raises(ArtifactError, match=r"two_hands\.onnx: expected a detector with a square"):
+        open_estimator(settings(two_hands, detector=WeightsFile(path=two_hands)), "cpu")
+
+
+# --- files ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_a_truncated_file_is_refused(rtmpose: str, tmp_path: Path, share: float) -> None:
+    whole = Path(rtmpose).read_bytes()
+    (tmp_path / "short.onnx").write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ArtifactError, match=r"short\.onnx: not a whole ONNX file") as caught:
+        open_estimator(settings(str(tmp_path / "short.onnx")), "cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no network")
+    with pytest.raises(ArtifactError, match=r"text\.onnx: not a whole ONNX file"):
+        open_estimator(settings(str(tmp_path / "text.onnx")), "cpu")
+
+
+def test_a_network_of_something_else_is_refused(detector: str, folder: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"expected SimCC vectors of 133 .*DWPose or RTMW"):
+        open_estimator(settings(detector), "cpu")
+    maps = export(networks.build(DARK), folder / "maps.onnx", names=("maps",))
+    with pytest.raises(ArtifactError, match=r"maps\.onnx: expected SimCC vectors of 133 keypoints"):
+        open_estimator(settings(maps), "cpu")
+
+
+def test_the_sha256_is_checked(rtmpose: str) -> None:
+    wrong = WeightsFile(path=rtmpose, sha256="0" * 64)
+    with pytest.raises(ArtifactError, match=f"SHA-256 is {sha256_of(rtmpose)}, expected 0000"):
+        open_estimator(OnnxSettings(estimator="onnx", model=wrong), "cpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_one_line(rtmpose: str) -> None:
+    with pytest.raises(ConfigError, match="device cuda: 0 GPUs are visible"):
+        open_estimator(settings(rtmpose), "cuda")
+
+
+def test_without_onnx_runtime_it_says_what_to_install(
+    rtmpose: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(SlrError, match=r"needs onnxruntime .*: pip install -c .*'\.\[onnx\]'"):
+        open_estimator(settings(rtmpose), "cpu")

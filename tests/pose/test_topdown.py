@@ -1,0 +1,193 @@
+"""Crops, batches and decoding, with answers known beforehand."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from slr_pipeline.pose.detector import choose
+from slr_pipeline.pose.topdown import (
+    LOWEST_SCORE,
+    Answer,
+    Box,
+    Crop,
+    cut,
+    decode_quarter,
+    decode_simcc,
+    in_batches,
+    keypoints_of,
+    look,
+)
+from slr_pipeline.skeleton import KEYPOINTS_133, RIGHT_HAND
+
+ROOT = Path(__file__).parents[2]
+# The demo's, portrait, 4K, a thumbnail, an odd one.
+SIZES = ((512, 512), (1080, 1920), (3840, 2160), (90, 60), (301, 257))
+INPUTS = ((288, 384), (192, 256))
+
+
+def blob(width: int, height: int, x: float, y: float, sigma: float) -> np.ndarray:
+    """A bright spot about (x, y) px, alike in all channels."""
+    across = np.exp(-((np.arange(width) - x) ** 2) / (2 * sigma**2))
+    down = np.exp(-((np.arange(height) - y) ** 2) / (2 * sigma**2))
+    return np.repeat((255 * down[:, None] * across)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def middle(picture: np.ndarray) -> np.ndarray:
+    """(x, y) px of the centre of brightness."""
+    light = picture[..., 0].astype(np.float64)
+    total = light.sum()
+    x = (light.sum(axis=0) * np.arange(light.shape[1])).sum() / total
+    y = (light.sum(axis=1) * np.arange(light.shape[0])).sum() / total
+    return np.array([[x, y]], np.float32)
+
+
+@pytest.mark.parametrize("size", INPUTS)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_a_point_of_the_crop_lies_where_it_was_seen(
+    width: int, height: int, size: tuple[int, int]
+) -> None:
+    x, y = 0.31 * width, 0.62 * height
+    crop = cut(blob(width, height, x, y, sigma=min(width, height) / 30), None, size)
+    assert crop.picture.shape == (size[1], size[0], 3)
+    assert np.abs(crop.to_frame(middle(crop.picture)) - (x, y)).max() < 0.1 * max(1, crop.scale)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_whole_frame_is_in_the_crop_and_no_more(width: int, height: int) -> None:
+    crop = cut(np.full((height, width, 3), 255, np.uint8), None, (288, 384))
+    lit = np.argwhere(crop.picture[..., 0] > 127)
+    spans = (lit.max(axis=0) - lit.min(axis=0) + 1)[::-1] * crop.scale
+    assert np.abs(spans - (width, height)).max() <= 1.01 * crop.scale
+    assert crop.scale == pytest.approx(max(width / 288, height / 384))
+
+
+@pytest.mark.parametrize("box", [None, Box(40, 10, 200, 300)])
+@pytest.mark.parametrize(("width", "height"), [*SIZES[:2], (301, 257)])
+def test_the_crop_of_a_mirrored_frame_is_the_mirrored_crop(
+    width: int, height: int, box: Box | None
+) -> None:
+    rng = np.random.default_rng(width)
+    frame = rng.integers(0, 256, (height, width, 3), np.uint8)
+    other = box and Box(width - box.x1, box.y0, width - box.x0, box.y1)
+    crop, mirrored = cut(frame, box, (288, 384)), cut(frame[:, ::-1].copy(), other, (288, 384))
+    difference = np.abs(crop.picture.astype(int) - mirrored.picture[:, ::-1])
+    assert difference.max() <= 12  # OpenCV interpolates between 1/32 px
+    assert np.median(difference) == 0
+
+
+def test_a_box_has_room_around_it() -> None:
+    crop = cut(np.zeros((400, 400, 3), np.uint8), Box(100, 50, 180, 350), (192, 256))
+    assert crop.scale == pytest.approx(1.25 * 300 / 256)
+    corners = crop.to_frame(np.array([[-0.5, -0.5], [191.5, 255.5]], np.float32)) + 0.5
+    assert corners.mean(axis=0) == pytest.approx([140, 200])
+    assert corners[1, 1] - corners[0, 1] == pytest.approx(375)
+
+
+def test_large_frames_are_averaged_not_sampled() -> None:
+    stripes = np.zeros((2160, 3840, 3), np.uint8)
+    stripes[:, ::2] = 255
+    crop = cut(stripes, None, (288, 384))
+    inside = crop.picture[140:240, 20:-20]
+    assert np.abs(inside.astype(int) - 127).max() <= 12
+
+
+def test_batches_have_all_items_in_order() -> None:
+    sizes = []
+
+    def double(batch: list[int]) -> list[int]:
+        sizes.append(len(batch))
+        return [2 * each for each in batch]
+
+    assert list(in_batches(range(7), 3, double)) == [0, 2, 4, 6, 8, 10, 12]
+    assert sizes == [3, 3, 1]
+    assert list(in_batches([], 3, double)) == []
+
+
+def test_frames_without_a_person_are_zero_and_not_looked_at() -> None:
+    crop = Crop(np.zeros((8, 6, 3), np.uint8), scale=2.0, left=10.0, top=20.0)
+    seen = []
+
+    def network(pictures: list[np.ndarray]) -> list[Answer]:
+        seen.append(len(pictures))
+        place = np.full((133, 2), 3, np.float32)
+        place[1] = np.nan
+        place[2] = 1e6
+        return [Answer(place, np.linspace(-0.1, 1.2, 133, dtype=np.float32)[::-1])] * len(pictures)
+
+    found = list(look([crop, None, crop, None, None], 2, network))
+    assert seen == [1, 1]
+    assert [bool(each.keypoints.any()) for each in found] == [True, False, True, False, False]
+    keypoints = found[0].keypoints
+    assert tuple(keypoints[0]) == (16, 26, 1)  # 3 px of the crop; its score is above 1
+    assert tuple(keypoints[1]) == (0, 0, 0)  # no place
+    assert tuple(keypoints[2]) == (20, 34, 1)  # no farther than the crop's last pixel
+    assert not keypoints[-10:].any()  # scores of 0 and less
+    given = keypoints[keypoints[:, 2] > 0]
+    assert given[:, 2].min() >= LOWEST_SCORE
+
+
+def test_a_given_point_scores_something() -> None:
+    found = keypoints_of(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
+    assert (found[:, 2] == np.float32(LOWEST_SCORE)).all()
+
+
+def test_simcc_by_hand() -> None:
+    x, y = np.zeros((1, 2, 12), np.float32), np.zeros((1, 2, 16), np.float32)
+    x[0, 0, 7], y[0, 0, 5] = 0.9, 0.8
+    x[0, 1, 0], y[0, 1, 15] = 0.2, 0.6
+    points, scores = decode_simcc(x, y, (6, 8))  # two bins a pixel
+    assert points.tolist() == [[[3.5, 2.5], [0, 7.5]]]
+    assert scores[0] == pytest.approx([0.8, 0.2])
+
+
+def test_a_quarter_of_a_cell_by_hand() -> None:
+    maps = np.zeros((5, 8, 9), np.float32)
+    maps[0, 4, 3], maps[0, 4, 4], maps[0, 3, 3] = 1, 0.5, 0.2  # to the right, up
+    maps[1, 2, 2] = 0.7  # both neighbours alike
+    maps[2, 0, 5], maps[2, 0, 6] = 0.9, 0.5  # at the top
+    maps[3, 4, 1], maps[3, 4, 2] = 0.9, 0.5  # next to the left border: 1 < x fails
+    maps[4, 6, 7], maps[4, 6, 6], maps[4, 7, 7] = 0.9, 0.5, 0.4  # the last that moves
+    points, scores = decode_quarter(maps)
+    assert points.tolist() == [[3.25, 3.75], [2, 2], [5, 0], [1, 4], [6.75, 6.25]]
+    assert scores == pytest.approx([1, 0.7, 0.9, 0.9, 0.9])
+
+
+def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand() -> None:
+    """Maps and vectors painted from the truth of a rendered clip give it back, side by side."""
+    with h5py.File(ROOT / "demo/truth/train.h5") as file:
+        clip = file["signer0_sample1"]
+        assert not clip.attrs["left_handed"]
+        truth = clip["keypoints"][::10]
+    left, right = KEYPOINTS_133.index("left_wrist"), KEYPOINTS_133.index("right_wrist")
+    assert np.ptp(truth[:, right, 1]) > 2 * np.ptp(truth[:, left, 1])  # the right hand signs
+    inside = ((truth[..., :2] > 8) & (truth[..., :2] < 500)).all(axis=2)
+    assert inside[:, list(RIGHT_HAND)].all()
+    crop = cut(np.zeros((512, 512, 3), np.uint8), None, (288, 384))
+    places = (truth[..., :2] - (crop.left, crop.top)) / crop.scale
+    x = np.exp(-((np.arange(576) / 2 - places[..., :1]) ** 2) / 18)
+    y = np.exp(-((np.arange(768) / 2 - places[..., 1:]) ** 2) / 18)
+    points, _ = decode_simcc(x.astype(np.float32), y.astype(np.float32), (288, 384))
+    found = crop.to_frame(points)
+    assert np.abs(found - truth[..., :2])[inside].max() < 0.3 * crop.scale
+    for pose, shown in zip(truth, inside, strict=True):
+        across = np.exp(-((np.arange(128) - pose[:, :1] / 4) ** 2) / 8)
+        down = np.exp(-((np.arange(128) - pose[:, 1:2] / 4) ** 2) / 8)
+        points, scores = decode_quarter((down[:, :, None] * across[:, None]).astype(np.float32))
+        assert np.abs(4 * points - pose[:, :2])[shown].max() <= 1.001  # 4 px a cell
+        assert scores[shown].min() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        (None, 1),  # the largest
+        (Box(0, 0, 10, 10), 0),  # who was followed, however small
+        (Box(300, 300, 310, 310), 1),  # who was followed is gone
+    ],
+)
+def test_who_is_followed(last: Box | None, expected: int) -> None:
+    boxes = np.array([[1, 1, 11, 11], [50, 50, 90, 99], [95, 0, 99, 99]], np.float32)
+    assert choose(boxes, last) == Box(*boxes[expected].tolist())
+    assert choose(boxes[:0], last) is None

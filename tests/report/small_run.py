@@ -1,0 +1,168 @@
+"""The results of a run that was never run: real steps on made-up logits, one real demo clip."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from slr_pipeline.config import SPLITS, TrackSettings, check_config, parse_data
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.quality import write_quality
+from slr_pipeline.io.verified import Verified, write_verified
+from slr_pipeline.report.facts import Run, read_run
+from slr_pipeline.report.page import page
+from slr_pipeline.samples import Sample, load_samples
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.steps.ensemble import ensemble
+from slr_pipeline.steps.evaluate import evaluate
+from slr_pipeline.steps.verify import verify_sample
+
+DEMO = Path(__file__).parents[2] / "demo" / "train"
+SIGNS = ["<script>alert(1)</script>", 'a & "b"', "$x_1$", *(f"sign {k}" for k in range(3, 10))]
+SIGNERS = {"train": ['O\'Neil "<b>"'], "val": ["v1", "v2"], "test": ["t1", "t2"]}
+GONE, FACELESS = "test_t1_9", "train_9"
+SHOWN = ("keypoints", "flow")
+STREAMS = ("joint", "bone")
+TRAINED = {"model": "slgcn", "training": {"epochs": 3}}
+
+
+def make_results(
+    folder: Path, *, signers: bool = True, labels: bool = True, **changes: Any
+) -> Path:
+    """A folder of results: 10 signs, two streams, a track; its config.yaml.
+
+    Imported streams answer test alone, and there are no features then; without `labels` those of
+    test are unknown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        {
+            "sample": f"{split}_{n}" if split == "train" else f"{split}_{signer}_{n}",
+            "split": split,
+            "label": sign if labels or split != "test" else "",
+            "signer": signer if signers else "",
+            "color": "clip.mp4",
+        }
+        for split in SPLITS
+        for signer in SIGNERS[split]
+        for n, sign in enumerate(SIGNS)
+    ]
+    shutil.copy(DEMO / "signer0_sample1_color.mp4", folder / "clip.mp4")
+    (folder / "signs.txt").write_text("\n".join(SIGNS) + "\n")
+    with (folder / "samples.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    places = {"table": str(folder / "samples.csv"), "classes": str(folder / "signs.txt")}
+    values = {
+        "name": "small",
+        "results": str(folder / "results"),
+        "data": {"layout": "table", **places},
+        "streams": dict.fromkeys(STREAMS, TRAINED),
+        "tracks": {"rgb": {"streams": dict.fromkeys(STREAMS)}},
+        **changes,
+    }
+    config = check_config(values)
+    path = folder / "results" / "config.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True))
+    if any(stream.model != "imported" for stream in config.streams.values()):
+        _write_samples(folder / "results", load_samples(config.data).samples)
+    _write_models(folder / "results", values, [row["sample"] for row in rows])
+    costs = "s\th:m:s\tmax_rss\tcpu_time\n{}\t0:00:01\t{}\t{}\n"
+    for name, numbers in (("train/joint", (3600, 500, 7200)), ("train/bone", (61, "-", "NA"))):
+        target = folder / "results" / "benchmarks" / f"{name}.tsv"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(costs.format(*numbers))
+    return path
+
+
+def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
+    clip = verify_sample(samples[0])
+    for split in SPLITS:
+        verified, quality = [], []
+        for sample in (s for s in samples if s.split == split):
+            gone = sample.name == GONE
+            reason = "clip.mp4: there is no such file" if gone else ""
+            row = replace(clip, sample=sample.name)
+            verified.append(Verified(sample.name, "clip.mp4", "", reason) if gone else row)
+            faceless = sample.name == FACELESS
+            shares = {} if gone else {"person": float(not faceless), "missing_hands": 0.25}
+            names = ("person", "missing_left", "missing_right", "missing_hands", "swapped")
+            quality.append(
+                {
+                    "sample": sample.name,
+                    "frames": 0 if gone else clip.frames,
+                    **{name: shares.get(name, "") for name in names},
+                    "reason": "nobody found in any frame" if faceless else "",
+                }
+            )
+        write_verified(results / "verify" / split / "all.csv", verified)
+        write_quality(results / "quality" / f"{split}.csv", quality)
+    names = [sample.name for sample in samples if sample.split == "train"]
+    for feature in SHOWN:
+        schema = FEATURES[feature]
+        values = np.full((clip.frames, *schema.shape), 128, schema.dtype)
+        boxes = np.zeros((clip.frames, schema.boxes, 4), np.int32) if schema.boxes else None
+        clips = [NewClip(name, values, clip.width, clip.height, 25.0, boxes) for name in names]
+        attributes = {"bound_px": 20.0} if feature == "flow" else {}
+        place = results / "features" / feature / "train" / "all.h5"
+        write_feature(place, feature, clips, attributes, {"settings": {"fidelity": "corrected"}})
+
+
+def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> None:
+    """Logits of streams that are right on most signs, and what the real steps make of them."""
+    data = parse_data(json.dumps(values["data"]))
+    generator = np.random.default_rng(3)
+    answered = (
+        ("val", "test")
+        if any("training" in stream for stream in values["streams"].values())
+        else ("test",)
+    )
+    files: dict[str, list[str]] = {split: [] for split in answered}
+    for stream, settings in values["streams"].items():
+        place = results / "streams" / stream / "train"
+        for split, paths in files.items():
+            names = tuple(name for name in samples if name.startswith(split))
+            truth = [int(name.rsplit("_", 1)[1]) for name in names]
+            logits = generator.normal(size=(len(names), len(SIGNS))).astype(np.float32)
+            logits[range(len(names)), truth] += np.where(np.asarray(truth) == 0, -9, 3)
+            logits[range(len(names)), np.where(np.asarray(truth) == 0, 1, truth)] += 2
+            seen = np.asarray([name != GONE for name in names])
+            logits[~seen] = 0
+            found = Logits(names, logits, seen, tuple(SIGNS), "strict")
+            paths.append(str(place / "logits" / f"{split}.h5"))
+            write_logits(paths[-1], found, {})
+        evaluate(
+            data, 1, {split: paths[-1] for split, paths in files.items()}, f"{place}/metrics.json"
+        )
+        if settings["model"] != "imported":
+            (place / "model.safetensors").write_bytes(b"weights")
+            (place / "history.csv").write_text(
+                "epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy\n"
+                "0,0.1,2.3,0.1,250,0.1\n1,0.1,1.5,0.5,2,0.4\n2,0.1,0.7,0.8,1,0.8\n"
+            )
+    for track, settings in values["tracks"].items():
+        ensemble(
+            data,
+            TrackSettings.model_validate(settings),
+            "strict",
+            1,
+            files,
+            None,
+            str(results / "tracks" / track / "submission.csv"),
+            str(results / "tracks" / track / "metrics.json"),
+        )
+
+
+def rendered(config: Path) -> tuple[Run, str]:
+    """The run of these results and its page."""
+    run = read_run(str(config))
+    shown = [sample.name for sample in run.table.split("train")] if run.verified else []
+    return run, page(run, shown, SHOWN)

@@ -1,0 +1,241 @@
+"""The page of a run, of results made by real steps: what it says, and what it may not hold."""
+
+import base64
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.benchmarks import RuleCost, read_costs
+from slr_pipeline.io.run_files import read_metrics
+from slr_pipeline.report.facts import read_run
+from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
+
+SECTIONS = (
+    *("data", "quarantine", "features", "training", "accuracy", "confusion", "groups"),
+    *("calibration", "ensemble", "answers", "provenance"),
+)
+
+
+class Page(HTMLParser):
+    """Elements with their attributes, text by section, and rows of tables by caption."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: dict[str, str] = {}
+        self.tables: dict[str, list[list[str]]] = {}
+        self._section, self._rows, self._in = "head", [[""]], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+        self._in = tag
+        if tag == "section":
+            self._section = dict(attributes)["id"] or ""
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
+
+    def handle_data(self, data: str) -> None:
+        self.text[self._section] = self.text.get(self._section, "") + data
+        if self._in == "caption" and data.strip():
+            self._rows = []
+            self.tables[data] = self._rows
+        elif self._in in ("td", "th") and self._rows and self._rows[-1]:
+            self._rows[-1][-1] += data.rstrip("\n")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_results(tmp_path_factory.mktemp("a run") / "of clips")
+
+
+@pytest.fixture(scope="module")
+def text(results: Path) -> str:
+    return rendered(results)[1]
+
+
+def figures(text: str) -> list[str]:
+    found = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", text)
+    return [base64.b64decode(content).decode() for content in found]
+
+
+def test_the_first_words_say_what_how_well_and_what_went_wrong(results: Path, text: str) -> None:
+    head = Page(text).text["head"]
+    found = read_metrics(results.parent / "tracks/rgb/metrics.json")["test"]
+    assert "2 streams learnt 10 signs from 10 clips; 20 more" in head
+    assert f"right sign for {found['correct']} of 20 clips of test of 2 signers" in head
+    assert f"interval {100 * found['top1_low']:.1f} % to {100 * found['top1_high']:.1f} %" in head
+    assert "guessing gives 10.0 %" in head
+    assert "2 clips of 50 could not be used" in head
+    assert f"took “{SIGNS[0]}” for “{SIGNS[1]}” most often (2 of 2)" in head
+    assert "not every stream could answer 1 row of test" in head
+
+
+def test_tables_hold_what_the_files_of_the_run_say(results: Path, text: str) -> None:
+    page = Page(text)
+    assert [a["id"] for tag, a in page.elements if tag == "section"] == list(SECTIONS)
+    tables = page.tables
+    assert tables["The splits"][1] == [
+        *["train", "10", "10", "10", "1", "1", "23"],
+        "23 to 23",
+        "512 x 512",
+        "25",
+    ]
+    assert tables["Share of the frames with ..."][1:][0] == [
+        "train",
+        "90.0 %",
+        "-",
+        "-",
+        "25.0 %",
+        "-",
+    ]
+    left_out = tables["Clips that were left out"][1:]
+    assert [row[:3] for row in left_out] == [
+        [FACELESS, "train", "the keypoints"],
+        [GONE, "test", "the videos"],
+    ]
+    assert tables["Clips of each signer"][1] == [SIGNERS["train"][0], "10", "0", "0"]
+    metrics = read_metrics(results.parent / "tracks/rgb/metrics.json")
+    accuracy = {tuple(row[:3]): row for row in tables["How often the first answer is right"][1:]}
+    assert len(accuracy) == 6
+    assert accuracy["rgb", "track", "test"][3:5] == ["20", str(metrics["test"]["correct"])]
+    assert accuracy["joint", "stream", "test"][3] == "19"
+    worst = tables["Each sign on test, the worst first"][1]
+    assert worst == [SIGNS[0], "2", "0.0 % (0 of 2)"]
+    weights = {row[0]: row for row in tables["Streams of track rgb"][1:]}
+    assert weights["bone"][1] == f"{metrics['weights']['bone']:.3f}"
+    assert weights["bone"][3] == f"{100 * metrics['top1_without']['test']['bone']:.1f} %"
+    answers = tables["How rows were answered"][1:]
+    assert ["rgb", "test", "2", "0", "1", "the share of each sign in train"] in answers
+    assert tables["What each rule took (h:min:s)"][1] == [
+        *("train", "2", "1:01:01", "2:00:00", "500 MB")
+    ]
+
+
+def test_the_page_needs_no_other_file_and_says_what_its_pictures_show(text: str) -> None:
+    elements = Page(text).elements
+    places = [a[key] for _, a in elements for key in ("src", "href") if a.get(key)]
+    assert {str(place).partition(":")[0] for place in places if place[0] != "#"} == {"data"}
+    assert "@import" not in text
+    assert re.findall(r"url\((?!#)", text + "".join(figures(text))) == []
+    pictures = [attributes for tag, attributes in elements if tag == "img"]
+    assert len(pictures) > 10
+    assert all(picture["alt"] and picture["width"] for picture in pictures)
+    heads = [attributes for tag, attributes in elements if tag == "th"]
+    assert {head["scope"] for head in heads} == {"col", "row"}
+    assert len(text) < 5e6
+
+
+def test_names_are_text_wherever_they_stand(text: str) -> None:
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert(1)" in text
+    assert "<b>&#34;" not in text
+    assert "O'Neil \"<b>" not in text
+    assert sum(tag == "script" for tag, _ in Page(text).elements) == 1
+    assert all("<script" not in figure for figure in figures(text))
+
+
+def test_figures_take_the_ink_of_the_reader(text: str) -> None:
+    found = figures(text)
+    assert len(found) >= 8
+    for figure in found:
+        assert "prefers-color-scheme: dark" in figure
+        assert "#010203" not in figure
+        assert "mathdefault" not in figure
+        assert "dc:date" not in figure
+
+
+def test_the_same_results_give_the_same_page(results: Path, text: str) -> None:
+    assert rendered(results)[1] == text
+
+
+def test_what_is_absent_is_said_in_a_line(tmp_path: Path) -> None:
+    given = {"rgb": {"fusion": "published", "streams": {"a": 1.0}}}
+    test = f"{tmp_path}/results/streams/a/train/logits/test.h5"
+    streams = {"a": {"model": "imported", "reads": ["keypoints"], "test": test}}
+    config = make_results(tmp_path, signers=False, labels=False, streams=streams, tracks=given)
+    shutil.rmtree(config.parent / "benchmarks")
+    page = Page(rendered(config)[1])
+    for section, line in {
+        "head": "1 stream of logits made elsewhere: 10 signs, 20 clips of test.",
+        "data": "The sample table names no signers.",
+        "quarantine": "no video was read",
+        "features": "no video was read",
+        "training": "Stream a (imported) was not trained here.",
+        "accuracy": "There are no labels of val or test",
+        "confusion": "There are no labels of val or test",
+        "groups": "Test has no labels",
+        "calibration": "There are no labels of val or test",
+        "provenance": "No benchmark files",
+    }.items():
+        assert line in page.text[section], section
+    assert "nobody knows how many answers are right" in page.text["head"]
+
+
+def test_without_depth_a_line_says_so(text: str) -> None:
+    assert "No feature made from depth" in Page(text).text["features"]
+
+
+def test_a_track_is_compared_with_its_baseline(tmp_path: Path) -> None:
+    baseline = tmp_path / "theirs.csv"
+    names = [f"test_{signer}_{n}" for signer in SIGNERS["test"] for n in range(len(SIGNS))]
+    baseline.write_text("".join(f"{name},0\n" for name in names))
+    track = {"streams": {"joint": None, "bone": None}, "baseline": str(baseline)}
+    page = Page(rendered(make_results(tmp_path / "run", tracks={"rgb": track}))[1])
+    row = page.tables["Against a baseline on test, by McNemar's exact test"][1]
+    assert row[:3] == ["rgb", "theirs.csv", "10.0 %"]
+
+
+def test_a_video_that_was_moved_costs_its_pictures_only(results: Path, tmp_path: Path) -> None:
+    config = make_results(tmp_path / "run")
+    (tmp_path / "run" / "clip.mp4").unlink()
+    page = Page(rendered(config)[1])
+    assert "No pictures: " in page.text["features"]
+    assert "there is no such file" in page.text["confusion"]
+    assert page.tables["Signs taken for others"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line"),
+    [
+        ("tracks/rgb/metrics.json", None, "metrics.json: no metrics"),
+        ("tracks/rgb/metrics.json", '{"test": {}, "protocol": "strict"}', "of another version"),
+        ("streams/bone/train/metrics.json", "[]", "no metrics"),
+        ("streams/bone/train/history.csv", "epoch,train_loss\n1\n", "a row of another length"),
+        ("quality/val.csv", None, "val.csv: not a table"),
+    ],
+)
+def test_a_damaged_result_is_named(
+    tmp_path: Path, file: str, content: str | None, line: str
+) -> None:
+    config = make_results(tmp_path)
+    path = config.parent / file
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ArtifactError, match=line) as raised:
+        read_run(str(config))
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_costs_are_summed_by_rule(tmp_path: Path) -> None:
+    head = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, row in {"flow/train/01": "2\t-\t30\t4", "flow/val/all": "3\t-\tNA\t-"}.items():
+        (tmp_path / f"{name}.tsv").parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"{name}.tsv").write_text(f"{head}{row}\n")
+    (tmp_path / "quarantine.tsv").write_text(head)
+    assert read_costs(tmp_path) == [RuleCost("flow", 2, 5.0, 4.0, 30.0)]
+    assert read_costs(tmp_path / "none") == []
+
+
+def test_metrics_are_json_of_ours(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({"protocol": "strict", "val": None, "test": None}))
+    assert read_metrics(path)["protocol"] == "strict"

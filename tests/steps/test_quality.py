@@ -1,0 +1,101 @@
+"""Clips whose keypoints are bad: told, listed, and left out."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slr_pipeline.config import QualitySettings
+from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
+from slr_pipeline.steps.quality import quality
+
+ANY = 1.0
+EMPTY, SWAPPED, SHAKING, GONE = "empty", "swapped", "shaking", "gone"
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> list[str]:
+    """Two files of three good clips, a few bad ones, and one that `verify` has quarantined."""
+    rng = np.random.default_rng(1)
+    person = np.ones((20, 133, 3), np.float32)
+    person[..., :2] = rng.uniform(100, 400, (133, 2))
+    swapped = person.copy()
+    swapped[:15, list(LEFT_HAND)] = swapped[:15, list(RIGHT_HAND)]
+    shaking = person.copy()
+    shaking[..., :2] += rng.normal(0, 40, (20, 133, 2))
+    clips = {
+        "0": {"good1": person, SWAPPED: swapped, GONE: np.zeros((0, 133, 3), np.float32)},
+        "1": {EMPTY: np.zeros_like(person), "good2": person, "good3": person, SHAKING: shaking},
+    }
+    for shard, found in clips.items():
+        new = [NewClip(name, k, 512, 512, 25.0) for name, k in sorted(found.items())]
+        write_feature(tmp_path / f"{shard}.h5", "keypoints", new, {}, {})
+    return [str(tmp_path / f"{shard}.h5") for shard in clips]
+
+
+def table(settings: QualitySettings, shards: list[str], out: Path) -> dict[str, dict[str, str]]:
+    quality(settings, shards, str(out))
+    with out.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sample"] for row in rows] == sorted(row["sample"] for row in rows)
+    return {row["sample"]: row for row in rows}
+
+
+def test_every_sample_has_a_row_and_nobody_found_is_a_fault(
+    shards: list[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "quality.csv"
+    rows = table(QualitySettings(max_quarantined=ANY), shards, out)
+    assert len(rows) == 7
+    assert rows["good1"] == {
+        "sample": "good1",
+        "frames": "20",
+        "person": "1.0000",
+        "missing_left": "0.0000",
+        "missing_right": "0.0000",
+        "missing_hands": "0.0000",
+        "jitter": "0.0000",
+        "swapped": rows["good1"]["swapped"],
+        "limb_spread": "0.0000",
+        "reason": "",
+    }
+    assert rows[SWAPPED]["swapped"] >= "0.7500"
+    assert rows[EMPTY]["reason"] == "a person in 0.0000 of the frames, min_person 0"
+    # What `verify` quarantined has no frames and is told of in its list.
+    assert (rows[GONE]["frames"], rows[GONE]["person"], rows[GONE]["reason"]) == ("0", "", "")
+    assert read_quarantined([out]) == {EMPTY}
+
+
+def test_limits_are_those_of_the_settings(shards: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "quality.csv"
+    limits = QualitySettings(min_person=None, max_jitter=0.1, max_quarantined=ANY)
+    rows = table(limits, shards, out)
+    assert rows[SHAKING]["reason"] == f"jitter {rows[SHAKING]['jitter']}, max_jitter 0.1"
+    assert read_quarantined([out]) == {SHAKING}
+    table(QualitySettings(min_person=None, max_missing_hands=0.9, max_quarantined=ANY), shards, out)
+    assert read_quarantined([out]) == {EMPTY}
+    table(QualitySettings(min_person=None, max_limb_spread=0.01, max_quarantined=ANY), shards, out)
+    assert read_quarantined([out]) == {SHAKING}
+    table(QualitySettings(min_person=1.0, max_quarantined=ANY), shards, out)
+    assert len(read_quarantined([out])) == 6
+
+
+def test_too_many_stop_the_run_with_the_list(shards: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "quality.csv"
+    with pytest.raises(DataError) as stopped:
+        quality(QualitySettings(), shards, str(out))
+    first, *listed = str(stopped.value).splitlines()
+    assert first.startswith("1 of 7 samples are quarantined (14.3%), more than quality.max_quar")
+    assert listed == [f"  {EMPTY}: a person in 0.0000 of the frames, min_person 0"]
+    assert not out.exists()
+
+
+def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("name,label\na,1\n")
+    for path in (tmp_path / "other.csv", tmp_path / "none.csv"):
+        with pytest.raises(ArtifactError, match="not a quality table"):
+            read_quarantined([path])

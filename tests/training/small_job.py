@@ -1,0 +1,77 @@
+"""The small task as a command, which starts its other processes by itself: FOLDER OPTIONS-IN-JSON.
+
+Each process writes what it has seen and what came out, by its rank.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from slr_pipeline.cli import run
+from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.errors import DataError
+from slr_pipeline.training.fit import fit
+from slr_pipeline.training.state import TrainingState
+from tests.training.small_task import net, point, points, recipe
+
+FOLDER, OPTIONS = Path(sys.argv[1]), json.loads(sys.argv[2])
+RANK = os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0"))
+
+
+@dataclass
+class Noted:
+    """Makes items and notes their names; in the process of rank 1 they may be bad in a way."""
+
+    bad: str | None
+    wait_s: float
+
+    def __call__(self, name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+        with (FOLDER / f"seen-{RANK}").open("a") as file:
+            file.write(f"{name}\n")
+        made = point(name, view, rng, wait_s=self.wait_s)
+        if rng is None or RANK != "1":
+            return made
+        match self.bad:
+            case "sample":
+                raise DataError(f"{name}: cannot be read")
+            case "bug":
+                raise ValueError("a bug")
+            case "nan":
+                return [part * np.float32(np.nan) for part in made]
+        return made
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    labelled = [(name, int(name[0])) for name in points(OPTIONS["samples"], train=True).names]
+    make = Noted(OPTIONS.get("bad"), OPTIONS.get("wait_s", 0))
+    model = net(norm=OPTIONS["norm"], dropout=OPTIONS.get("dropout", 0))
+    result = fit(
+        model,
+        StreamDataset(make, labelled, train=True, seed=1),
+        points(7),
+        recipe=recipe(**OPTIONS["recipe"]),
+        seed=3,
+        gpus=OPTIONS.get("gpus", 1),
+        nodes=OPTIONS.get("nodes", 1),
+        start_epoch=lambda epoch: (FOLDER / f"started-{RANK}").touch(),
+        state=TrainingState(FOLDER / "state", "this"),
+    )
+    assert int(RANK) == result.rank
+    weights = [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
+    best = {name: tensor.tolist() for name, tensor in result.state.items()}
+    out = {"digest": hashlib.sha256(b"".join(weights)).hexdigest(), "rows": rows, "best": best}
+    (FOLDER / f"result-{RANK}").write_text(json.dumps(out))
+
+
+if __name__ == "__main__":
+    run(main)

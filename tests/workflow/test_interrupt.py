@@ -1,0 +1,93 @@
+"""Stopped at any time: nothing half-written, no process left, and the next run goes on."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.conftest import ROOT, Run
+
+
+def processes_of(run: Run) -> list[str]:
+    """Command lines of the processes that work in the folder of a run."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            where = os.readlink(process / "cwd")
+            line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:  # it has ended
+            continue
+        if where == str(run.folder):
+            lines.append(line)
+    return lines
+
+
+@pytest.fixture
+def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    return Run(folder, finished_run.config)
+
+
+def start(run: Run, target: str) -> "subprocess.Popen[bytes]":
+    """Snakemake at work on a target, leader of a group of processes; the config is written."""
+    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--directory", str(run.folder), "--configfile", str(run.folder / "config.yaml")]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(run.folder.parent)}
+    return subprocess.Popen(
+        [*command, "--cores", "1"],
+        cwd=ROOT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def wait_until(true: Callable[[], object], running: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while not true():
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_ctrl_c_leaves_no_process_and_no_half_file(copied_run: Run) -> None:
+    made = copied_run.folder / "results/features/keypoints/val/all.h5"
+    before = made.read_bytes()
+    made.unlink()
+    target = str(made.relative_to(copied_run.folder))
+    assert copied_run.planned(target) == {"keypoints": 1}
+    running = start(copied_run, target)
+    wait_until(lambda: list(made.parent.glob("*.partial")), running)
+    os.killpg(running.pid, signal.SIGINT)
+    assert running.wait(60) == 1
+    assert processes_of(copied_run) == []
+    assert list(copied_run.folder.rglob("*.partial")) == []
+    assert not made.exists()
+    again = copied_run.snakemake(target)
+    assert again.returncode == 0, again.stderr
+    assert made.read_bytes() == before
+
+
+def test_the_shell_of_a_training_waits_until_its_state_is_saved(copied_run: Run) -> None:
+    """A cluster sends SIGTERM to all processes of a job; when the shell ends, it ends the rest."""
+    joint = copied_run.config["streams"]["joint"]
+    longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 20}}}
+    target = "results/streams/joint/train/model.safetensors"
+    assert copied_run.planned(target, streams=longer) == {"train": 1}
+    log = copied_run.folder / "results/logs/train/joint/train.log"
+    log.unlink()
+    running = start(copied_run, target)
+    wait_until(lambda: log.exists() and "\nepoch 0" in log.read_text(), running)
+    os.killpg(running.pid, signal.SIGTERM)
+    assert running.wait(60) == 1
+    assert processes_of(copied_run) == []
+    assert "error: stopped by SIGTERM in epoch" in log.read_text()
+    assert list((copied_run.folder / "results/streams/joint/train/state").iterdir())

@@ -1,0 +1,24 @@
+"""`scratch` is where videos are decoded, nothing else."""
+
+import shutil
+from pathlib import Path
+
+from tests.workflow.conftest import Run
+
+
+def test_scratch_changes_no_byte_and_reruns_nothing(finished_run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    run = Run(folder, finished_run.config)
+    assert run.planned("submission", "features", scratch="$TMPDIR") == {}
+    frames = sorted(folder.glob("results/features/frames/val/*.h5"))
+    before = [path.read_bytes() for path in frames]
+    for path in frames:
+        path.unlink()
+    names = [str(path.relative_to(folder)) for path in frames]
+    refused = run.snakemake(*names, scratch="$NO_SUCH_VARIABLE")
+    assert "error: " in refused.stderr + refused.stdout
+    assert "scratch: no file can be made in $NO_SUCH_VARIABLE" in refused.stderr + refused.stdout
+    done = run.snakemake(*names, scratch="$TMPDIR")
+    assert done.returncode == 0, done.stderr
+    assert [path.read_bytes() for path in frames] == before
