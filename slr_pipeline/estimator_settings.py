@@ -197,6 +197,10 @@ KeypointsSettings = Annotated[
 """Whole-body keypoints: 133 points of COCO-WholeBody per frame, from one of these estimators."""
 
 
+ON_GPU: Final = ("mmpose", "onnx", "openpose")
+"""The estimators that can take a GPU."""
+
+
 def files_of(section: Section) -> dict[str, str]:
     """The files that a section names, by key: weights, and a network's config of one's own."""
     files = {f"{key}.path": value.path for key, value in section if isinstance(value, WeightsFile)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from slr_pipeline.config import SPLITS, Config, Split
+from slr_pipeline.estimator_settings import ON_GPU
 from slr_pipeline.samples import SampleTable, shards
 from slr_pipeline.schema import FEATURES, PICTURE_FEATURES
 from slr_pipeline.stream_settings import ImportedSettings
@@ -157,7 +158,7 @@ class _Run:
     @property
     def pose_on_gpu(self) -> bool:
         """Whether the pose estimator can take a GPU."""
-        return self.config.features.keypoints.estimator in ("mmpose", "onnx", "openpose")
+        return self.config.features.keypoints.estimator in ON_GPU
 
     @property
     def folds(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Input functions and the settings that rules share."""
 
 from slr_pipeline.config import SPLITS
-from slr_pipeline.estimator_settings import files_of
+from slr_pipeline.estimator_settings import ON_GPU, files_of
 from slr_pipeline.samples import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
@@ -19,9 +19,7 @@ FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
 GPUS = 0 if CONFIG.device == "cpu" else 1
 TRAINING_THREADS = 1 if CONFIG.device == "cpu" else 8
 DATA = CONFIG.data.model_dump_json()
-POSE_GPUS = (
-    GPUS if CONFIG.features.keypoints.estimator in ("mmpose", "onnx", "openpose") else 0
-)
+POSE_GPUS = GPUS if CONFIG.features.keypoints.estimator in ON_GPU else 0
 # What one pass of the pose estimator makes.
 POSE_FEATURES = ["keypoints"]
 if CONFIG.features.heatmaps.source == "network":
