@@ -22,7 +22,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def slr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("slr_pipeline.cli", *arguments)
+    return run("slr_pipeline.commands.main", *arguments)
 
 
 def test_check_describes_the_demo() -> None:
@@ -84,7 +84,7 @@ def test_a_contact_sheet_of_an_unknown_sample_is_one_line(tmp_path: Path) -> Non
 
 def test_check_opens_no_heavy_module() -> None:
     code = (
-        "import sys; from slr_pipeline.cli import main; main(['check']); "
+        "import sys; from slr_pipeline.commands.main import main; main(['check']); "
         "print(sorted({'cv2', 'h5py', 'numpy', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run(

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slr_pipeline.cli import main
+from slr_pipeline.commands.main import main
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.checkpoints import check_sha256, load_weights, save_model, save_weights
 from slr_pipeline.models.r2plus1d import R2Plus1D

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from slr_pipeline.cli import main
+from slr_pipeline.commands.main import main
 from slr_pipeline.config import Config, check_config
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.checkpoints import check_sha256

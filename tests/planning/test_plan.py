@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from slr_pipeline.cli import main
+from slr_pipeline.commands.main import main
 from slr_pipeline.config import check_config
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import read_seconds
@@ -186,7 +186,7 @@ def test_wrong_machines_are_one_line(wrong: list[str], capsys: pytest.CaptureFix
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "import sys; from slr_pipeline.cli import main; main(['plan']); print(*sys.modules)"
+    code = "import sys; from slr_pipeline.commands.main import main; main(['plan']); print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

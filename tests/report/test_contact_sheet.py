@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from slr_pipeline.cli import main
+from slr_pipeline.commands.main import main
 from slr_pipeline.estimator_settings import MediapipeSettings
 from slr_pipeline.feature_settings import (
     FidelitySettings,

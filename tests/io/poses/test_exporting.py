@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from slr_pipeline.cli import main
+from slr_pipeline.commands.main import main
 from slr_pipeline.estimator_settings import ImportedKeypointsSettings
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.poses.exporting import LAYOUTS_OF
