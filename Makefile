@@ -1,5 +1,7 @@
 # make submission: the demo from videos to results/tracks/*/submission.csv. make test: every check.
 # make test-slurm: the workflow on a SLURM that it starts itself, where Debian's packages of it are.
+# make test-load: 2,000 clips end to end, watched; some ten minutes.
+# make lock: requirements*.lock anew after a change of pyproject.toml or constraints.txt; takes uv.
 # make benchmarks: speed and accuracy of the features, as in docs/RESULTS.md.
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
@@ -7,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: submission test test-slurm lint docs demo-data benchmarks
+.PHONY: submission test test-slurm test-load lint lock docs demo-data benchmarks
 
 submission: .venv/installed
 	$(BIN)/snakemake submission report --cores all --resources gpu=1
@@ -15,10 +17,13 @@ submission: .venv/installed
 	@echo "What was recognised, and how well: results/report/index.html, for a browser"
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
 
 test-slurm: .venv/installed-test
 	$(BIN)/pytest -m slurm tests/slurm
+
+test-load: .venv/installed-test
+	$(BIN)/pytest -s -m load tests/load
 
 lint: .venv/installed-test
 	$(BIN)/ruff format --check .
@@ -42,15 +47,29 @@ benchmarks: .venv/installed-test
 demo-data: .venv/installed-test
 	$(BIN)/python -m slr_pipeline.render.dataset --out demo
 
-.venv/installed: pyproject.toml constraints.txt requirements-pose.txt
+# What is installed is what its hash says; torch, of whose builds each machine takes its own, is pinned.
+.venv/installed: pyproject.toml constraints.txt requirements.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Installing into .venv; this takes some minutes the first time."
 	$(PYTHON) -m venv .venv
+	$(PIP) --no-deps --require-hashes -r requirements.lock
 	$(PIP) -c constraints.txt -e .
-	$(PIP) --no-deps -r requirements-pose.txt
 	touch $@
 
-.venv/installed-test: .venv/installed requirements-mmpose.txt
-	$(PIP) -c constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
-	$(PIP) --no-deps -r requirements-mmpose.txt
+.venv/installed-test: .venv/installed requirements-test.lock
+	$(PIP) --no-deps --require-hashes -r requirements-test.lock
 	touch $@
+
+LOCK := .venv/lock/bin/python -m pip --disable-pip-version-check
+LIST := $(LOCK) list --format freeze --exclude-editable --exclude pip --exclude torch
+HASHES := grep -vE '^(cuda|nvidia|triton)' | uv pip compile --quiet --no-deps --universal --generate-hashes \
+	--no-annotate --custom-compile-command 'make lock' -
+lock:
+	$(PYTHON) -m venv --clear .venv/lock
+	$(LOCK) install --quiet -c constraints.txt -e .
+	$(LOCK) install --quiet --no-deps -r requirements-pose.txt
+	$(LIST) | $(HASHES) -o requirements.lock
+	$(LOCK) install --quiet -c constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
+	$(LOCK) install --quiet --no-deps -r requirements-mmpose.txt
+	$(LIST) | $(HASHES) -o requirements-test.lock
+	rm -r .venv/lock

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from slr_pipeline.config import Config, check_config
+from slr_pipeline.config import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples import SampleTable, check_streams, load_samples
 
@@ -25,6 +25,8 @@ report: "workflow/report/workflow.rst"
 
 
 try:
+    for file in workflow.configfiles:
+        read_values(file)  # Snakemake takes the last of two equal keys
     CONFIG: Config = check_config(config)
     TABLE: SampleTable = load_samples(CONFIG.data)
     check_streams(CONFIG, TABLE)
@@ -48,6 +50,8 @@ rule all:
     input:
         rules.submission.input,
         rules.report.output,
+    message:
+        told("{rule}: everything is there")
 
 
 onerror:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import Field, model_validator
 
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.estimator_settings import KeypointsSettings
 from slr_pipeline.feature_settings import FeatureSettings
 from slr_pipeline.schema import DEPTH_FEATURES
-from slr_pipeline.section import Section, checked, json_of
+from slr_pipeline.section import PlainPath, Section, checked, json_of, yaml_of
 from slr_pipeline.stream_settings import (
     ImportedSettings,
     Phase,
@@ -37,6 +36,12 @@ class AutslLabels(Section):
     )
 
 
+SIGNER_INDEPENDENT = (
+    "Whether a signer in two splits is an error. `false`: there may be some, and accuracy is not "
+    "that of signers who were never seen."
+)
+
+
 class AutslData(Section):
     """AUTSL's own folders: `{train,val,test}/signerX_sampleY_{color,depth}.mp4`."""
 
@@ -48,10 +53,14 @@ class AutslData(Section):
         description="Class list `ClassId,TR,EN` relative to `root`.",
     )
     depth: bool = Field(False, description="Whether every sample has a depth video to be read.")
+    signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
 
 
 class TableData(Section):
-    """One CSV for any data set, with the columns `sample,split,label,signer,color,depth`."""
+    """One CSV for any data set, with the columns `sample,split,label,signer,color,depth`.
+
+    With `color_sha256` and `depth_sha256`, too, a video with another SHA-256 is quarantined.
+    """
 
     layout: Literal["table"] = Field(description="The layout of one table.")
     table: str = Field(
@@ -67,6 +76,7 @@ class TableData(Section):
         description="Text file with one gloss a line, in class order; null: the table's labels, "
         "sorted.",
     )
+    signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
 
 
 DataSettings = Annotated[AutslData | TableData, Field(discriminator="layout")]
@@ -80,6 +90,11 @@ class VerifySettings(Section):
         ge=0,
         le=1,
         description="Share of samples that may fail the check before the run stops.",
+    )
+    seconds_per_video: int = Field(
+        120,
+        ge=1,
+        description="A video that takes longer to decode is quarantined: it may be made to.",
     )
 
 
@@ -141,12 +156,12 @@ class TrackSettings(Section):
         description="Weights of streams as they were before fine-tuning, beside `streams`; for "
         "fusion published and protocol challenge, as in SAM-SLR's skeleton score of test.",
     )
-    template: str | None = Field(
+    template: PlainPath | None = Field(
         None,
         description="Predictions CSV whose order of names the submission takes; null: the sample "
         "table's.",
     )
-    baseline: str | None = Field(
+    baseline: PlainPath | None = Field(
         None, description="Predictions CSV of test to compare with, by McNemar's exact test."
     )
 
@@ -169,7 +184,7 @@ class Config(Section):
     """A whole experiment."""
 
     name: Name = Field(description="Short name of the experiment, for people.")
-    results: str = Field("results", description="Folder everything is written under.")
+    results: PlainPath = Field("results", description="Folder everything is written under.")
     seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of everything random.")
     device: str = Field(
         "auto",
@@ -356,12 +371,17 @@ def check_stream(values: Any) -> TrainedStream:
 
 def read_config(path: str) -> Config:
     """The checked configuration in a YAML file."""
+    return check_config(read_values(path))
+
+
+def read_values(path: str) -> dict[str, Any]:
+    """The keys and values in a YAML file, not yet checked. ConfigError where it holds others."""
     try:
         with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
+    values = yaml_of(text, path)
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected keys and values, found {type(values).__name__}")
-    return check_config(values)
+    return values

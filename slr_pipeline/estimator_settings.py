@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, model_validator
 
 from slr_pipeline.schema import Fidelity
-from slr_pipeline.section import Section
+from slr_pipeline.section import PlainPath, Section
 
 PersonChoice = Literal["largest", "central", "tracked"]
 """How the signer is told among several people."""
@@ -14,7 +14,7 @@ PersonChoice = Literal["largest", "central", "tracked"]
 class WeightsFile(Section):
     """A file with the weights of a network."""
 
-    path: str = Field(description="The file, as docs/weights.md names it.")
+    path: PlainPath = Field(description="The file, as docs/weights.md names it.")
     sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",

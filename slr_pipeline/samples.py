@@ -4,7 +4,9 @@ import csv
 import hashlib
 import os
 import re
+import unicodedata
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -25,14 +27,25 @@ from slr_pipeline.stream_settings import ImportedSettings
 from slr_pipeline.weights import missing, named_weights
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+SHA256 = re.compile(r"^[0-9a-f]{64}$")
 AUTSL_NAME = re.compile(r"^signer(\d+)_sample\d+$")
-TABLE_COLUMNS = ("sample", "split", "label", "signer", "color", "depth")
+TABLE_COLUMNS = (
+    *("sample", "split", "label", "signer", "color", "depth"),
+    *("color_sha256", "depth_sha256"),
+)
 REQUIRED_COLUMNS = ("sample", "split", "label", "color")
+CONTROL = frozenset(map(chr, (*range(32), *range(127, 160), 0x2028, 0x2029)))
+"""Characters that end a line or steer a terminal."""
+MOST_DIGITS = 5
+"""Of a label that is a number: more classes than any language has signs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One clip of one sign by one signer. `label` is None where it is unknown."""
+    """One clip of one sign by one signer. `label` is None where it is unknown.
+
+    The SHA-256 of a video is None where the sample table does not say what it must be.
+    """
 
     name: str
     split: Split
@@ -40,6 +53,8 @@ class Sample:
     signer: str | None
     color: str
     depth: str | None
+    color_sha256: str | None = None
+    depth_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +73,8 @@ def load_samples(data: DataSettings) -> SampleTable:
     """Read and check the sample table; no video is opened.
 
     Raises DataError with file and line for an unreadable table, a wrong or doubled name, an
-    unknown split or label, a path that leaves the data folder, or a split without samples.
+    unknown split or label, a path that leaves the data folder, a split without samples, fewer
+    than two classes, or a signer in two splits where data is to be signer-independent.
     """
     table = _load_autsl(data) if isinstance(data, AutslData) else _load_table(data)
     where = data.root if isinstance(data, AutslData) else data.table
@@ -70,18 +86,43 @@ def load_samples(data: DataSettings) -> SampleTable:
     for split in SPLITS:
         if not any(sample.split == split for sample in table.samples):
             raise DataError(f"{where}: split {split} has no samples; each split needs some")
+    if len(table.classes) < 2:
+        raise DataError(
+            f"{where}: expected two classes or more, found {list(table.classes)}; there is nothing "
+            "to tell apart"
+        )
+    if data.signer_independent:
+        _check_signers(where, table)
     return table
+
+
+def _check_signers(where: str, table: SampleTable) -> None:
+    found: dict[str, set[Split]] = {}
+    for sample in table.samples:
+        if sample.signer is not None:
+            found.setdefault(sample.signer, set()).add(sample.split)
+    shared = [signer for signer, splits in found.items() if len(splits) > 1]
+    if shared:
+        first = " and ".join(split for split in SPLITS if split in found[shared[0]])
+        raise DataError(
+            f"{where}: {len(shared)} of {len(found)} signers stand in more than one split, first "
+            f"{shared[0][:80]!r} in {first}; give each signer one split, as `slr make-split` does, "
+            "or set data.signer_independent false: accuracy is then not that of new signers"
+        )
 
 
 def check_streams(config: Config, table: SampleTable) -> None:
     """What the streams need and no config alone can tell; no video is opened.
 
-    Raises DataError when a stream reads a feature made from depth and a sample has no depth video,
+    Raises DataError when a stream is to learn a class of which train has no sample, and when it
+    reads a feature made from depth and a sample has no depth video,
     ConfigError when weights to start from, those of an estimator, or imported logits are not there,
     and when train has too few signers for its folds.
     """
     if config.folds:
         _check_folds(config.folds, table)
+    if any(stream.model != "imported" for stream in config.streams.values()):
+        _check_classes(table)
     without = [sample.name for sample in table.samples if not sample.depth]
     for name, stream in config.streams.items():
         if isinstance(stream, ImportedSettings):
@@ -95,6 +136,18 @@ def check_streams(config: Config, table: SampleTable) -> None:
                 "set data.depth or name them in the table, or leave the stream out"
             )
     _check_weights(config)
+
+
+def _check_classes(table: SampleTable) -> None:
+    learnt = {sample.label for sample in table.split("train")}
+    missing = [name for label, name in enumerate(table.classes) if label not in learnt]
+    if missing:
+        names = ", ".join(repr(name[:80]) for name in missing[:10])
+        raise DataError(
+            f"{len(missing)} of {len(table.classes)} classes have no sample in train and cannot be "
+            f"learnt: {names}{', ...' if len(missing) > 10 else ''}; add samples, or take them out "
+            "of the table and the class list"
+        )
 
 
 def _check_weights(config: Config) -> None:
@@ -169,8 +222,13 @@ def _first_digest(bits: str) -> bytes:
 
 
 def videos_digest(samples: Iterable[Sample]) -> str:
-    """Changes when, and only when, the names or video paths of these samples change."""
-    return _digest(f"{s.name}\t{s.color}\t{s.depth or ''}" for s in samples)
+    """Changes when, and only when, the names, video paths or checksums of these samples change."""
+    return _digest("\t".join((s.name, s.color, s.depth or "", *_sums(s))) for s in samples)
+
+
+def _sums(sample: Sample) -> tuple[str, ...]:
+    sums = (sample.color_sha256 or "", sample.depth_sha256 or "")
+    return sums if any(sums) else ()
 
 
 def labels_digest(table: SampleTable, splits: Sequence[Split]) -> str:
@@ -185,7 +243,8 @@ def _digest(lines: Iterable[str]) -> str:
 
 def _load_autsl(data: AutslData) -> SampleTable:
     classes_path = os.path.join(data.root, data.classes)
-    classes = tuple(row[1] for _, row in _rows(classes_path, columns=3) if row[0] != "ClassId")
+    rows = _rows(classes_path, columns=3)
+    classes = tuple(composed(row[1].strip()) for _, row in rows if row[0] != "ClassId")
     if not classes:
         raise DataError(f"{classes_path}: no class found; expected lines `ClassId,TR,EN`")
     samples: list[Sample] = []
@@ -221,22 +280,23 @@ def _autsl_names(data: AutslData, split: Split) -> Iterator[tuple[str, str, str 
         raise DataError(f"{folder}: no such folder; expected the videos of split {split}")
     for entry in sorted(os.listdir(folder)):
         if entry.endswith("_color.mp4"):
-            yield os.path.join(folder, entry), entry.removesuffix("_color.mp4"), None
+            yield folder, entry.removesuffix("_color.mp4"), None
 
 
 def _load_table(data: TableData) -> SampleTable:
     rows = list(_table_rows(data.table))
     root = data.root if data.root is not None else os.path.dirname(data.table) or "."
     texts = {cells[2] for _, cells in rows if cells[2]}
-    classes = _read_classes(data.classes) if data.classes else _classes_of(texts)
+    classes = _read_classes(data.classes) if data.classes else _classes_of(texts, data.table)
     index = {gloss: number for number, gloss in enumerate(classes)}
     samples = []
-    for line, (name, split_text, label, signer, color, depth) in rows:
+    for line, (name, split_text, label, signer, color, depth, *sums) in rows:
         where = f"{data.table}, line {line}"
         _check_name(name, where)
         if split_text not in SPLITS:
             raise DataError(f"{where}: split {split_text!r} is none of {', '.join(SPLITS)}")
         split = SPLITS[SPLITS.index(split_text)]
+        color_sha256, depth_sha256 = (_checksum(text, where) if text else None for text in sums)
         if not label and split != "test":
             raise DataError(f"{where}: sample {name} of {split} has no label")
         samples.append(
@@ -247,6 +307,8 @@ def _load_table(data: TableData) -> SampleTable:
                 signer=signer or None,
                 color=_path_under(root, color, where),
                 depth=_path_under(root, depth, where) if depth else None,
+                color_sha256=color_sha256,
+                depth_sha256=depth_sha256,
             )
         )
     return SampleTable(classes, tuple(samples))
@@ -259,10 +321,10 @@ def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     names = [name.strip() for name in header]
     missing = [name for name in REQUIRED_COLUMNS if name not in names]
     unknown = [name for name in names if name not in TABLE_COLUMNS]
-    if missing or unknown:
+    if missing or unknown or len(set(names)) < len(names):
         raise DataError(
-            f"{path}: expected a header of {','.join(TABLE_COLUMNS)} (signer and depth optional), "
-            f"found {','.join(names)[:100]!r}"
+            f"{path}: expected a header of {','.join(TABLE_COLUMNS)} (needed: "
+            f"{','.join(REQUIRED_COLUMNS)}), found {','.join(names)[:100]!r}"
         )
     # A column that is not there is read from an empty cell behind the row.
     places = [names.index(name) if name in names else len(names) for name in TABLE_COLUMNS]
@@ -270,17 +332,24 @@ def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
         if len(row) != len(names):
             raise DataError(f"{path}, line {line}: expected {len(names)} cells, found {len(row)}")
         row.append("")
-        yield line, [row[place].strip() for place in places]
+        name, split, label, signer, *rest = (row[place].strip() for place in places)
+        yield line, [name, split, composed(label), composed(signer), *rest]
 
 
 def _rows(path: str, columns: int | None) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of every non-empty line; byte order mark and CRLF are accepted."""
+    """Line number and cells of every line but blank ones; byte order mark and CRLF are accepted."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
             for row in reader:
-                if not row:
+                text = "".join(cell.strip() for cell in row)
+                if not text:
                     continue
+                if not CONTROL.isdisjoint(text):
+                    raise DataError(
+                        f"{path}, line {reader.line_num}: a control character in "
+                        f"{','.join(row)[:60]!r}; take it out"
+                    )
                 if columns is not None and len(row) != columns:
                     raise DataError(
                         f"{path}, line {reader.line_num}: expected {columns} cells, "
@@ -296,8 +365,8 @@ def _rows(path: str, columns: int | None) -> Iterator[tuple[int, list[str]]]:
 
 
 def _read_classes(path: str) -> tuple[str, ...]:
-    classes = tuple(",".join(row).strip() for _, row in _rows(path, columns=None))
-    doubled = sorted({gloss for gloss in classes if classes.count(gloss) > 1})
+    classes = tuple(composed(",".join(row).strip()) for _, row in _rows(path, columns=None))
+    doubled = sorted(gloss for gloss, times in Counter(classes).items() if times > 1)[:10]
     if doubled or not classes:
         raise DataError(
             f"{path}: expected unique glosses, one a line; doubled: {doubled or 'none'}"
@@ -305,24 +374,42 @@ def _read_classes(path: str) -> tuple[str, ...]:
     return classes
 
 
-def _classes_of(texts: set[str]) -> tuple[str, ...]:
+def _classes_of(texts: set[str], where: str) -> tuple[str, ...]:
     """Numbers name the classes 0..largest; glosses are sorted."""
     if texts and all(text.isascii() and text.isdigit() for text in texts):
+        longest = max(texts, key=len)
+        if len(longest) > MOST_DIGITS:
+            raise DataError(
+                f"{where}: label {longest[:20]!r} would be one of more than "
+                f"{10**MOST_DIGITS} classes; number them from 0"
+            )
         return tuple(str(number) for number in range(max(map(int, texts)) + 1))
     return tuple(sorted(texts))
 
 
+def composed(text: str) -> str:
+    """The text in Unicode's normal form C: what looks the same is one class, and one signer."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _number_label(text: str, classes: int, where: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < classes):
-        raise DataError(f"{where}: label {text!r} is not a number in 0..{classes - 1}")
+    known = text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS
+    if not (known and int(text) < classes):
+        raise DataError(f"{where}: label {text[:80]!r} is not a number in 0..{classes - 1}")
     return int(text)
 
 
 def _gloss_label(text: str, index: dict[str, int], where: str) -> int:
     if text not in index:
         known = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
-        raise DataError(f"{where}: label {text!r} is not a class (known: {known})")
+        raise DataError(f"{where}: label {text[:80]!r} is not a class (known: {known})")
     return index[text]
+
+
+def _checksum(text: str, where: str) -> str:
+    if not SHA256.fullmatch(text.lower()):
+        raise DataError(f"{where}: {text[:80]!r} is not a SHA-256 of 64 hexadecimal digits")
+    return text.lower()
 
 
 def _check_name(name: str, where: str) -> None:

@@ -1,10 +1,13 @@
 """What every section of the configuration is, and how values become one or are refused."""
 
 import json
+import re
+import reprlib
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
@@ -16,12 +19,72 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _path(text: str) -> str:
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029{}]", text):
+        raise ValueError(f"a path has no braces and control characters, found {text[:60]!r}")
+    if not text or text[0] in "-~":
+        raise ValueError(f"expected a path that does not begin with - or ~, found {text[:60]!r}")
+    return text
+
+
+PlainPath = Annotated[str, AfterValidator(_path)]
+"""A path that Snakemake takes as it is, where braces are wildcards, and a program as no flag."""
+
+MOST_VALUES = 100_000
+"""Of a YAML file, where each alias counts as what it stands for."""
+
+
 def json_of(text: str) -> Any:
     """What a JSON flag of a step holds; ConfigError where it is no JSON."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(f"settings flag is not JSON ({error}): {text[:80]}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"settings flag is not JSON ({error}): {text[:80]!r}") from error
+
+
+def yaml_of(text: str, where: str) -> Any:
+    """What a YAML file holds; `where` is for messages. Nothing in it is run.
+
+    ConfigError where it is no YAML, for a key that stands twice, and for aliases that unfold to
+    more than `MOST_VALUES`.
+    """
+    try:
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _unfolded(node, where, {})
+        return loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(f"{where}: not a readable YAML file ({reason})") from error
+
+
+def _unfolded(node: yaml.Node, where: str, known: dict[int, int]) -> int:
+    """How many values there are, with those of each alias counted again. ConfigError as above."""
+    if id(node) in known:
+        return known[id(node)]
+    known[id(node)] = MOST_VALUES + 1  # until it is known: a value in itself has no end
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line, name = key.start_mark.line + 1, f"{key.tag} {key.value}"
+            if isinstance(key, yaml.ScalarNode) and name in lines:
+                raise ConfigError(
+                    f"{where}, line {line}: key {str(key.value)[:60]!r} stands in line "
+                    f"{lines[name]} too; keep one of them"
+                )
+            lines[name] = line
+            parts += [key, value]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    known[id(node)] = 1 + sum(_unfolded(part, where, known) for part in parts)
+    if known[id(node)] > MOST_VALUES:
+        raise ConfigError(
+            f"{where}: its aliases unfold to more than {MOST_VALUES} values; write it without them"
+        )
+    return known[id(node)]
 
 
 def checked(kind: Any, values: Any, where: str) -> Any:
@@ -32,8 +95,20 @@ def checked(kind: Any, values: Any, where: str) -> Any:
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        lines = [_problem(kind, details) for details in error.errors(include_url=False)]
+        problems = (_problem(kind, details) for details in error.errors(include_url=False))
+        lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in p) for p in problems]
         raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from error
+
+
+def _shown(value: Any) -> str:
+    """A value as Python writes it, in part: one made of aliases can be longer than the memory."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxdict, short.maxlist = 3, 4, 4
+    short.maxstring = short.maxother = 120
+    try:
+        return short.repr(value)
+    except ValueError:  # Python writes no more than some 4,000 digits
+        return "a huge number"
 
 
 def _problem(kind: Any, details: ErrorDetails) -> str:
@@ -52,7 +127,7 @@ def _problem(kind: Any, details: ErrorDetails) -> str:
             tag = details["ctx"]["discriminator"].strip("'")
             return f"{'.'.join([*keys, tag])}: expected one of {', '.join(known)}"
         case _:
-            found = repr(details["input"])
+            found = _shown(details["input"])
             shown = found if len(found) <= 60 else found[:57] + "..."
             message = details["msg"][0].lower() + details["msg"][1:]
             return f"{path}: {message}, found {shown}"

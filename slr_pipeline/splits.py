@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from slr_pipeline.config import SPLITS, Split
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples import SAMPLE_NAME, TABLE_COLUMNS
+from slr_pipeline.samples import SAMPLE_NAME, TABLE_COLUMNS, composed
 
 FINEST = 20
 """Most folds of which a split takes some, as a share of a twentieth is the least one asks for."""
@@ -64,7 +64,7 @@ def parse_table(where: str, data: bytes) -> PlainTable:
             raise DataError(
                 f"{where}, line {line}: expected {len(columns)} cells, found {len(cells)}"
             )
-        row = dict(zip(columns, cells, strict=True))
+        row = _row(columns, cells)
         if not SAMPLE_NAME.fullmatch(row["sample"]) or row["sample"] in seen:
             raise DataError(
                 f"{where}, line {line}: sample name {row['sample'][:140]!a} stands twice or "
@@ -76,8 +76,13 @@ def parse_table(where: str, data: bytes) -> PlainTable:
                 "signer stands in two splits"
             )
         seen.add(row["sample"])
-    rows = tuple(dict(zip(columns, cells, strict=True)) for _, cells in lines[1:])
+    rows = tuple(_row(columns, cells) for _, cells in lines[1:])
     return PlainTable(where, columns, rows)
+
+
+def _row(columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    row = dict(zip(columns, cells, strict=True))
+    return {**row, "label": composed(row["label"]), "signer": composed(row["signer"])}
 
 
 def stratified_split(table: PlainTable, *, val: float, test: float, seed: int) -> list[Split]:
@@ -103,6 +108,27 @@ def stratified_split(table: PlainTable, *, val: float, test: float, seed: int) -
         split[rest[taken]] = name
         rest = rest[~taken]
     return [SPLITS[SPLITS.index(name)] for name in split.tolist()]
+
+
+def clip_split(labels: Sequence[str], *, val: float, test: float, seed: int) -> list[Split]:
+    """Split of every clip (N,), for signers that are unknown or too few to be kept apart.
+
+    The clips of each label are dealt at random: shares `val` and `test`, at least one, the rest
+    train. ValueError for a label of fewer than three clips.
+    """
+    generator = np.random.default_rng(seed)
+    split: list[Split] = ["train"] * len(labels)
+    for label in sorted(set(labels)):
+        clips = generator.permutation([place for place, own in enumerate(labels) if own == label])
+        if len(clips) < len(SPLITS):
+            raise ValueError(f"{label}: {len(clips)} clips are too few for {len(SPLITS)} splits")
+        tested = max(1, round(test * len(clips)))
+        picking = min(max(1, round(val * len(clips))), len(clips) - tested - 1)
+        for place in clips[:tested]:
+            split[place] = "test"
+        for place in clips[tested : tested + picking]:
+            split[place] = "val"
+    return split
 
 
 def signer_folds(

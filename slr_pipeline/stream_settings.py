@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from slr_pipeline.estimator_settings import WeightsFile
 from slr_pipeline.feature_settings import FeatureSettings
 from slr_pipeline.schema import Feature, Fidelity, Representation
-from slr_pipeline.section import Section
+from slr_pipeline.section import PlainPath, Section
 
 _FIDELITY = (
     "`published` repeats the released code, slips included; `corrected` does what the papers mean."
@@ -375,13 +375,13 @@ class ImportedSettings(Section):
     reads: list[Feature] = Field(
         min_length=1, description="The features they were made from, which a track may forbid."
     )
-    val: str | None = Field(
+    val: PlainPath | None = Field(
         None,
         description="Logits file of val, of protocol strict; null: none, then val is not scored "
         "and no track can be fitted to it.",
     )
-    test: str = Field(description="Logits file of test, of the experiment's protocol.")
-    out_of_fold: str | None = Field(
+    test: PlainPath = Field(description="Logits file of test, of the experiment's protocol.")
+    out_of_fold: PlainPath | None = Field(
         None,
         description="Logits file of train by models that did not see the sample's signer, of "
         "protocol strict; needed where `folds` is set.",

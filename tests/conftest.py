@@ -4,6 +4,13 @@ import pytest
 import torch
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what is slow to make stay in one process, where several run tests."""
+    for item in items:
+        one_run = item.path.parent.name == "workflow"
+        item.add_marker(pytest.mark.xdist_group("workflow" if one_run else str(item.path)))
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Small tensors: more threads only wait for each other where cores are shared."""

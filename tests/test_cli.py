@@ -44,7 +44,7 @@ def test_check_of_a_wrong_file_is_one_line(tmp_path: Path) -> None:
     ("flags", "line"),
     [
         (["--model", "none.safetensors", "--device", "cuda:99"], "error: device cuda:99: "),
-        (["--model", "none.safetensors", "--device", "cpu"], "error: none.safetensors: not whole"),
+        (["--model", "none.safetensors", "--device", "cpu"], "error: none.safetensors: there is"),
     ],
 )
 def test_a_step_ends_with_one_line(tmp_path: Path, flags: list[str], line: str) -> None:

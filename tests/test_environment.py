@@ -49,7 +49,21 @@ def test_conda_has_the_same_pins() -> None:
     assert conda == {name: CONSTRAINTS[name] for name in conda}
 
 
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str) -> None:
+    entries = re.split(r"\n(?! )", (ROOT / name).read_text())
+    locked = [entry for entry in entries if entry and not entry.startswith("#")]
+    assert all("--hash=sha256:" in entry for entry in locked)
+    versions = pins([entry.split()[0] for entry in locked])
+    estimators = [pins((ROOT / text).read_text().splitlines()) for text in REQUIREMENTS.values()]
+    known = {**estimators[0], **estimators[1], **CONSTRAINTS}
+    assert versions == {package: known[package] for package in versions}
+    if name == "requirements-test.lock":  # all there is but torch, whose build is the machine's
+        assert set(known) - set(versions) == {"torch"}
+
+
 def test_no_path_or_host_of_a_machine_is_committed() -> None:
-    names = ["Makefile", "README.md", "constraints.txt", "pyproject.toml", *REQUIREMENTS.values()]
+    names = ["Makefile", "README.md", "pyproject.toml", *REQUIREMENTS.values()]
+    names += ["constraints.txt", "requirements.lock", "requirements-test.lock"]
     text = "".join((ROOT / name).read_text() for name in names)
     assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None

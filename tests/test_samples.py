@@ -184,3 +184,18 @@ def test_digests_follow_what_they_stand_for(autsl: AutslData) -> None:
     assert videos_digest(val) != videos_digest(moved)
     assert videos_digest(val) == videos_digest(relabelled)
     assert labels_digest(table, ["val"]) != labels_digest(table, ["test"])
+
+
+def test_checksums_are_read_and_stand_in_the_digest(tmp_path: Path) -> None:
+    def load(sums: str) -> tuple[Sample, ...]:
+        path = tmp_path / "samples.csv"
+        rows = [f"s,train,a,a.mp4,{sums}", "t,val,b,b.mp4,,", "u,test,,c.mp4,,"]
+        path.write_text("\n".join(["sample,split,label,color,color_sha256,depth_sha256", *rows]))
+        return load_samples(TableData(layout="table", table=str(path))).samples
+
+    plain, color, depth = load(","), load(f"{'aB' * 32},"), load(f",{'ab' * 32}")
+    assert (color[0].color_sha256, color[0].depth_sha256) == ("ab" * 32, None)
+    assert plain[0].color_sha256 is None
+    assert len({videos_digest(samples) for samples in (plain, color, depth)}) == 3
+    with pytest.raises(DataError, match=r"samples.csv, line 2: 'abc' is not a SHA-256 of 64 hex"):
+        load("abc,")

@@ -16,6 +16,7 @@ from slr_pipeline.feature_settings import FeatureSettings, HeatmapsSettings
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.artifacts import FeatureStore, open_features
+from slr_pipeline.io.sealed import seal
 from slr_pipeline.models.dropgraph import DropGraph
 from slr_pipeline.models.slgcn import learned_adjacencies
 from slr_pipeline.schema import FEATURES
@@ -193,6 +194,7 @@ def test_values_that_are_not_finite_name_file_sample_and_feature(tmp_path: Path)
     path = write(tmp_path / "keypoints.h5", "keypoints")
     with h5py.File(path, "r+") as file:
         file["values"][int(file["offset"][2]), 0, 0] = np.nan  # the first frame of `long`
+    seal(path)
     stream = settings("joint")
     data = build_dataset(stream, open_features([path]), SAMPLES, train=True, seed=1)
     with pytest.raises(DataError, match=r"keypoints\.h5: sample long: keypoints have NaN or inf"):
@@ -213,6 +215,7 @@ def test_files_are_sorted_by_their_feature(files: dict[str, Path], tmp_path: Pat
     (tmp_path / "text.h5").write_text("text")
     with h5py.File(tmp_path / "other.h5", "w"):
         pass
+    seal(tmp_path / "other.h5")
     for name in ("text", "other", "none"):
         with pytest.raises(ArtifactError, match=f"{name}.h5: not a feature file"):
             open_features([tmp_path / f"{name}.h5"])

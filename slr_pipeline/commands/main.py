@@ -13,8 +13,12 @@ from slr_pipeline.commands import (
     export,
     import_checkpoint,
     import_logits,
+    init,
+    inspect,
     make_split,
+    overlay,
     plan,
+    predict,
     weights,
 )
 
@@ -32,9 +36,13 @@ class Command(Protocol):
 
 
 COMMANDS: dict[str, Command] = {
+    "init": init,
     "check": check,
     "plan": plan,
+    "predict": predict,
     "contact-sheet": contact_sheet,
+    "overlay": overlay,
+    "inspect": inspect,
     "export": export,
     "check-submission": check_submission,
     "make-split": make_split,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from slr_pipeline.errors import SlrError
+
 Make = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
 """From a sample's name, the number of a view and a generator (None: no augmentation): the arrays a
 model takes."""
@@ -65,5 +67,11 @@ class StreamDataset(Dataset[Item]):
         if self._train:
             key = zlib.crc32(name.encode())  # the same sample in any list of samples
             rng = np.random.default_rng((self._seed, self._epoch, key))
-        arrays = self._make(name, self.views[view], rng)
+        try:
+            arrays = self._make(name, self.views[view], rng)
+        except SlrError:  # names it itself
+            raise
+        except Exception as error:
+            error.add_note(f"sample {name}")
+            raise
         return tuple(map(torch.from_numpy, arrays)), self.labels[sample], name

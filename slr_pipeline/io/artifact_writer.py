@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.artifacts import FORMAT, FeatureFile, picture_shape
+from slr_pipeline.io.hdf5 import whole_hdf5
 from slr_pipeline.io.pictures import JPEG, Jpeg, encode_jpeg
-from slr_pipeline.io.whole import whole_file
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 CHUNK_BYTES = 1 << 18
@@ -53,14 +53,12 @@ def write_feature(
     Raises ArtifactError when a frame has not the shape, dtype or finite values of the schema.
     """
     schema = FEATURES[feature]
-    with (
-        whole_file(path, lambda partial: FeatureFile(partial, feature)) as partial,
-        h5py.File(partial, "w") as file,
-    ):
+    with whole_hdf5(path, lambda partial: FeatureFile(partial, feature)) as (file, check_disk):
         writer = _Writer(file, schema, jpeg)
         for clip in clips:
             try:
                 writer.add(clip)
+                check_disk()
             except ArtifactError as error:
                 raise ArtifactError(f"{path}: sample {clip.sample}: {error}") from error
             except Exception as error:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.pictures import decode_jpeg
+from slr_pipeline.io.sealed import open_sealed
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
@@ -54,7 +55,7 @@ class FeatureFile:
     def __init__(self, path: str | Path, feature: str) -> None:
         self.path = Path(path)
         try:
-            with h5py.File(self.path, "r") as file:
+            with open_sealed(self.path) as file:
                 self._check_kind(file, feature)
                 self.samples = [name.decode() for name in file["sample"][:]]
                 self.offset: NDArray[np.int64] = file["offset"][:]
@@ -193,7 +194,7 @@ class FeatureStore:
         if self._process != os.getpid():
             self._open, self._process = {}, os.getpid()
         if path not in self._open:
-            self._open[path] = h5py.File(path, "r")
+            self._open[path] = open_sealed(path)
         return self._open[path]
 
     def _values(
@@ -241,7 +242,7 @@ def open_features(
     files: dict[str, list[str | Path]] = {}
     for path in paths:
         try:
-            with h5py.File(path, "r") as file:
+            with open_sealed(path) as file:
                 feature = str(file.attrs.get("feature"))
         except OSError as error:
             reason = " ".join(str(error).split())

@@ -40,11 +40,15 @@ def read_costs(folder: str | Path) -> list[RuleCost]:
     found: dict[str, list[list[float]]] = {}
     for path in sorted(Path(folder).rglob("*.tsv")):
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file, delimiter="\t"):
-                found.setdefault(rule, []).append(
-                    [_number(row.get(column)) for column in ("s", "cpu_time", "max_rss")]
-                )
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file, delimiter="\t"))
+        except (ValueError, csv.Error):
+            continue
+        for row in rows:
+            found.setdefault(rule, []).append(
+                [_number(row.get(column)) for column in ("s", "cpu_time", "max_rss")]
+            )
     return [_summed(rule, jobs) for rule, jobs in found.items()]
 
 

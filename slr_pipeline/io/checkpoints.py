@@ -4,6 +4,7 @@ import json
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.run_files import read_document, write_document
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.io.whole import whole_file, write_text
+from slr_pipeline.io.whole import whole_file
 from slr_pipeline.weights import how_to_get
 
 FORMAT = "slr-model"
@@ -24,28 +26,37 @@ VERSION = 1
 WEIGHTS_FORMAT = "slr-weights"
 WEIGHTS_VERSION = "1"
 
+MOST_PACKED = 2**26
+"""Bytes by which a file of torch may grow when it is read."""
+
 
 def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[str, Any]) -> None:
     """Write `<path>` (safetensors) and the sidecar `<path stem>.json` beside it."""
     with whole_file(path, load_file) as partial:
         save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, partial)
-    content = {"format": FORMAT, "version": VERSION, **sidecar}
-    text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    write_text(Path(path).with_suffix(".json"), text)
+    content = {"format": FORMAT, "version": VERSION, **sidecar, "sha256": sha256_of(path)}
+    write_document(Path(path).with_suffix(".json"), content)
 
 
 def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and sidecar. ArtifactError for a missing, short or foreign file."""
+    """Weights and sidecar. ArtifactError for a missing, short, changed or foreign file."""
     sidecar_path = Path(path).with_suffix(".json")
-    try:
-        sidecar = json.loads(sidecar_path.read_text(encoding="utf-8"))
-        if (sidecar.get("format"), sidecar.get("version")) != (FORMAT, VERSION):
-            raise ArtifactError(f"{sidecar_path}: not a {FORMAT} of version {VERSION}")
-        return load_file(path), sidecar
-    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+    for file in (path, sidecar_path):
+        if not Path(file).is_file():
+            raise ArtifactError(f"{file}: there is no such file; train the stream again")
+    sidecar = read_document(sidecar_path, "sidecar of weights")
+    found = (sidecar.get("format"), sidecar.get("version"))
+    if found != (FORMAT, VERSION):
         raise ArtifactError(
-            f"{path}: not whole weights with their sidecar ({error}); train the stream again"
-        ) from error
+            f"{sidecar_path}: expected {FORMAT} version {VERSION}, found {found}; train the "
+            "stream again"
+        )
+    if sha256_of(path) != sidecar.get("sha256"):
+        raise ArtifactError(
+            f"{path}: not the weights that {sidecar_path.name} beside it was written with; train "
+            "the stream again"
+        )
+    return load_file(path), sidecar
 
 
 # --- imported weights ----------------------------------------------------------------------------
@@ -172,9 +183,12 @@ def _load_foreign(path: str | Path) -> Any:
     try:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
+        _check_unpacked(path)
         with torch.serialization.safe_globals(_BESIDE), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old files: they are read, or refused below
             return torch.load(path, map_location="cpu", weights_only=True)
+    except ArtifactError:
+        raise
     except Exception as error:  # what a damaged pickle raises is anyone's guess
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if isinstance(error, pickle.UnpicklingError) and asked:
@@ -185,6 +199,19 @@ def _load_foreign(path: str | Path) -> Any:
         raise ArtifactError(
             f"{path}: not whole weights ({_one_line(error)}); copy the file again from its source"
         ) from error
+
+
+def _check_unpacked(path: str | Path) -> None:
+    """ArtifactError for a zip that unpacks to much more than it has: torch packs no numbers."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > Path(path).stat().st_size + MOST_PACKED:
+        raise ArtifactError(
+            f"{path}: would take {size} bytes, much more than it has, and torch packs no numbers; "
+            "save the weights again with torch.save"
+        )
 
 
 def _is_plain(name: object, value: object) -> bool:

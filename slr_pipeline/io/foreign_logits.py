@@ -24,6 +24,7 @@ from slr_pipeline.errors import ArtifactError, DataError, SlrError
 from slr_pipeline.io.listing import listed, short
 from slr_pipeline.io.logits import Logits, read_logits
 from slr_pipeline.io.pickles import Array, load_pickle
+from slr_pipeline.io.sealed import open_sealed
 from slr_pipeline.samples import SAMPLE_NAME, SampleTable
 
 MOST_BYTES = 2**28
@@ -286,13 +287,9 @@ def _array(path: Path, name: str, data: bytes) -> NDArray[Any]:
     return array
 
 
-def _read_own(path: Path, data: bytes) -> _Read:
-    with h5py.File(io.BytesIO(data), "r") as file:
-        if not all(isinstance(file.get(name, getlink=True), h5py.HardLink) for name in file):
-            raise ArtifactError(f"{path}: it links to other files; give a file that is whole")
+def _read_own(path: Path, _: bytes) -> _Read:
+    with open_sealed(path) as file:
         sets = [item for item in file.values() if isinstance(item, h5py.Dataset)]
-        if any(item.is_virtual or item.external for item in sets):
-            raise ArtifactError(f"{path}: its data are in other files; give a file that is whole")
         _limit(path, sum(item.size * item.dtype.itemsize for item in sets))
     logits = read_logits(path)
     return logits.samples, _float32(logits.values), logits

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.whole import whole_file
+from slr_pipeline.io.hdf5 import whole_hdf5
+from slr_pipeline.io.sealed import open_sealed
 
 FORMAT = "slr-logits"
 VERSION = 1
@@ -33,7 +34,7 @@ class Logits:
 
 def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -> None:
     """Write a logits file, whole or not at all. ArtifactError for NaN or doubled names."""
-    with whole_file(path, read_logits) as partial, h5py.File(partial, "w") as file:
+    with whole_hdf5(path, read_logits) as (file, _):
         text = h5py.string_dtype("utf-8")
         file.create_dataset("sample", data=list(logits.samples), dtype=text)
         file.create_dataset("values", data=logits.values)
@@ -48,7 +49,7 @@ def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -
 def read_logits(path: str | Path) -> Logits:
     """Read a logits file. ArtifactError for a foreign, short or damaged one."""
     try:
-        with h5py.File(path, "r") as file:
+        with open_sealed(path) as file:
             found = (file.attrs.get("format"), file.attrs.get("version"))
             if found != (FORMAT, VERSION):
                 raise ArtifactError(

@@ -1,7 +1,8 @@
 """The samples of a shard as a feature step meets them: rows, checked frames, keypoints."""
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
@@ -13,10 +14,9 @@ from slr_pipeline.io.artifact_writer import NewClip
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256_of
+from slr_pipeline.progress import progress
 
 Video = Literal["color", "depth"]
-
-log = logging.getLogger(__name__)
 
 
 def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iterator[NewClip]:
@@ -25,19 +25,34 @@ def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iter
     OpenCV is held to one thread: a shard is one job of many, and sums keep their order.
     """
     cv2.setNumThreads(1)
-    for row in rows:
-        if row.reason:
-            yield NewClip(row.sample)
-            continue
-        try:
-            clip = make(row)
-        except SlrError as error:
-            raise type(error)(f"sample {row.sample}: {error}") from error
-        except Exception as error:
-            error.add_note(f"sample {row.sample}")
-            raise
-        log.info("%s: %d frames", row.sample, row.frames)
-        yield clip
+    with progress(len(rows), frames=sum(row.frames for row in rows if not row.reason)) as done:
+        for row in rows:
+            if row.reason:
+                yield NewClip(row.sample)
+                done(1, 0)
+                continue
+            with _naming(row.sample):
+                clip = make(row)
+            yield replace(clip, frames=_named_frames(clip.frames, row.sample))
+            done(1, row.frames)
+
+
+def _named_frames(frames: Iterable[NDArray[Any]], sample: str) -> Iterator[NDArray[Any]]:
+    """The frames, most of which are made, or fail to be, when they are taken."""
+    with _naming(sample):
+        yield from frames
+
+
+@contextmanager
+def _naming(sample: str) -> Iterator[None]:
+    """Whatever is raised names the sample."""
+    try:
+        yield
+    except SlrError as error:
+        raise type(error)(f"sample {sample}: {error}") from error
+    except Exception as error:
+        error.add_note(f"sample {sample}")
+        raise
 
 
 def clip_of(
@@ -75,8 +90,8 @@ def _check_frames(count: int, path: str, row: Verified) -> None:
     """DataError when a video, or what was made from it, has not the verified number of frames."""
     if count != row.frames:
         raise DataError(
-            f"{path}: sample {row.sample} has {count} frames, `verify` counted {row.frames}; the "
-            "video has changed, delete its table in results/verify and run again"
+            f"{path}: found {count} frames, `verify` counted {row.frames}; the video has changed, "
+            "delete its table in results/verify and run again"
         )
 
 

@@ -1,13 +1,11 @@
 """What `verify` found of each video: one CSV a shard, and the quarantine of a run."""
 
-import csv
-import io
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.whole import write_text
+from slr_pipeline.io.run_files import read_table, write_table
 
 
 @dataclass(frozen=True)
@@ -35,18 +33,12 @@ COLUMNS = tuple(field.name for field in fields(Verified))
 
 def write_verified(path: str | Path, rows: Iterable[Verified]) -> None:
     """Write the rows as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(astuple(row) for row in rows)
-    write_text(path, text.getvalue())
+    write_table(path, [vars(row) for row in rows], COLUMNS)
 
 
 def read_verified(path: str | Path) -> list[Verified]:
-    """Rows of such a CSV. ArtifactError for a missing or foreign file."""
+    """Rows of such a CSV. ArtifactError for a missing, foreign or changed file."""
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
         return [
             Verified(
                 sample=row["sample"],
@@ -60,9 +52,9 @@ def read_verified(path: str | Path) -> list[Verified]:
                 color_sha256=row["color_sha256"],
                 depth_sha256=row["depth_sha256"],
             )
-            for row in rows
+            for row in read_table(path)
         ]
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+    except (KeyError, ValueError) as error:
         raise ArtifactError(
             f"{path}: not a verify table ({error}); delete it and run again"
         ) from error

@@ -11,6 +11,7 @@ from rich.text import Text
 from slr_pipeline.planning.fingerprint import Videos
 from slr_pipeline.planning.plan import Plan
 from slr_pipeline.planning.rates import CLIP_FRAMES
+from slr_pipeline.progress import duration
 
 WIDTH = 110
 """Columns of a text that is not read on a terminal."""
@@ -54,11 +55,11 @@ def _parts(plan: Plan) -> Iterator[RenderableType]:
     use += "" if plan.gpu_use is None else f", {plan.gpu_use:.0%} of the GPUs'"
     yield (
         f"simulated, nodes x cores {machines.nodes} x {machines.cores}, GPUs {machines.gpus}: "
-        f"{_time(plan.makespan)}; {use}"
+        f"{duration(plan.makespan)}; {use}"
     )
-    yield f"critical path: {_time(sum(seconds for _, seconds in plan.path))} on any machines"
+    yield f"critical path: {duration(sum(seconds for _, seconds in plan.path))} on any machines"
     for name, seconds in plan.path:
-        yield f"  {_time(seconds):>9}  {name}"
+        yield f"  {duration(seconds):>9}  {name}"
     for warning in plan.warnings:
         yield f"warning: {warning}"
 
@@ -137,11 +138,3 @@ def _size(size: float) -> str:
         if size >= scale:
             return f"{size / scale:,.1f} {unit}"
     return f"{size / 1e3:,.0f} kB" if size else "-"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} d"

@@ -98,9 +98,9 @@ SIGNS: tuple[Sign, ...] = (
          0.14, 2, "open", "rest"),
     Sign(3, "taste", "tatmak", ("five",), "to_face", "chin", "tap", (0.35, 0.7, -0.6),
          0.14, 2, "open", "rest"),
-    Sign(4, "rainbow", "gökkuşağı", ("vee",), "palm_out", "forehead", "arc", (1.0, 0.0, 0.0),  # noqa: RUF001
+    Sign(4, "rainbow", "gökkuşağı", ("vee",), "palm_out", "forehead", "arc", (1.0, 0.0, 0.0),
          0.46, 1, "wide", "rest"),
-    Sign(5, "wash", "yıkamak", ("fist",), "on_base", "other_palm", "circle", (0.0, 0.0, 1.0),  # noqa: RUF001
+    Sign(5, "wash", "yıkamak", ("fist",), "on_base", "other_palm", "circle", (0.0, 0.0, 1.0),
          0.15, 2, "round", "base"),
     Sign(6, "open", "açmak", ("flat",), "palms_facing", "chest", "apart", (1.0, 0.0, 0.05),
          0.22, 1, "smile", "mirror"),

@@ -130,7 +130,7 @@ def read_run(config_file: str) -> Run:
 
 def _stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
     folder = results / "streams" / name / phase
-    rows = [] if imported else read_table(folder / "history.csv")
+    rows = [] if imported else read_table(folder / "history.csv", may_be_empty=True)
     epochs = tuple({key: float(value or "nan") for key, value in row.items()} for row in rows)
     metrics = read_metrics(folder / "metrics.json")
     return Scored(name, "imported" if imported else phase, metrics, epochs)

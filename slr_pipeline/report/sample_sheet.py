@@ -91,7 +91,7 @@ def sample_rows(
 
     Of `features` those are drawn that the folder has. Errors as `write_sample_sheet`.
     """
-    shard, row = _find(sample, results)
+    shard, row = find_sample(sample, results)
     frames = draw.moments(row.frames, columns)
     deep = row.depth and not set(features).isdisjoint(DEPTH_FEATURES)
     found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
@@ -102,8 +102,8 @@ def sample_rows(
     return row, frames, list(_rows(found))
 
 
-def _find(sample: str, results: Path) -> tuple[Path, Verified]:
-    """The verify table that has the sample, and its row."""
+def find_sample(sample: str, results: Path) -> tuple[Path, Verified]:
+    """The verify table that has the sample, and its row. DataError as `write_sample_sheet`."""
     tables = sorted(results.glob("verify/*/*.csv"))
     for path in tables:
         for row in read_verified(path):

@@ -1,7 +1,6 @@
 """Weigh the streams of a track; write its submission and its metrics."""
 
 import argparse
-import json
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,8 +37,8 @@ from slr_pipeline.ensemble import (
 )
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.logits import Logits, read_logits
+from slr_pipeline.io.run_files import write_document
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
-from slr_pipeline.io.whole import write_text
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
 from slr_pipeline.statistics import mcnemar_exact
 from slr_pipeline.steps.evaluate import detailed_metrics
@@ -140,7 +139,7 @@ def ensemble(
     template = None if track.template is None else read_template(track.template)
     rows = list(zip(names, labels, strict=True))
     write_submission(out, rows, names, len(table.classes), template)
-    write_text(metrics, json.dumps(content, indent=2) + "\n")
+    write_document(metrics, content)
     for split in files:
         if content[split] is not None:
             log.info(

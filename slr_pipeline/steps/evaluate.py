@@ -1,7 +1,6 @@
 """Accuracy of one stream on the splits it was not trained on."""
 
 import argparse
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -15,7 +14,7 @@ from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import AutslData, TableData, parse_data
 from slr_pipeline.confusion import confusable_signs, confusion_matrix, most_confused
 from slr_pipeline.io.logits import Logits, read_logits
-from slr_pipeline.io.whole import write_text
+from slr_pipeline.io.run_files import write_document
 from slr_pipeline.samples import Sample, SampleTable, labels_digest, load_samples
 from slr_pipeline.statistics import (
     accuracy_by,
@@ -63,7 +62,7 @@ def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out:
         "labels": labels_digest(table, ("val", "test")),
         **provenance(),
     }
-    write_text(out, json.dumps(content, indent=2) + "\n")
+    write_document(out, content)
 
 
 def answered_samples(

@@ -4,9 +4,9 @@ Where the estimator gives heat-maps and these are asked for, the same pass makes
 """
 
 import argparse
-import logging
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.pose.estimator import PoseClip, PoseEstimator, open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
 
 
 def main() -> None:
@@ -63,8 +64,19 @@ def with_heatmaps(
     # Late: it imports torch.
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
 
-    rows = read_verified(verified)
     source = NetworkHeatmaps(heatmaps, settings, device)
+    write_both(out, heatmaps_out, read_verified(verified), settings, heatmaps, source)
+
+
+def write_both(
+    out: str,
+    heatmaps_out: str,
+    rows: list[Verified],
+    settings: MmposeSettings,
+    heatmaps: HeatmapsSettings,
+    source: "NetworkHeatmaps",
+) -> None:
+    """Write what the network finds in each row: keypoints, and its heat-maps."""
     found: dict[str, NDArray[np.float32]] = {}  # 1.6 kB a frame
 
     def make(row: Verified) -> NewClip:
@@ -111,8 +123,6 @@ def write_keypoints(
                 beta=settings.smoothing.beta,
                 speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
             )
-        empty = int((values[..., 2] == 0).all(axis=1).sum())
-        log.info("%s: %d frames, %d without a person", row.sample, len(values), empty)
         return clip_of(row, values)
 
     attributes: dict[str, str | int | float | bool] = {

@@ -1,9 +1,12 @@
 """Logits of one split from a trained stream."""
 
 import argparse
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from slr_pipeline.cli import provenance, run
 from slr_pipeline.config import check_stream
@@ -14,6 +17,8 @@ from slr_pipeline.io.checkpoints import load_model
 from slr_pipeline.io.logits import Logits, write_logits
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.video import sha256_of
+from slr_pipeline.progress import progress
+from slr_pipeline.stream_settings import TrainedStream
 from slr_pipeline.streams import build_dataset, build_model, test_views
 from slr_pipeline.training.predict import predict as predict_logits
 
@@ -30,25 +35,48 @@ def main() -> None:
     flags = parser.parse_args()
     device = choose_device(flags.device)
     workers = loading_workers(device, flags.threads)
-    predict(flags.model, device, workers, flags.features, flags.quality, flags.out)
+    model = load_trained(flags.model)
+    predict(model, device, workers, flags.features, flags.quality, flags.out)
 
 
-def predict(
-    model: str, device: torch.device, workers: int, features: list[str], quality: str, out: str
-) -> None:
-    """Write the logits of every sample of the files; quarantined samples are not answered.
+@dataclass(frozen=True)
+class Trained:
+    """A trained stream: its network, its settings, and all that its sidecar says.
 
-    A model that was trained without some of train answers these alone.
+    `heatmaps` are the settings of those that are drawn from keypoints; None: they are stored.
     """
-    state, sidecar = load_model(model)
+
+    path: str
+    sha256: str
+    network: nn.Module
+    settings: TrainedStream
+    heatmaps: HeatmapsSettings | None
+    sidecar: dict[str, Any]
+
+
+def load_trained(path: str) -> Trained:
+    """The stream of a model.safetensors and its sidecar. ArtifactError where they are not whole."""
+    state, sidecar = load_model(path)
     settings = check_stream(sidecar["stream"])
     drawn = sidecar["heatmaps"]
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
     network.load_state_dict(state)
+    return Trained(path, sha256_of(path), network, settings, heatmaps, sidecar)
+
+
+def predict(
+    model: Trained, device: torch.device, workers: int, features: list[str], quality: str, out: str
+) -> None:
+    """Write the logits of every sample of the files; quarantined samples are not answered.
+
+    A model that was trained without some of train answers these alone. On a CPU the logits of a
+    sample do not depend on the others, to the bit: each item goes through the model alone.
+    """
     stores = open_features(features, read_quarantined([quality]))
     store = next(iter(stores.values()))
-    check_estimator(model, sidecar["estimator"], store)
+    settings, sidecar = model.settings, model.sidecar
+    check_estimator(model.path, sidecar["estimator"], store)
     names = tuple(sidecar["held_out"]) or store.samples
     answered = np.asarray([store.frames(name) > 0 for name in names], dtype=np.bool_)
     values = np.zeros((len(names), len(sidecar["classes"])), np.float32)
@@ -56,15 +84,18 @@ def predict(
         seen = [(name, -1) for name, there in zip(names, answered, strict=True) if there]
         views = test_views(settings)
         dataset = build_dataset(
-            settings, stores, seen, train=False, seed=0, views=views, heatmaps=heatmaps
+            settings, stores, seen, train=False, seed=0, views=views, heatmaps=model.heatmaps
         )
-        values[answered] = predict_logits(
-            network,
-            dataset,
-            batch_size=settings.training.batch_size,
-            device=device,
-            workers=workers,
-        )
+        with progress(len(dataset), "clip") as done:
+            values[answered] = predict_logits(
+                model.network,
+                dataset,
+                # Sums of a larger batch are taken in another order, which its size decides.
+                batch_size=1 if device.type == "cpu" else settings.training.batch_size,
+                device=device,
+                workers=workers,
+                advance=lambda clips: done(clips, 0),
+            )
     logits = Logits(
         samples=names,
         values=values,
@@ -72,7 +103,7 @@ def predict(
         classes=tuple(sidecar["classes"]),
         protocol=sidecar["protocol"],
     )
-    write_logits(out, logits, provenance(weights_sha256=sha256_of(model)))
+    write_logits(out, logits, provenance(weights_sha256=model.sha256))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,7 @@
 """Train one stream: phase `train` on train, or phase `finetune` on train and val."""
 
 import argparse
-import csv
 import hashlib
-import io
 import json
 import logging
 from collections import Counter
@@ -22,14 +20,14 @@ from slr_pipeline.feature_settings import HeatmapsSettings
 from slr_pipeline.io.artifacts import open_features
 from slr_pipeline.io.checkpoints import check_sha256, save_model
 from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.io.run_files import write_table
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.io.whole import write_text
 from slr_pipeline.published import start_from
 from slr_pipeline.samples import SampleTable, labels_digest, load_samples
 from slr_pipeline.splits import signer_folds
 from slr_pipeline.stream_settings import Phase, TrainedStream, recipe_of
 from slr_pipeline.streams import Stores, build_dataset, build_model, epoch_starter, val_views
-from slr_pipeline.training.fit import EpochRow, fit
+from slr_pipeline.training.fit import fit
 from slr_pipeline.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -148,7 +146,9 @@ def train(
         "metrics": {name: value for name, value in best.items() if name != "seconds"},
     }
     save_model(out, fitted.state, sidecar)
-    write_text(history, history_csv(fitted.history))
+    # Without their durations: equal runs give equal bytes.
+    names = [name for name in best if name != "seconds"] or ["epoch"]
+    write_table(history, fitted.history, names)
     kept.remove()
 
 
@@ -245,16 +245,6 @@ def check_classes(
 def fingerprint(about: Mapping[str, object], samples: Sequence[tuple[str, int]]) -> str:
     """Changes when a kept state would go on with another training."""
     return hashlib.sha256(json.dumps([about, samples], sort_keys=True).encode()).hexdigest()
-
-
-def history_csv(rows: list[EpochRow]) -> str:
-    """The epochs as CSV, without their durations: equal runs give equal bytes."""
-    text = io.StringIO()
-    names = [name for name in rows[0] if name != "seconds"] if rows else ["epoch"]
-    writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 if __name__ == "__main__":

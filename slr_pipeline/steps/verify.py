@@ -2,15 +2,20 @@
 
 import argparse
 import logging
+from collections.abc import Callable
 
 from slr_pipeline.cli import run
 from slr_pipeline.config import AutslData, TableData, parse_data
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import VideoInfo, probe, sha256_of
+from slr_pipeline.progress import progress
 from slr_pipeline.samples import Sample, load_samples, shards
 
 log = logging.getLogger(__name__)
+
+Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
 
 
 def main() -> None:
@@ -20,52 +25,76 @@ def main() -> None:
     parser.add_argument("--split", required=True)
     parser.add_argument("--shard", required=True)
     parser.add_argument("--shard-size", required=True, type=int)
+    parser.add_argument("--seconds-per-video", required=True, type=int)
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
-    verify(flags.data, flags.split, flags.shard, flags.shard_size, flags.out)
+    verify(
+        flags.data, flags.split, flags.shard, flags.shard_size, flags.seconds_per_video, flags.out
+    )
 
 
-def verify(data: AutslData | TableData, split: str, shard: str, shard_size: int, out: str) -> None:
+def verify(
+    data: AutslData | TableData,
+    split: str,
+    shard: str,
+    shard_size: int,
+    seconds_per_video: int,
+    out: str,
+) -> None:
     """Write the verify table of one shard."""
     table = load_samples(data)
     found = shards((s for s in table.samples if s.split == split), shard_size)
     if shard not in found:
         raise DataError(f"split {split} has no shard {shard} (known: {', '.join(found)})")
     rows = []
-    for sample in found[shard]:
-        row = verify_sample(sample)
-        if row.reason:
-            log.info("quarantined %s: %s", row.sample, row.reason)
-        rows.append(row)
+    samples = found[shard]
+    with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as done:
+        for sample in samples:
+            row = verify_sample(sample, guarded)
+            if row.reason:
+                log.info("quarantined %s: %s", row.sample, row.reason)
+            rows.append(row)
+            done(1, row.frames)
     write_verified(out, rows)
     log.info("%d samples, %d quarantined", len(rows), sum(bool(row.reason) for row in rows))
 
 
-def verify_sample(sample: Sample) -> Verified:
+def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:
+    """What a colour or grey video holds, and its SHA-256, which is to be `sha256` if given."""
+    if sha256 is not None and (found := sha256_of(path)) != sha256:
+        raise DataError(
+            f"{path}: has SHA-256 {found}, the sample table says {sha256}; copy it again from its "
+            "source"
+        )
+    return probe(path, grey=grey), sha256 or sha256_of(path)
+
+
+def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
     """Decode both videos of a sample; a fault becomes the reason."""
     depth = sample.depth or ""
     try:
-        color_info = probe(sample.color)
+        info, color_sha256 = examine(sample.color, sample.color_sha256, False)
+        depth_sha256 = ""
         if sample.depth:
-            _check_depth(sample.depth, color_info)
-        return Verified(
-            sample=sample.name,
-            color=sample.color,
-            depth=depth,
-            reason="",
-            frames=color_info.frames,
-            width=color_info.width,
-            height=color_info.height,
-            fps=color_info.fps,
-            color_sha256=sha256_of(sample.color),
-            depth_sha256=sha256_of(sample.depth) if sample.depth else "",
-        )
+            depth_info, depth_sha256 = examine(sample.depth, sample.depth_sha256, True)
+            _check_depth(sample.depth, depth_info, info)
     except DataError as error:
         return Verified(sample=sample.name, color=sample.color, depth=depth, reason=str(error))
+    return Verified(
+        sample=sample.name,
+        color=sample.color,
+        depth=depth,
+        reason="",
+        frames=info.frames,
+        width=info.width,
+        height=info.height,
+        fps=info.fps,
+        color_sha256=color_sha256,
+        depth_sha256=depth_sha256,
+    )
 
 
-def _check_depth(path: str, color: VideoInfo) -> None:
-    depth = probe(path)
+def _check_depth(path: str, depth: VideoInfo, color: VideoInfo) -> None:
     found = (depth.frames, depth.width, depth.height)
     expected = (color.frames, color.width, color.height)
     if found != expected:

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from slr_pipeline.progress import terminal_bars
 
 
 @contextmanager
@@ -20,14 +19,7 @@ def shown_progress(
     if not (shown and sys.stderr.isatty()):
         yield lambda: None
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed!s:.5} batches/s, left"),  # a speed, or None at first
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    with terminal_bars("batches") as bars:
         bars.add_task(f"epoch {epoch}", total=steps, completed=step)
         bars.add_task("run", total=epochs * steps, completed=epoch * steps + step)
 

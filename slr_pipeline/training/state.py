@@ -62,9 +62,10 @@ class TrainingState:
         path = self._paths[(self._counter + 1) % 2]
         whole = {"fingerprint": self._fingerprint, "counter": self._counter + 1, "content": content}
         try:
-            with whole_file(path) as partial:
-                torch.save(whole, partial)
-        except (OSError, RuntimeError) as error:  # torch's writer raises the latter on a full disk
+            # Given a name, torch would not tell why it could not write.
+            with whole_file(path) as partial, partial.open("wb") as file:
+                torch.save(whole, file)
+        except OSError as error:
             raise SlrError(
                 f"{path}: the state of the training cannot be written ({_line(error)}); mend that, "
                 "then the same command goes on from the state before"

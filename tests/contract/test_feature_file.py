@@ -15,6 +15,7 @@ from slr_pipeline.io.artifacts import (
     check_estimator,
     open_features,
 )
+from slr_pipeline.io.sealed import seal
 from slr_pipeline.schema import FEATURES
 
 FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 200}
@@ -104,6 +105,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path, attribute: str) -> None:
     path = write(tmp_path / "all.h5", clips())
     with h5py.File(path, "r+") as file:
         file.attrs[attribute] = 999 if attribute == "version" else "other"
+    seal(path)
     with pytest.raises(ArtifactError, match=f"{attribute} is .* delete the file and run again"):
         FeatureFile(path, "keypoints")
 
@@ -113,6 +115,7 @@ def test_a_file_without_a_dataset_is_refused(tmp_path: Path, dataset: str) -> No
     path = write(tmp_path / "all.h5", clips())
     with h5py.File(path, "r+") as file:
         del file[dataset]
+    seal(path)
     with pytest.raises(ArtifactError, match="delete it and run again"):
         FeatureFile(path, "keypoints")
 

@@ -1,4 +1,5 @@
 import pickle
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,14 @@ def test_datasets_survive_pickling_before_and_after_use(tmp_path: Path) -> None:
     item = data[0][0][0]
     assert torch.equal(copy[0][0][0], item)
     assert torch.equal(pickle.loads(pickle.dumps(data))[0][0][0], item)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_bug_in_an_item_names_the_sample(workers: int) -> None:
+    def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+        return [np.ones(1), {"fine": np.ones(1)}[name]]
+
+    data = StreamDataset(make, [("fine", 0), ("bad_1", 0)], train=False)
+    with pytest.raises(KeyError) as caught:
+        list(batches(data, batch_size=1, workers=workers))
+    assert "sample bad_1" in "".join(traceback.format_exception(caught.value))

@@ -20,6 +20,7 @@ from slr_pipeline.config import AutslData, AutslLabels
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
 from slr_pipeline.io.foreign_logits import join_logits, read_foreign_logits
 from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.sealed import seal
 from slr_pipeline.samples import Sample, SampleTable, load_samples
 from tests.shared_data import SHARED
 
@@ -377,10 +378,12 @@ def test_hdf5_that_reads_other_files(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file["values"] = h5py.ExternalLink(str(other), "values")
+    seal(path)
     with pytest.raises(ArtifactError, match="links to other files"):
         read_foreign_logits(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("values", (4,), "f4", external=[(str(other), 0, 16)])
+    seal(path)
     with pytest.raises(ArtifactError, match="its data are in other files"):
         read_foreign_logits(path)
 
@@ -389,15 +392,18 @@ def test_hdf5_that_is_not_ours(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file["values"] = VALUES
+    seal(path)
     with pytest.raises(ArtifactError, match="expected slr-logits version 1"):
         read_foreign_logits(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("values", (2**20, 2**20), "f4", chunks=(64, 64))
+    seal(path)
     with pytest.raises(ArtifactError, match="would take 4398046511104 bytes"):
         read_foreign_logits(path)
     with h5py.File(path, "w") as file:
         file.attrs.update({"format": "slr-logits", "version": 1, "protocol": "strict"})
         file.update({"sample": np.arange(3), "values": VALUES, "answered": 1, "classes": 1})
+    seal(path)
     with pytest.raises(ArtifactError, match=r"not a whole \.h5 of logits"):
         read_foreign_logits(path)
 
@@ -473,7 +479,6 @@ def test_damage_is_told_in_one_line(
 )
 @given(kept=st.floats(0, 1, exclude_max=True))
 def test_a_short_hdf5(tmp_path: Path, kept: float) -> None:
-    """Only short ones: the HDF5 library itself may loop for minutes on a changed byte."""
     whole = tmp_path / "whole.h5"
     if not whole.exists():
         ours(whole)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.whole import whole_file, write_text
 
 
@@ -26,7 +27,7 @@ def test_a_writer_cut_off_spoils_nothing(tmp_path: Path) -> None:
             file.write("ld")
             file.flush()
             partial.write_text("new")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DataError, match="another process has begun to write it"):
         cut_off.__exit__(None, None, None)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]

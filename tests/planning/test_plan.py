@@ -186,7 +186,8 @@ def test_wrong_machines_are_one_line(wrong: list[str], capsys: pytest.CaptureFix
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "import sys; from slr_pipeline.commands.main import main; main(['plan']); print(*sys.modules)"
+    code = "from slr_pipeline.commands.main import main; main(['plan'])"
+    code = f"import sys; {code}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -14,6 +14,7 @@ from slr_pipeline.config import SPLITS, TrackSettings, check_config, parse_data
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.logits import Logits, write_logits
 from slr_pipeline.io.quality import write_quality
+from slr_pipeline.io.run_files import write_table
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.report.facts import Run, read_run
 from slr_pipeline.report.page import page
@@ -144,10 +145,12 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
         )
         if settings["model"] != "imported":
             (place / "model.safetensors").write_bytes(b"weights")
-            (place / "history.csv").write_text(
-                "epoch,learning_rate,train_loss,train_accuracy,val_loss,val_accuracy\n"
-                "0,0.1,2.3,0.1,250,0.1\n1,0.1,1.5,0.5,2,0.4\n2,0.1,0.7,0.8,1,0.8\n"
-            )
+            names = ["epoch", "learning_rate", "train_loss", "train_accuracy"]
+            names += ["val_loss", "val_accuracy"]
+            epochs = [[0, 0.1, 2.3, 0.1, 250, 0.1], [1, 0.1, 1.5, 0.5, 2, 0.4]]
+            epochs += [[2, 0.1, 0.7, 0.8, 1, 0.8]]
+            rows = [dict(zip(names, row, strict=True)) for row in epochs]
+            write_table(place / "history.csv", rows, names)
     for track, settings in values["tracks"].items():
         ensemble(
             data,

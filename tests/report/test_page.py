@@ -1,7 +1,6 @@
 """The page of a run, of results made by real steps: what it says, and what it may not hold."""
 
 import base64
-import json
 import re
 import shutil
 from html.parser import HTMLParser
@@ -11,7 +10,7 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.run_files import read_metrics
+from slr_pipeline.io.run_files import read_metrics, write_document
 from slr_pipeline.report.facts import read_run
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
@@ -206,10 +205,10 @@ def test_a_video_that_was_moved_costs_its_pictures_only(results: Path, tmp_path:
     ("file", "content", "line"),
     [
         ("tracks/rgb/metrics.json", None, "metrics.json: no metrics"),
-        ("tracks/rgb/metrics.json", '{"test": {}, "protocol": "strict"}', "of another version"),
+        ("tracks/rgb/metrics.json", '{"test": {}, "protocol": "strict"}', "not the metrics that"),
         ("streams/bone/train/metrics.json", "[]", "no metrics"),
-        ("streams/bone/train/history.csv", "epoch,train_loss\n1\n", "a row of another length"),
-        ("quality/val.csv", None, "val.csv: not a table"),
+        ("streams/bone/train/history.csv", "epoch,train_loss\n1\n", "not the table that"),
+        ("quality/val.csv", None, "val.csv: no table"),
     ],
 )
 def test_a_damaged_result_is_named(
@@ -237,5 +236,8 @@ def test_costs_are_summed_by_rule(tmp_path: Path) -> None:
 
 def test_metrics_are_json_of_ours(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
-    path.write_text(json.dumps({"protocol": "strict", "val": None, "test": None}))
-    assert read_metrics(path)["protocol"] == "strict"
+    write_document(path, {"protocol": "strict", "val": None, "test": None})
+    assert read_metrics(path) == {"protocol": "strict", "val": None, "test": None}
+    write_document(path, {"protocol": "strict", "val": {}})
+    with pytest.raises(ArtifactError, match="of another version"):
+        read_metrics(path)

@@ -14,6 +14,7 @@ import pytest
 from slr_pipeline.config import check_config
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.quality import write_quality
 from tests.training.conftest import movement
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +196,7 @@ def test_the_step_writes_once_and_the_same_bytes_again(tmp_path: Path) -> None:
     rows = [f"{name},{split},{name[0]},x" for name, split in zip(names, splits, strict=True)]
     table = "\n".join(["sample,split,label,color", *rows, "unused,test,,x", ""])
     (tmp_path / "samples.csv").write_text(table)
-    (tmp_path / "quality.csv").write_text("sample,reason\n")
+    write_quality(tmp_path / "quality.csv", [{"sample": "unused", "reason": ""}])
     recipe = {"epochs": 2, "batch_size": 4, "warmup_epochs": 0, "overfit_steps": 0}
     stream = {"model": "slgcn", "width": 16, "window": 24, "gpus": 2, "training": recipe}
     data = {"layout": "table", "table": str(tmp_path / "samples.csv")}

@@ -4,6 +4,7 @@ import csv
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,22 @@ class Run:
     config: dict[str, Any]
 
     def snakemake(
-        self, *arguments: str, project: Path = ROOT, cores: int = 2, gpus: int = 1, **changes: Any
+        self,
+        *arguments: str,
+        project: Path = ROOT,
+        cores: int = 2,
+        gpus: int = 1,
+        inside: Sequence[str] = (),
+        **changes: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on this folder with a config in which top-level keys are changed."""
+        """Run Snakemake on this folder with a config in which top-level keys are changed.
+
+        `inside` is a command that runs another one.
+        """
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump({**self.config, **changes}))
         command = [
-            *(sys.executable, "-m", "snakemake", *arguments),
+            *(*inside, sys.executable, "-m", "snakemake", *arguments),
             *(
                 "--snakefile",
                 str(project / "Snakefile"),

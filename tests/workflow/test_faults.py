@@ -1,5 +1,6 @@
-"""Bad input stops before anything runs, by one clear line."""
+"""Bad input stops before anything runs, by one clear line; a quiet run names what fails in it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,37 @@ def test_unreadable_table(run: Run) -> None:
     assert "samples.csv: not UTF-8 text" in error_of(run)
     (run.folder / "samples.csv").unlink()
     assert "samples.csv: cannot be read (No such file or directory)" in error_of(run)
+
+
+@pytest.mark.slow
+def test_a_run_is_quiet_and_names_the_sample_that_fails(run: Run) -> None:
+    """A video is exchanged after it was verified; the step finds out frame by frame."""
+    run.write_rows([row for row in run.rows() if row["label"] in ("0", "1")])
+    rows = {row["split"]: row for row in run.rows()}
+    keypoints = "results/features/keypoints/train/all.h5"
+    done = run.snakemake(keypoints, verify={"max_quarantined": 1})
+    assert done.returncode == 0, done.stderr
+    said = (done.stdout + done.stderr).splitlines()
+    jobs = 5  # three to verify, the gate, the keypoints
+    assert len(said) < 30 + 8 * jobs
+    assert not [line for line in said if "python -m" in line or "reason:" in line]
+    assert f"{jobs} of {jobs} steps (100%) done" in said
+    assert [line for line in said if "keypoints train all; results/logs/keypoints/train/" in line]
+
+    video, sample = rows["train"]["color"], rows["train"]["sample"]
+    shutil.copy(run.folder / rows["val"]["color"], run.folder / video)
+    done = run.snakemake("results/features/frames/train/all.h5", verify={"max_quarantined": 1})
+    assert done.returncode == 1
+    said = (done.stdout + done.stderr).splitlines()
+    assert "Error in rule frames:" in said
+    (line,) = [line for line in said if line.startswith("error: ")]
+    assert line.startswith(f"error: sample {sample}: {video}: found ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_tells_files_and_reasons(run: Run) -> None:
+    done = run.snakemake("--dry-run", "results/quarantine.csv")
+    assert "    output: results/verify/val/all.csv" in done.stdout
+    assert "output files have to be generated:\n        quarantine, verify" in done.stdout
+    done = run.snakemake("--dry-run", "results/quarantine.csv", "--quiet", "host")
+    assert "    reason: Missing output files: results/verify/val/all.csv" in done.stdout

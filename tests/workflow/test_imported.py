@@ -37,7 +37,7 @@ def test_imported_logits_are_a_stream(finished_run: Run, tmp_path: Path) -> None
         **{**changes, "streams": {**run.config["streams"], "other": {**other, "val": "none.h5"}}},
     )
     assert "error: streams.other.val: none.h5 is not there; `slr import-logits" in missing.stderr
-    assert run.planned(**changes) == {"evaluate": 1, "ensemble": 1, "submission": 1}
+    assert run.planned(**changes) == {"config": 1, "evaluate": 1, "ensemble": 1, "submission": 1}
     done = run.snakemake("submission", **changes)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((folder / "results/tracks/rgb/metrics.json").read_text())

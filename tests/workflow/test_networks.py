@@ -47,7 +47,7 @@ def test_a_network_asks_for_the_gpu(finished_run: Run, tmp_path: Path) -> None:
     path.touch()
     for device, gpus in (("auto", 1), ("cpu", 0)):
         done = finished_run.snakemake(
-            "--dry-run", "features", features=features(path), device=device
+            "--dry-run", "-p", "features", features=features(path), device=device
         )
         job = re.search(r"rule keypoints:(.*?)\n\n", done.stdout, re.DOTALL)
         assert job is not None, done.stderr

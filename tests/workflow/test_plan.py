@@ -71,7 +71,7 @@ def jobs_of(run: Run) -> list[Job]:
 
 
 def check_plan(run: Run) -> list[Job]:
-    done = run.snakemake("--dry-run", "all", cores=64, gpus=64)
+    done = run.snakemake("--dry-run", "--printshellcmds", "all", cores=64, gpus=64)
     assert done.returncode == 0, done.stderr
     said = said_plan(done.stdout)
     jobs = jobs_of(run)
@@ -220,17 +220,17 @@ def test_dropped_features_are_not_made_again(finished_run: Run, tmp_path: Path) 
         "tracks": {"rgb": {"streams": {"joint": 1.0, "rgb": 1.0}}},
     }
     made = run.planned(**changes)
-    assert {"frames", "train"} <= made.keys() <= {"frames", *READERS}
+    assert {"frames", "train"} <= made.keys() <= {"config", "frames", *READERS}
     # One stream alone, as docs/plan.md has it for small disks; then the rest reads no pictures.
     done = run.snakemake("results/streams/rgb/train/metrics.json", **changes)
     assert done.returncode == 0, done.stderr
-    assert run.planned(**changes) == {"ensemble": 1, "submission": 1}
+    assert run.planned(**changes) == {"ensemble": 1, "submission": 1, "config": 1}
     done = run.snakemake("submission", **changes)
     assert done.returncode == 0, done.stderr
     features = run.folder / "results" / "features"
     assert not list(features.glob("frames/**/*.h5"))
     assert list(features.glob("keypoints/**/*.h5"))
     assert run.planned("submission", "features", **changes) == {}
-    assert run.planned(**{**changes, "keep_features": True}) == {}
+    assert run.planned(**{**changes, "keep_features": True}) == {"config": 1, "submission": 1}
     changes["streams"]["rgb"]["training"] = {**tiny, "epochs": 2}
     assert run.planned(**changes) == made

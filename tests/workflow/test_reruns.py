@@ -12,6 +12,8 @@ from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, Run
 
 READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
+CONFIG = {"config": 1}
+"""What keeps the configuration beside the results, whatever changes in it."""
 
 
 def test_a_second_run_has_nothing_to_do(finished_run: Run) -> None:
@@ -22,38 +24,38 @@ def test_a_second_run_has_nothing_to_do(finished_run: Run) -> None:
 
 def test_a_track_weight_reruns_the_ensemble_only(finished_run: Run) -> None:
     tracks = {"rgb": {"streams": {"joint": 2.0}}}
-    assert finished_run.planned(tracks=tracks) == {"ensemble": 1, "submission": 1}
+    assert finished_run.planned(tracks=tracks) == {"ensemble": 1, "submission": 1, **CONFIG}
 
 
 def test_an_epoch_count_reruns_that_stream_only(finished_run: Run) -> None:
     joint = finished_run.config["streams"]["joint"]
     longer = {**joint, "training": {**joint["training"], "epochs": 3}}
     twice = {"joint": longer, "other": joint}
-    assert finished_run.planned(streams={"joint": longer}) == READERS
+    assert finished_run.planned(streams={"joint": longer}) == READERS | CONFIG
     # A second stream is trained; the first keeps what it has.
     tracks = {"rgb": {"streams": {"joint": 1.0, "other": 1.0}}}
     planned = finished_run.planned(streams={"joint": joint, "other": joint}, tracks=tracks)
-    assert planned == READERS
+    assert planned == READERS | CONFIG
     assert finished_run.planned(streams=twice, tracks=tracks)["train"] == 2
 
 
 def test_a_seed_reruns_training_and_no_feature(finished_run: Run) -> None:
-    assert finished_run.planned(seed=2) == READERS
+    assert finished_run.planned(seed=2) == READERS | CONFIG
 
 
 def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(finished_run: Run) -> None:
     features = {"keypoints": {"estimator": "mediapipe", "min_detection_confidence": 0.6}}
     shards = shard_count(finished_run)
     planned = finished_run.planned(features=features)
-    assert planned == {"keypoints": shards, "quality": 3, **READERS}
+    assert planned == {"keypoints": shards, "quality": 3, **READERS, **CONFIG}
     planned = finished_run.planned("submission", "features", features=features)
     made = dict.fromkeys(FEATURES, shards)
-    assert planned == {**made, "quality": 3, **READERS, "features": 1}
+    assert planned == {**made, "quality": 3, **READERS, "features": 1, **CONFIG}
 
 
 def test_a_limit_of_quality_remakes_no_feature(finished_run: Run) -> None:
     planned = finished_run.planned("submission", "features", quality={"max_swapped": 0.5})
-    assert planned == {"quality": 3, **READERS}
+    assert planned == {"quality": 3, **READERS, **CONFIG}
 
 
 @pytest.mark.parametrize(
@@ -73,12 +75,15 @@ def test_a_setting_of_another_feature_reruns_that_feature_only(
     finished_run: Run, feature: str, setting: dict[str, object]
 ) -> None:
     planned = finished_run.planned("submission", "features", features={feature: setting})
-    assert planned == {feature: shard_count(finished_run), "features": 1}
+    assert planned == {feature: shard_count(finished_run), "features": 1, "submission": 1, **CONFIG}
 
 
 def test_heatmaps_that_training_draws_are_not_stored(finished_run: Run) -> None:
     drawn = {"heatmaps": {"stored": False, "sigma": 2.0}}
-    assert finished_run.planned("submission", "features", features=drawn) == {}
+    assert finished_run.planned("submission", "features", features=drawn) == {
+        "submission": 1,
+        **CONFIG,
+    }
 
 
 def test_without_depth_videos_no_feature_needs_them(finished_run: Run) -> None:

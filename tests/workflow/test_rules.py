@@ -27,6 +27,7 @@ TARGETS = {"submission", "features"}
 def test_every_rule_has_docstring_step_log_and_resources(rule: str) -> None:
     body = RULES[rule]
     assert body.lstrip().startswith('"""')
+    assert "message:" in body
     if rule in TARGETS:
         return
     assert (ROOT / "slr_pipeline" / "steps" / f"{rule}.py").exists()

@@ -186,6 +186,11 @@ def other_predictions(track):
     return [path for path in (settings.template, settings.baseline) if path]
 
 
+def told(text):
+    """What is said of a job when it starts; a dry run shows all there is to a job instead."""
+    return None if workflow.output_settings.dryrun else text
+
+
 def untracked(value):
     """A param that is passed on and is no reason to run a job again; digests stand for it.
 

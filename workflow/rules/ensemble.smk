@@ -44,6 +44,8 @@ rule ensemble:
         ],
         track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
         labels=labels_digest(TABLE, SPLITS),
+    message:
+        told("{rule} {wildcards.track}; {log}")
     shell:
         "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
@@ -52,8 +54,9 @@ rule ensemble:
 
 
 rule submission:
-    """Every track's submission and metrics, and the metrics of every stream."""
+    """Every track's submission and metrics, and what `slr predict` needs beside the models."""
     input:
+        f"{RESULTS}/config.yaml",
         expand(
             f"{RESULTS}/tracks/{{track}}/{{file}}",
             track=CONFIG.tracks,
@@ -61,3 +64,5 @@ rule submission:
         ),
         stream_metrics(),
     localrule: True
+    message:
+        told("{rule}: everything is there")

@@ -30,6 +30,8 @@ rule keypoints:
         settings=lambda wildcards: CONFIG.features.keypoints.model_dump_json(),
         heatmaps=network_heatmaps(),
         version=[FEATURES[feature].version for feature in POSE_FEATURES],
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.keypoints --settings {params.settings:q} "
         "{params.heatmaps:q} --device {params.device} --verified {input.verified:q} "
@@ -56,6 +58,8 @@ rule quality:
         runtime=30,
     params:
         settings=CONFIG.quality.model_dump_json(),
+    message:
+        told("{rule} {wildcards.split}; {log}")
     shell:
         "python -m slr_pipeline.steps.quality --settings {params.settings:q} "
         "--keypoints {input:q} --out {output:q} 2> {log:q}"
@@ -82,6 +86,8 @@ rule frames:
     params:
         settings=CONFIG.features.frames.model_dump_json(),
         version=FEATURES["frames"].version,
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.frames --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -110,6 +116,8 @@ rule hand_crops:
         settings=CONFIG.features.hand_crops.model_dump_json(),
         version=FEATURES["hand_crops"].version,
         feature="hand_crops",
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.hand_crops --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -153,6 +161,8 @@ rule pose_flow:
     params:
         settings=CONFIG.features.pose_flow.model_dump_json(),
         version=FEATURES["pose_flow"].version,
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.pose_flow --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -181,6 +191,8 @@ rule flow:
         settings=CONFIG.features.flow.model_dump_json(),
         version=FEATURES["flow"].version,
         feature="flow",
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.flow --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -224,6 +236,8 @@ rule hha:
     params:
         settings=CONFIG.features.hha.model_dump_json(),
         version=FEATURES["hha"].version,
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.hha --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -255,6 +269,8 @@ rule heatmaps:
     params:
         settings=CONFIG.features.heatmaps.model_dump_json(),
         version=FEATURES["heatmaps"].version,
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.heatmaps --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -271,3 +287,5 @@ rule features:
             for feature in stored_features()
         ],
     localrule: True
+    message:
+        told("{rule}: everything is there")

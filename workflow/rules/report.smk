@@ -39,6 +39,8 @@ rule report:
     params:
         labels=labels_digest(TABLE, SPLITS),
         shown=lambda wildcards, input: ["--shown", *input.shown] if input.shown else [],
+    message:
+        told("{rule}; {log}")
     shell:
         "python -m slr_pipeline.steps.report --config {input.config:q} {params.shown:q} "
         "--out {output:q} 2> {log:q}"

@@ -12,8 +12,10 @@ rule config:
         "../envs/slr.yaml"
     params:
         config=CONFIG.model_dump_json(),
+    message:
+        told("{rule}; {log}")
     shell:
-        "python -m slr_pipeline.steps.config --config {params.config:q} --out {output} 2> {log}"
+        "python -m slr_pipeline.steps.config --config {params.config:q} --out {output:q} 2> {log:q}"
 
 
 rule verify:
@@ -33,10 +35,14 @@ rule verify:
     params:
         data=untracked(DATA),
         shard_size=untracked(CONFIG.shard_size),
+        seconds=CONFIG.verify.seconds_per_video,
         videos=lambda wildcards: videos_digest(SHARDS[wildcards.split][wildcards.shard]),
+    message:
+        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
-        "--shard {wildcards.shard} --shard-size {params.shard_size} --out {output:q} 2> {log:q}"
+        "--shard {wildcards.shard} --shard-size {params.shard_size} "
+        "--seconds-per-video {params.seconds} --out {output:q} 2> {log:q}"
 
 
 rule quarantine:
@@ -61,6 +67,8 @@ rule quarantine:
         runtime=10,
     params:
         settings=CONFIG.verify.model_dump_json(),
+    message:
+        told("{rule}; {log}")
     shell:
         "python -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
         "--verified {input:q} --out {output:q} 2> {log:q}"

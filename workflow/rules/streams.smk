@@ -47,6 +47,8 @@ rule train:
         heatmaps=lambda wildcards: drawn_heatmaps(wildcards.stream),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
+    message:
+        told("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "{params.launch}python -m slr_pipeline.steps.train "
         "--data {params.data:q} --stream {params.stream:q} "
@@ -78,6 +80,10 @@ rule predict:
         runtime=120,
     params:
         device=untracked(CONFIG.device),
+    message:
+        told(
+            "{rule} {wildcards.stream}, phase {wildcards.phase}, split {wildcards.split}; {log}"
+        )
     shell:
         "python -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
         "--threads {threads} --features {input.features:q} --quality {input.quality:q} "
@@ -113,6 +119,8 @@ rule evaluate:
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("val", "test")),
         splits=lambda wildcards: unseen_splits(wildcards.stream, wildcards.phase),
+    message:
+        told("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "python -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-"""`slr export keypoints`: every format and layout, and back again through the importer."""
+"""`slr export --keypoints`: every format and layout, and back again through the importer."""
 
 import pickle
 from pathlib import Path
@@ -40,7 +40,7 @@ def results(tmp_path: Path) -> Path:
 
 
 def export(results: Path, to: str, out: Path, *more: str) -> None:
-    main(["export", "keypoints", "--to", to, "--results", str(results), "--out", str(out), *more])
+    main(["export", "--keypoints", to, "--results", str(results), "--out", str(out), *more])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""A process of its own for what reads videos: a decoder is C code on foreign bytes."""
+
+import multiprocessing
+import signal
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from slr_pipeline.errors import DataError, SlrError
+
+T = TypeVar("T")
+
+
+class Guarded(Generic[T]):
+    """Calls `function(path, ...)` in another process, one call after the other.
+
+    A call that takes longer than `seconds`, ends its process (a crash, no memory) or fails with
+    something else than an SlrError is a DataError that names the path; the next one has a new
+    process where it must. An SlrError is raised as it is.
+    """
+
+    def __init__(self, function: Callable[..., T], seconds: int) -> None:
+        self._function = function
+        self._seconds = seconds
+        self._process, self._pipe = _start(function, seconds)
+
+    def __enter__(self) -> "Guarded[T]":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def __call__(self, path: str, *arguments: object) -> T:
+        """What the function returns; `arguments` and result are pickled."""
+        if not self._process.is_alive():
+            self._process, self._pipe = _start(self._function, self._seconds)
+        try:
+            self._pipe.send((path, *arguments))
+            result = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            self._process.join()
+            raise DataError(f"{path}: {self._end()}") from error
+        if isinstance(result, SlrError):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def _end(self) -> str:
+        """Why the process ended, and what to do."""
+        code = self._process.exitcode or 0
+        if code == -signal.SIGALRM:
+            return (
+                f"takes more than {self._seconds} s to decode; cut or mend it, or raise "
+                "verify.seconds_per_video"
+            )
+        how = signal.Signals(-code).name if code < 0 else f"status {code}"
+        return f"ends its decoder ({how}); copy it again from its source, or encode it anew"
+
+
+def _start(
+    function: Callable[..., T], seconds: int
+) -> tuple["multiprocessing.process.BaseProcess", "Connection[Any, Any]"]:
+    # A new interpreter: a copy of this process would lack the threads that its libraries count on.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(function, seconds, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _serve(function: Callable[..., T], seconds: int, pipe: "Connection[Any, Any]") -> None:
+    """Answer calls until the other end is closed, as it is when its process has ended."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    while True:
+        try:
+            path, *arguments = pipe.recv()
+        except EOFError:
+            return
+        signal.alarm(seconds)  # ends this process, wherever in C it may hang
+        result: T | SlrError
+        try:
+            result = function(path, *arguments)
+        except SlrError as error:
+            result = error
+        except Exception as error:
+            traceback.print_exc()
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            result = DataError(f"{path}: cannot be read ({reason}); encode it anew")
+        signal.alarm(0)
+        pipe.send(result)

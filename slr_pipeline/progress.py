@@ -1,0 +1,153 @@
+"""How far a long step is: a bar on a terminal, a line from time to time in a log."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SILENT_S = 30.0
+"""Shortest time between two lines in a log."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Count:
+    """How much of a step is done.
+
+    Attributes:
+        total: samples, or whatever `noun` names.
+        noun: what is counted.
+        frames: of all of them, which rate and time left then go by; None: not known before.
+        started: when, in seconds.
+        done: how many.
+        done_frames: how many frames these have.
+    """
+
+    total: int
+    noun: str
+    frames: int | None
+    started: float
+    done: int = 0
+    done_frames: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.noun} {self.done} of {self.total}"
+
+    def rate(self, now: float) -> tuple[float, str]:
+        """Frames, or what is counted, a second, and the name of that."""
+        seconds = max(now - self.started, 1e-9)
+        if self.frames is None:
+            return self.done / seconds, f"{self.noun}s/s"
+        return self.done_frames / seconds, "frames/s"
+
+    def seconds_left(self, now: float) -> float:
+        """How long the rest takes, once something is done."""
+        rate, _ = self.rate(now)
+        left = self.total - self.done if self.frames is None else self.frames - self.done_frames
+        return left / rate if rate else 0.0
+
+
+@contextmanager
+def progress(
+    total: int,
+    noun: str = "sample",
+    *,
+    frames: int | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Callable[[int, int], None]]:
+    """Yield what to call with how many more are done, and how many frames these have.
+
+    A terminal is shown a bar; a log has a line each half a minute at most, and the last one. Where
+    the log takes no INFO nothing is told.
+
+    Args:
+        total: how many there are.
+        noun: one of them.
+        frames: how many they have together, if that is known.
+        clock: seconds.
+    """
+    if not log.isEnabledFor(logging.INFO):
+        yield lambda more, frames: None
+        return
+    count = Count(total, noun, frames, clock())
+    with _bar(count) if sys.stderr.isatty() else _lines(count, clock) as tell:
+
+        def advance(more: int, frames: int) -> None:
+            count.done += more
+            count.done_frames += frames
+            tell()
+
+        yield advance
+    now = clock()
+    log.info("%s, %.1f %s, took %s", str(count), *count.rate(now), duration(now - count.started))
+
+
+@contextmanager
+def _bar(count: Count) -> Iterator[Callable[[], None]]:
+    by_frames = count.frames is not None
+    with terminal_bars("frames" if by_frames else f"{count.noun}s") as bars:
+        task = bars.add_task(str(count), total=count.frames if by_frames else count.total)
+        yield lambda: bars.update(
+            task,
+            description=str(count),
+            completed=count.done_frames if by_frames else count.done,
+        )
+
+
+@contextmanager
+def _lines(count: Count, clock: Callable[[], float]) -> Iterator[Callable[[], None]]:
+    told = count.started
+
+    def tell() -> None:
+        nonlocal told
+        now = clock()
+        if now - told >= SILENT_S and count.done < count.total:
+            told = now
+            left = duration(count.seconds_left(now))
+            log.info("%s, %.1f %s, %s left", str(count), *count.rate(now), left)
+
+    yield tell
+
+
+@contextmanager
+def terminal_bars(unit: str) -> Iterator[Progress]:
+    """Bars on stderr with the rate in `unit` and the time left; they go when they end.
+
+    What is logged meanwhile stands above them.
+    """
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{{task.speed!s:.5}} {unit}/s, left"),  # a speed, or None at first
+        TimeRemainingColumn(),
+    )
+    terminal = sys.stderr
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        logs = [
+            handler
+            for handler in logging.getLogger().handlers
+            if isinstance(handler, logging.StreamHandler) and handler.stream is terminal
+        ]
+        for handler in logs:
+            handler.setStream(sys.stderr)  # what `bars` has put there
+        try:
+            yield bars
+        finally:
+            for handler in logs:
+                handler.setStream(terminal)
+
+
+def duration(seconds: float) -> str:
+    """A length of time, in the unit that suits it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 72 * 3600 else f"{seconds / 86400:.1f} d"

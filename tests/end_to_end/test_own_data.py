@@ -1,0 +1,132 @@
+"""docs/own-data.md word for word: twenty clips and a CSV of three columns become an ensemble."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "demo"
+ACTIVATE = ". .venv/bin/activate"
+SIGNS = ("4", "5", "6", "7")  # rainbow, wash, open, lamp
+SIGNERS = ("signer0", "signer1", "signer3", "signer4", "signer6")
+STRANGER = "signer7"
+UNFRIENDLY = ("çekim {} #{}.mp4", "sub folder/-take {}.{}.m4v", "b/{}/CLIP {}.MP4", "{} & '{}'.mp4")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(sys.prefix, "bin/activate").is_file(), reason="the page begins with a venv"
+    ),
+]
+
+
+def blocks() -> list[str]:
+    """The fenced blocks of the page's first section."""
+    page = (ROOT / "docs/own-data.md").read_text()
+    section = page.partition("\n## ")[2].partition("\n## ")[0]
+    return section.split("```\n")[1::2]
+
+
+def demo_clips() -> dict[tuple[str, str], Path]:
+    """A colour video of each sign by each signer."""
+    found: dict[tuple[str, str], Path] = {}
+    for split in ("train", "val", "test"):
+        with (DEMO / f"{split}_labels.csv").open(newline="") as file:
+            for sample, label in csv.reader(file):
+                video = DEMO / split / f"{sample}_color.mp4"
+                found.setdefault((label, sample.partition("_")[0]), video)
+    return found
+
+
+def make_clips(folder: Path, shown: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Twenty clips and the rows of their CSV: first those of the page, then others like them."""
+    labels = [row["label"] for row in shown]
+    signers = [*(row["signer"] for row in shown), "Emre"]
+    assert len(set(labels)) == len(SIGNS)
+    assert len(set(signers)) == len(SIGNERS)
+    clips, rows = demo_clips(), []
+    told = {(row["label"], row["signer"]): row["video"] for row in shown}
+    for label, sign in zip(labels, SIGNS, strict=True):
+        for signer, person in zip(signers, SIGNERS, strict=True):
+            number = len(rows)
+            other = UNFRIENDLY[number % len(UNFRIENDLY)].format(label, number)
+            video = told.get((label, signer), other)
+            path = folder / video
+            if not path.suffix:  # as a spreadsheet of Windows, which hides it
+                path = path.with_suffix(".mp4")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(clips[sign, person], path)
+            rows.append({"video": video, "label": label, "signer": signer})
+    assert len(rows) == 20
+    return sorted(rows, key=lambda row: row not in shown)
+
+
+def project(folder: Path) -> Path:
+    """What a clone has that a run needs, with the environment of this Python."""
+    folder.mkdir()
+    shutil.copy(ROOT / "Snakefile", folder)
+    for name in ("profiles", "slr_pipeline", "workflow"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+def terminal(folder: Path, command: str) -> str:
+    """What a command of the page says, in a terminal in which the environment is active."""
+    done = subprocess.run(
+        ["bash", "-euc", f"{ACTIVATE}\n{command}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=3600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_page_word_for_word(tmp_path: Path) -> None:
+    table, commands, ask = blocks()
+    folder = project(tmp_path / "a clone")
+    shown = list(csv.DictReader(table.splitlines()))
+    rows = make_clips(folder / "mysigns", shown)
+    with (folder / "mysigns/labels.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, list(shown[0]), delimiter=";")
+        writer.writeheader()
+        writer.writerows(rows)
+    first, *typed = commands.splitlines()
+    assert first == ACTIVATE
+    said = {command.partition(" mysigns")[0]: terminal(folder, command) for command in typed}
+
+    assert "20 clips of 4 signs" in said["slr init"]
+    assert "warning" not in said["slr init"]  # signers are kept apart
+    assert "mysigns: 20 samples, 4 classes" in said["slr check"]
+    assert "simulated, nodes x cores" in said["slr plan"]
+    results = folder / "mysigns/results"
+    submission = (results / "tracks/rgb/submission.csv").read_text().splitlines()
+    assert len(submission) == 4
+    metrics = json.loads((results / "tracks/rgb/metrics.json").read_text())
+    assert set(metrics["weights"]) == {"joint", "bone", "rgb"}
+    assert metrics["test"]["samples"] == 4
+    assert metrics["test"]["top1"] >= 0.75  # guessing: 0.25
+    for stream in metrics["weights"]:
+        with (results / f"streams/{stream}/train/history.csv").open() as file:
+            history = list(csv.DictReader(file))
+        assert max(float(row["train_accuracy"]) for row in history) >= 0.75, stream
+    page = (results / "report/index.html").read_text()
+    assert "merhaba" in page
+
+    again = terminal(folder, typed[-1])
+    assert "Nothing to be done" in again
+
+    shutil.copy(demo_clips()[SIGNS[0], STRANGER], folder / "a new clip.mp4")
+    (command,) = ask.splitlines()
+    (answer,) = (line for line in terminal(folder, command).splitlines() if "clip.mp4" in line)
+    assert f" {shown[0]['label']} " in answer  # the likeliest stands beside the video's name

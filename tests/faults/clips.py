@@ -1,0 +1,148 @@
+"""Small videos of the demo's signer in many containers, and ways to damage them."""
+
+import random
+from collections.abc import Callable
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.stream import Disposition
+
+DEMO = Path(__file__).parents[2] / "demo" / "train" / "signer0_sample1_color.mp4"
+
+Pictures = list[np.ndarray]
+
+
+@cache
+def _signer() -> tuple[np.ndarray, ...]:
+    with av.open(str(DEMO)) as container:
+        return tuple(frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+
+
+def signer(width: int, height: int, frames: int = 4) -> Pictures:
+    """RGB pictures of the signer, from the middle of the clip."""
+    first = (len(_signer()) - frames) // 2
+    chosen = _signer()[first : first + frames]
+    return [cv2.resize(p, (width, height), interpolation=cv2.INTER_AREA) for p in chosen]
+
+
+def write(
+    path: Path,
+    pictures: Pictures,
+    *,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    container: str | None = None,
+    flags: str = "",
+    times: list[int] | None = None,
+) -> Path:
+    """Encode RGB pictures; `times` are those of the frames, in ticks of 1/100 s."""
+    options = {"movflags": flags} if flags else {}
+    with av.open(str(path), "w", format=container, options=options) as out:
+        stream = out.add_stream(codec, rate=25)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pixels
+        if times:
+            stream.codec_context.time_base = Fraction(1, 100)
+        for i, picture in enumerate(pictures):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times:
+                frame.pts, frame.time_base = times[i], Fraction(1, 100)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return path
+
+
+def remux(source: Path, path: Path) -> Path:
+    """The same packets in another container."""
+    with av.open(str(source)) as read, av.open(str(path), "w") as out:
+        stream = out.add_stream_from_template(read.streams.video[0])
+        for packet in read.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    return path
+
+
+def sound_with_cover(path: Path, cover: np.ndarray) -> Path:
+    """A second of silence with a picture on its cover."""
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=16000, layout="mono")
+        picture = out.add_stream("png", rate=1)
+        picture.height, picture.width = cover.shape[:2]
+        picture.pix_fmt = "rgb24"
+        picture.disposition = Disposition.attached_pic
+        out.mux(picture.encode(av.VideoFrame.from_ndarray(cover, format="rgb24")))
+        out.mux(picture.encode())
+        silence = np.zeros((1, 16000), np.float32)
+        frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        frame.sample_rate = 16000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    return path
+
+
+Damage = Callable[[bytearray, random.Random], None]
+
+
+def cut(share: float) -> Damage:
+    """Keep the first `share` of the bytes."""
+
+    def damage(data: bytearray, rng: random.Random) -> None:
+        del data[int(len(data) * share) :]
+
+    return damage
+
+
+def zero_middle(data: bytearray, rng: random.Random) -> None:
+    """2,000 bytes in the middle, or the half of a small file."""
+    length = min(2000, len(data) // 2)
+    start = (len(data) - length) // 2
+    data[start : start + length] = bytes(length)
+
+
+def damage_header(data: bytearray, rng: random.Random) -> None:
+    for _ in range(8):
+        data[rng.randrange(64)] = rng.randrange(256)
+
+
+def flip_bit(data: bytearray, rng: random.Random) -> None:
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+
+
+def flip_bits(data: bytearray, rng: random.Random) -> None:
+    for _ in range(10):
+        flip_bit(data, rng)
+
+
+def overwrite(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    data[start : start + 100] = rng.randbytes(len(data[start : start + 100]))
+
+
+def delete(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    del data[start : start + rng.randrange(1, 200)]
+
+
+def insert(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    data[start:start] = rng.randbytes(rng.randrange(1, 200))
+
+
+def double(data: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(data))
+    data[start:start] = data[start : start + rng.randrange(1, 500)]
+
+
+def damaged(path: Path, source: Path, damage: Damage, rng: random.Random) -> Path:
+    """Write the source with that damage; its bytes surely change."""
+    whole = source.read_bytes()
+    data = bytearray(whole)
+    while data == whole:
+        damage(data, rng)
+    path.write_bytes(data)
+    return path

@@ -1,0 +1,213 @@
+"""Tables of samples that are wrong or odd: they work, or one line says what to do.
+
+Doubled names, unknown labels and splits, empty splits and bad paths: tests/test_samples.py.
+"""
+
+import csv
+import json
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from slr_pipeline.config import Config, TableData, check_config, parse_data
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.run_files import read_metrics
+from slr_pipeline.samples import SampleTable, check_streams, load_samples
+from slr_pipeline.splits import parse_table
+from slr_pipeline.steps.evaluate import evaluate
+from tests.shared_data import SHARED
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = ("sample", "split", "label", "signer", "color")
+Row = tuple[str, str, str, str]
+
+
+def load(folder: Path, rows: list[Row], *, classes: str | None = None, **data: Any) -> SampleTable:
+    """The table of rows of name, split, label and signer."""
+    path = folder / "samples.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([COLUMNS, *((*row, f"{row[0]}.mp4") for row in rows)])
+    if classes is not None:
+        (folder / "classes.txt").write_text(classes, encoding="utf-8")
+        data["classes"] = str(folder / "classes.txt")
+    return load_samples(TableData(layout="table", table=str(path), **data))
+
+
+def refusal(folder: Path, rows: list[Row], **data: Any) -> str:
+    with pytest.raises(DataError) as caught:
+        load(folder, rows, **data)
+    line = str(caught.value)
+    assert len(line.splitlines()) == 1
+    assert line.startswith(str(folder))
+    return line
+
+
+def config_of(folder: Path, **changes: Any) -> Config:
+    return check_config(
+        {
+            "name": "small",
+            "data": {"layout": "table", "table": str(folder / "samples.csv")},
+            "streams": {"joint": {"model": "slgcn"}},
+            "tracks": {"rgb": {"streams": {"joint": 1.0}}},
+            **changes,
+        }
+    )
+
+
+GOOD: list[Row] = [
+    *(("a", "train", "yes", "1"), ("b", "train", "no", "2")),
+    *(("c", "val", "yes", "3"), ("d", "test", "no", "4")),
+]
+
+
+# --- signers --------------------------------------------------------------------------------------
+
+
+def test_a_signer_in_two_splits_is_named_with_the_way_out(tmp_path: Path) -> None:
+    rows: list[Row] = [*GOOD, ("e", "test", "yes", "Ayşe"), ("f", "train", "no", "Ayşe")]
+    line = refusal(tmp_path, rows)
+    assert "1 of 5 signers stand in more than one split, first 'Ayşe' in train and test" in line
+    assert "set data.signer_independent false" in line
+    assert "`slr make-split`" in line
+    assert len(load(tmp_path, rows, signer_independent=False).samples) == 6
+
+
+def test_signers_that_nobody_knows_are_in_no_two_splits(tmp_path: Path) -> None:
+    assert {s.signer for s in load(tmp_path, [(*row[:3], "") for row in GOOD]).samples} == {None}
+
+
+def test_one_signer_is_told_or_evaluated_without_signers(tmp_path: Path) -> None:
+    rows: list[Row] = [(name, split, label, "me") for name, split, label, _ in GOOD]
+    assert "1 of 1 signers" in refusal(tmp_path, rows)
+    load(tmp_path, rows, signer_independent=False)
+    data = {"layout": "table", "table": str(tmp_path / "samples.csv"), "signer_independent": False}
+    files = {}
+    for split, name in (("val", "c"), ("test", "d")):
+        logits = Logits(
+            (name,), np.eye(2, dtype=np.float32)[:1], np.ones(1, bool), ("no", "yes"), "strict"
+        )
+        files[split] = str(tmp_path / f"{split}.h5")
+        write_logits(files[split], logits, {})
+    evaluate(parse_data(json.dumps(data)), 1, files, str(tmp_path / "metrics.json"))
+    metrics = read_metrics(tmp_path / "metrics.json")
+    assert metrics["test"]["top1"] == 1.0
+    assert metrics["test"]["bootstrap_signers"] is None
+
+
+def test_one_signer_in_two_normal_forms_is_one(tmp_path: Path) -> None:
+    form = unicodedata.normalize
+    rows: list[Row] = [*GOOD, ("e", "test", "yes", form("NFD", "Gülşen"))]
+    rows.append(("f", "train", "no", form("NFC", "Gülşen")))
+    assert "signers stand in more than one split" in refusal(tmp_path, rows)
+    table = parse_table("x", (tmp_path / "samples.csv").read_bytes())
+    assert len(set(table.column("signer"))) == 5
+
+
+@pytest.mark.parametrize("path", sorted([ROOT / "config.yaml", *ROOT.glob("config/*.yaml")]))
+def test_shipped_configs_fit_their_data(path: Path) -> None:
+    """What is here of it: the demo, and WLASL where it is shared."""
+    config = check_config(yaml.safe_load(path.read_text()))
+    data = config.data
+    if isinstance(data, TableData):
+        name = Path(data.table).parts[1]
+        data = data.model_copy(update={"table": str(SHARED / name / "samples.csv")})
+        place = Path(data.table)
+    else:
+        data = data.model_copy(update={"root": str(ROOT / data.root)})
+        place = Path(data.root)
+    if not place.exists():
+        pytest.skip(f"{place} is not here")
+    table = load_samples(data)
+    signers = [{s.signer for s in table.split(split)} for split in ("train", "val", "test")]
+    alone = sum(map(len, signers)) == len(set.union(*signers))
+    assert alone == data.signer_independent  # false where it need not be hides a mistake
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def test_a_class_without_a_sample_to_learn_from_is_named_before_anything_runs(
+    tmp_path: Path,
+) -> None:
+    table = load(tmp_path, [*GOOD, ("e", "test", "maybe", "4")])
+    with pytest.raises(DataError) as caught:
+        check_streams(config_of(tmp_path), table)
+    assert str(caught.value).startswith(
+        "1 of 3 classes have no sample in train and cannot be learnt: 'maybe'; add samples"
+    )
+    table = load(tmp_path, GOOD, classes="yes\nno\nmaybe\nç\n")
+    with pytest.raises(DataError, match=r"2 of 4 classes have no sample in train .*'maybe', 'ç'"):
+        check_streams(config_of(tmp_path), table)
+    check_streams(config_of(tmp_path), load(tmp_path, GOOD))
+
+
+def test_one_class_is_nothing_to_tell_apart(tmp_path: Path) -> None:
+    rows: list[Row] = [(name, split, "yes", signer) for name, split, _, signer in GOOD]
+    assert "expected two classes or more, found ['yes']" in refusal(tmp_path, rows)
+
+
+@pytest.mark.parametrize("label", ["100000", "9" * 30, "9" * 5000, "0" * 5000])
+def test_a_number_that_would_be_a_million_classes_is_refused(tmp_path: Path, label: str) -> None:
+    rows: list[Row] = [(name, split, "1", signer) for name, split, _, signer in GOOD]
+    line = refusal(tmp_path, [*rows, ("e", "train", label, "1")])
+    assert "would be one of more than 100000 classes" in line
+    assert len(line) < 300 + len(str(tmp_path))
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def test_a_gloss_in_two_normal_forms_is_one_class(tmp_path: Path) -> None:
+    form = unicodedata.normalize
+    glosses = ["ağaç", "İyi", "ıhlamur", "çığ"]
+    rows: list[Row] = []
+    for number, (gloss, other) in enumerate(zip(glosses, reversed(glosses), strict=True)):
+        rows.append((f"a{number}", "train", form("NFC", gloss), "1"))
+        rows.append((f"b{number}", "val", form("NFD", gloss), "2"))
+        rows.append((f"c{number}", "test", form("NFD", other), "3"))
+    table = load(tmp_path, rows)
+    assert table.classes == tuple(sorted(form("NFC", gloss) for gloss in glosses))
+    listed = "\n".join(form("NFD", gloss) for gloss in glosses)
+    assert load(tmp_path, rows, classes=listed).classes == tuple(glosses)
+    assert "doubled: ['ağaç']" in refusal(tmp_path, rows, classes=listed + "\nağaç\n")
+
+
+def test_i_with_and_without_dot_are_four_letters(tmp_path: Path) -> None:
+    rows: list[Row] = [(f"a{n}", "train", gloss, "1") for n, gloss in enumerate("Iıİi")]
+    table = load(tmp_path, [*rows, ("v", "val", "ı", "2"), ("t", "test", "İ", "3")])
+    assert set(table.classes) == set("Iıİi")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_every_end_of_line_and_a_byte_order_mark(tmp_path: Path, end: str, mark: str) -> None:
+    plain = load(tmp_path, GOOD)
+    text = (tmp_path / "samples.csv").read_text(encoding="utf-8").replace("\r\n", "\n")
+    lines = [*text.splitlines(), "", "  "]  # blank lines at the end, too
+    (tmp_path / "samples.csv").write_bytes((mark + end.join(lines)).encode())
+    data = TableData(layout="table", table=str(tmp_path / "samples.csv"))
+    assert load_samples(data) == plain
+
+
+@pytest.mark.parametrize(
+    ("cell", "bad"),
+    [(0, "a\nb"), (2, "yes\x1b[2J"), (2, "a\u2028b"), (3, "1\x002"), (2, "yes\x85no")],
+)
+def test_control_characters_are_refused_in_one_line(tmp_path: Path, cell: int, bad: str) -> None:
+    row = ["e", "train", "yes", "1"]
+    row[cell] = bad
+    line = refusal(tmp_path, [*GOOD, (row[0], row[1], row[2], row[3])])
+    assert "a control character in" in line
+    assert line.isprintable()
+
+
+def test_a_doubled_column_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "samples.csv"
+    path.write_text("sample,split,label,color,color\na,train,yes,a.mp4,b.mp4\n")
+    with pytest.raises(DataError, match="expected a header of sample,split"):
+        load_samples(TableData(layout="table", table=str(path)))

@@ -1,0 +1,331 @@
+"""Files of a run that were changed since they were written: refused in one line, or read the same.
+
+Every file is read in a process of its own, which is killed if it takes too long: HDF5 may search
+without end in a file whose bytes are changed.
+"""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import random
+import resource
+import shutil
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from slr_pipeline.errors import ArtifactError, SlrError
+from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.artifacts import FeatureFile, FeatureStore, open_features
+from slr_pipeline.io.checkpoints import load_model, save_model
+from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.io.run_files import read_metrics, read_table
+from slr_pipeline.io.sealed import open_sealed, seal
+from slr_pipeline.io.verified import read_verified
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.training.state import TrainingState
+from tests.report.small_run import make_results
+
+MUTATIONS = 40
+"""Of each kind of file."""
+
+LIMIT_S = 60.0
+"""To read one file; it takes some 10 ms. A machine may be slow, and a loop has no end."""
+
+MEMORY = 8 * 2**30
+
+Told = tuple[str, str]
+"""`refused` and the line, `read` and a digest of all there was, or `failed` and the traceback."""
+
+
+def read_feature(path: Path) -> object:
+    store = open_features([path])[path.stem]
+    index = FeatureFile(path, path.stem)
+    clips = [store.read(sample) for sample in store.samples]
+    return (
+        [
+            (c.sample, c.values.tobytes(), c.boxes.tobytes(), c.width, c.height, c.fps)
+            for c in clips
+        ],
+        sorted((name, str(value)) for name, value in index.attributes.items()),
+    )
+
+
+def read_state(path: Path) -> object:
+    found = TrainingState(path.parent, "this").load()
+    if found is None:  # passed over, with a warning: the training starts anew
+        raise ArtifactError(f"{path}: passed over")
+    return found["epoch"], found["weights"].numpy().tobytes()
+
+
+def read_model(path: Path) -> object:
+    state, sidecar = load_model(path.with_suffix(".safetensors"))
+    return sidecar, [(name, tensor.numpy().tobytes()) for name, tensor in sorted(state.items())]
+
+
+def read_scores(path: Path) -> object:
+    found = read_logits(path)
+    return replace(found, values=found.values.tobytes(), answered=found.answered.tobytes())
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "keypoints.h5": read_feature,
+    "hand_crops.h5": read_feature,
+    "flow.h5": read_feature,
+    "heatmaps.h5": read_feature,
+    "logits.h5": read_scores,
+    "model.safetensors": read_model,
+    "model.json": read_model,
+    "metrics.json": read_metrics,
+    "quality.csv": lambda path: (read_table(path), sorted(read_quarantined([path]))),
+    "verify.csv": read_verified,
+    "state-1.pt": read_state,
+}
+
+
+def told_of(path: Path) -> Told:
+    """What comes of reading a file."""
+    try:
+        found = READERS[path.name](path)
+    except SlrError as error:
+        return "refused", str(error)
+    except BaseException:
+        return "failed", traceback.format_exc()
+    return "read", hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+def serve(connection: Connection) -> None:
+    """Read files as they are asked for."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    logging.disable()
+    torch.set_num_threads(1)
+    while True:
+        connection.send(told_of(Path(connection.recv())))
+
+
+class Reader:
+    """A process that reads files; one that loops or crashes is killed and told."""
+
+    def __init__(self) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._start()
+
+    def _start(self) -> None:
+        self._connection, other = self._context.Pipe()
+        self._process = self._context.Process(target=serve, args=(other,), daemon=True)
+        self._process.start()
+        other.close()
+
+    def told(self, path: Path) -> Told:
+        self._connection.send(str(path))
+        try:
+            if self._connection.poll(LIMIT_S):
+                told: Told = self._connection.recv()
+                return told
+        except EOFError:
+            pass
+        found = "does not end" if self._process.is_alive() else "crashed the process"
+        self.stop()
+        self._start()
+        return "failed", found
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    found = Reader()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole file of each kind, made by what makes them in a run."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    results = make_results(tmp_path_factory.mktemp("run")).parent
+    shutil.copy(results / "tracks/rgb/metrics.json", folder)
+    shutil.copy(results / "streams/joint/train/logits/val.h5", folder / "logits.h5")
+    shutil.copy(results / "quality/train.csv", folder / "quality.csv")
+    shutil.copy(results / "verify/test/all.csv", folder / "verify.csv")
+    for feature in ("keypoints", "hand_crops", "flow", "heatmaps"):
+        write(folder / f"{feature}.h5", feature)
+    generator = torch.Generator().manual_seed(1)
+    weights = {name: torch.randn(64, 64, generator=generator) for name in ("a.weight", "b.bias")}
+    sidecar = {"classes": ["ağaç", "b"], "metrics": {"val_accuracy": 0.75}, "epoch": 7}
+    save_model(folder / "model.safetensors", weights, sidecar)
+    TrainingState(folder, "this").save({"epoch": 3, "weights": weights["a.weight"]})
+    return folder
+
+
+def write(path: Path, feature: str, samples: tuple[str, ...] = ("a", "b", "gone")) -> None:
+    schema = FEATURES[feature]
+    rng = np.random.default_rng(1)
+
+    def clips() -> Iterator[NewClip]:
+        for sample in samples:
+            T = 0 if sample == "gone" else schema.frames or 9
+            small = rng.random((T, *(min(n, 24) for n in schema.shape)))
+            values = np.resize(small, (T, *schema.shape))
+            values = (values * (255 if schema.dtype == "uint8" else 1)).astype(schema.dtype)
+            boxes = rng.integers(0, 9, (T, schema.boxes, 4)).astype(np.int32)
+            yield NewClip(sample, values, 64, 48, 25.0, boxes, dict.fromkeys(schema.counts, 1))
+
+    made_with = {"estimator": "x", "weights_sha256": "0" * 64}
+    write_feature(path, feature, clips(), made_with, {"settings": {"a": 1}})
+
+
+def mutated(whole: bytes, rng: random.Random) -> bytes:
+    """The file changed in one of the ways that disks, networks and people change files."""
+    n = len(whole)
+    at, other = rng.randrange(n), rng.randrange(n)
+    length = min(rng.choice([1, 2, 16, 512, 4096]), n - max(at, other))
+    match rng.randrange(10):
+        case 0 | 1 | 2:
+            new = bytes([whole[at] ^ 1 << rng.randrange(8)])
+            return whole[:at] + new + whole[at + 1 :]
+        case 3:
+            return whole[:at] + rng.randbytes(length) + whole[at + length :]
+        case 4:
+            return whole[:at] + bytes(length) + whole[at + length :]
+        case 5:
+            return whole[:at]
+        case 6:  # a block that stands in another's place
+            return whole[:at] + whole[other : other + length] + whole[at + length :]
+        case 7:  # bytes that went missing, or came in between
+            return whole[:at] + whole[at + length :]
+        case 8:
+            return whole[:at] + whole[other : other + length] + whole[at:]
+        case _:
+            return whole + whole[at : at + length]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_changed_file_is_refused_or_read_the_same(
+    artifacts: Path, reader: Reader, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in artifacts.glob(f"{Path(name).stem}.*"):
+        shutil.copy(file, tmp_path)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    was, content = reader.told(path)
+    assert was == "read", content
+    rng = random.Random(name)
+    counts = {"refused": 0, "read": 0}
+    for number in range(MUTATIONS):
+        path.write_bytes(mutated(whole, rng))
+        outcome, found = reader.told(path)
+        assert outcome != "failed", f"mutation {number}: {found}"
+        counts[outcome] += 1
+        if outcome == "read":
+            assert found == content, f"mutation {number} was read as other numbers"
+        else:
+            assert found.startswith(str(path.parent)), found
+            assert path.stem in found.split(": ")[0]
+            assert len(found.splitlines()) == 1
+            assert len(found) < 500
+    assert sum(counts.values()) == MUTATIONS
+    assert counts["refused"] > MUTATIONS // 2
+    with capsys.disabled():
+        print(f"\n{name}: {MUTATIONS} mutations, {counts['refused']} refused, the rest read alike")
+
+
+def test_there_are_at_least_300_mutations() -> None:
+    assert MUTATIONS * len(READERS) >= 300
+
+
+# --- every byte of a file is looked at before HDF5 is ---------------------------------------------
+
+
+def test_the_damage_is_found_wherever_it_is(tmp_path: Path) -> None:
+    """Of a file of several blocks what is not damaged can be read; what is, cannot."""
+    path = tmp_path / "keypoints.h5"
+    frames = np.random.default_rng(1).random((200, 133, 3), np.float32)
+    clips = [NewClip(name, frames, 9, 9, 25.0) for name in ("a", "b", "c")]
+    write_feature(path, "keypoints", clips, {}, {})
+    whole = path.read_bytes()
+    with h5py.File(path) as file:
+        values = file["values"]
+        third = values.id.get_chunk_info(2)
+    damaged = bytearray(whole)
+    damaged[third.byte_offset + third.size // 2] ^= 1
+    path.write_bytes(damaged)
+    store = FeatureStore("keypoints", [path])
+    np.testing.assert_array_equal(store.read("a").values, frames)
+    with pytest.raises(ArtifactError, match=r"sample c .*bytes from \d+ on .* delete the file"):
+        store.read("c")
+
+
+def test_other_programs_read_sealed_files(artifacts: Path) -> None:
+    with h5py.File(artifacts / "keypoints.h5") as file:
+        assert file.attrs["feature"] == "keypoints"
+        assert file["values"].shape == (18, 133, 3)
+
+
+def test_a_file_changed_by_another_program_has_no_seal(artifacts: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(artifacts / "keypoints.h5", tmp_path))
+    with h5py.File(path, "r+") as file:
+        file["values"][0] = 0
+    with pytest.raises(ArtifactError, match=r"without its seal.*; delete it and run again"):
+        FeatureFile(path, "keypoints")
+
+
+@pytest.mark.parametrize("name", ["hand_crops.h5", "logits.h5", "other.h5", "truth.h5"])
+def test_another_file_in_its_place_is_refused(artifacts: Path, tmp_path: Path, name: str) -> None:
+    """Other versions: tests/contract; those of other shards and estimators too."""
+    path = tmp_path / "keypoints.h5"
+    if name in ("other.h5", "truth.h5"):
+        with h5py.File(path, "w") as file:
+            file["values"] = np.zeros(3)
+        if name == "other.h5":
+            seal(path)
+    else:
+        shutil.copy(artifacts / name, path)
+    with pytest.raises(ArtifactError, match=r"delete (it|the file) and run again") as caught:
+        FeatureFile(path, "keypoints")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_seal_cut_off_or_of_another_file_is_none(artifacts: Path, tmp_path: Path) -> None:
+    whole = (artifacts / "keypoints.h5").read_bytes()
+    other = (artifacts / "heatmaps.h5").read_bytes()
+    path = tmp_path / "x.h5"
+    ends = [whole[:-1], whole[:-20], whole + b"\0", whole[:-20] + other[-20:], other[-20:], b""]
+    for content in ends:
+        path.write_bytes(content)
+        with pytest.raises(OSError, match="without its seal"):
+            open_sealed(path)
+
+
+def test_weights_and_sidecar_of_two_trainings_are_refused(artifacts: Path, tmp_path: Path) -> None:
+    for number in range(2):
+        state = {"a": torch.full((3,), float(number))}
+        save_model(tmp_path / f"{number}.safetensors", state, {"classes": ["a"]})
+    shutil.copy(tmp_path / "1.safetensors", tmp_path / "0.safetensors")
+    with pytest.raises(ArtifactError, match=r"not the weights that 0\.json beside it was"):
+        load_model(tmp_path / "0.safetensors")
+
+
+def test_a_sidecar_edited_by_hand_is_refused(artifacts: Path, tmp_path: Path) -> None:
+    for file in artifacts.glob("model.*"):
+        shutil.copy(file, tmp_path)
+    path = tmp_path / "model.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    path.write_text(json.dumps(content))  # other blanks and order are no other content
+    assert load_model(tmp_path / "model.safetensors")[1]["epoch"] == 7
+    path.write_text(json.dumps({**content, "epoch": 8}))
+    with pytest.raises(ArtifactError, match="not the sidecar of weights that was written"):
+        load_model(tmp_path / "model.safetensors")

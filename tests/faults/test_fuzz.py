@@ -1,0 +1,342 @@
+"""Whatever stands in a file, only an SlrError comes out of reading it.
+
+These are fuzzed beside their other tests: score files (.pkl, .npz, .csv, short .h5) in
+tests/io/test_foreign_logits.py; submissions and templates in tests/io/test_submission.py; .pose,
+OpenPose JSON, annotation pickles and SAM-SLR's .npy in tests/io/poses/; tables to be split in
+tests/test_splits.py; checkpoints in tests/contract/test_model_file.py; states of trainings in
+tests/training/test_state.py; files of a run in test_corrupt_artifacts.py.
+"""
+
+import copy
+import csv
+import io
+import json
+import math
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slr_pipeline.config import (
+    SPLITS,
+    AutslData,
+    Config,
+    TableData,
+    check_config,
+    parse_data,
+    parse_keypoints,
+    parse_stream,
+    read_config,
+)
+from slr_pipeline.errors import SlrError
+from slr_pipeline.io.benchmarks import read_costs, read_seconds
+from slr_pipeline.io.checkpoints import load_weights, read_foreign, save_weights
+from slr_pipeline.io.foreign_logits import read_foreign_logits
+from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.io.poses.openpose_json import read_folder
+from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.io.run_files import read_document, read_metrics, read_table
+from slr_pipeline.io.verified import read_verified
+from slr_pipeline.samples import SAMPLE_NAME, check_streams, load_samples
+
+ROOT = Path(__file__).parents[2]
+DEMO = (ROOT / "config.yaml").read_text(encoding="utf-8")
+
+many = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+CHANGES = st.lists(
+    st.tuples(st.integers(0, 10**6), st.binary(max_size=4), st.integers(0, 4)), max_size=5
+)
+
+
+def changed(data: bytes, changes: list[tuple[int, bytes, int]]) -> bytes:
+    """The bytes with some of them taken for others, at places counted round and round."""
+    for place, new, old in changes:
+        at = place % (len(data) + 1)
+        data = data[:at] + new + data[at + old :]
+    return data
+
+
+def told(read: Callable[[], object]) -> object:
+    """What is read, or None where it is refused: in lines that can be printed."""
+    try:
+        return read()
+    except SlrError as error:
+        lines = str(error).split("\n")
+    assert all(line.isprintable() for line in lines), lines
+    assert all(len(line) < 2000 for line in lines)
+    return None
+
+
+# --- tables of samples ----------------------------------------------------------------------------
+
+TABLE = (
+    b"sample,split,label,signer,color,depth\r\n"
+    b'a,train,yes,1,v/a.mp4,\r\nb,train,"no, no",2,b.mp4,\r\n'
+    b"c,val,yes,3,c.mp4,c_d.mp4\r\nd,test,,4,d.mp4,\r\n"
+)
+
+CELLS = st.one_of(
+    st.sampled_from(["a", "b", "c", "train", "val", "test", "yes", "no", "0", "1", "ş", "v/x.mp4"]),
+    st.text(max_size=8),
+    st.integers().map(str),
+)
+
+
+def check_table(path: Path) -> None:
+    data = TableData(layout="table", table=str(path), signer_independent=False)
+    table = told(lambda: load_samples(data))
+    if table is None:
+        return
+    found = load_samples(data)
+    assert all(SAMPLE_NAME.fullmatch(sample.name) for sample in found.samples)
+    assert all(found.split(split) for split in SPLITS)
+    root = f"{path.parent}/"
+    assert all(str(Path(s.color).resolve()).startswith(root) for s in found.samples)
+
+
+@many
+@given(changes=CHANGES)
+def test_a_changed_table(tmp_path: Path, changes: list[tuple[int, bytes, int]]) -> None:
+    path = tmp_path.resolve() / "samples.csv"
+    path.write_bytes(changed(TABLE, changes))
+    check_table(path)
+
+
+@many
+@given(rows=st.lists(st.lists(CELLS, min_size=3, max_size=6), max_size=8), given=st.booleans())
+def test_a_table_of_any_cells(tmp_path: Path, rows: list[list[str]], given: bool) -> None:
+    path = tmp_path.resolve() / "samples.csv"
+    header = ["sample", "split", "label", "color"]
+    try:
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        if given:
+            writer.writerow(header)
+            rows = [["a", "train", "0", "a.mp4"], ["b", "val", "1", "b.mp4"], *rows]
+        writer.writerows(rows)
+        path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    except (UnicodeEncodeError, csv.Error):  # text that is in no file
+        return
+    check_table(path)
+
+
+@many
+@given(changes=CHANGES, which=st.sampled_from(["classes", "train", "classes.txt"]))
+def test_changed_lists_of_classes_and_labels(
+    tmp_path: Path, changes: list[tuple[int, bytes, int]], which: str
+) -> None:
+    files = {
+        "classes": b"ClassId,TR,EN\n0,abla,sister\n1,acele,hurry\n",
+        "train": b"signer1_sample1,0\nsigner1_sample2,1\n",
+        "val": b"signer2_sample1,0\n",
+        "test": b"signer3_sample1,1\n",
+        "classes.txt": b"yes\nno, no\n",
+    }
+    files[which] = changed(files[which], changes)
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "samples.csv").write_bytes(TABLE)
+    labels = {"train": "train", "val": "val", "test": "test"}
+    told(
+        lambda: load_samples(
+            AutslData(layout="autsl", root=str(tmp_path), labels=labels, classes="classes")
+        )
+    )
+    classes = str(tmp_path / "classes.txt")
+    told(
+        lambda: load_samples(
+            TableData(layout="table", table=str(tmp_path / "samples.csv"), classes=classes)
+        )
+    )
+
+
+# --- configs --------------------------------------------------------------------------------------
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.sampled_from([2**63, 2**64, 10**400, 16**3000, -1, math.inf, math.nan, 1e308]),
+        st.floats(),
+        st.text(max_size=6),
+        st.binary(max_size=4),
+        st.dates(date(1, 1, 1), date(9999, 1, 1)),
+        st.sampled_from(["joint", "rgb", "slgcn", "imported", "autsl", "table", "\x1b[2J", "a\nb"]),
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=6) | st.integers() | st.none(), inner, max_size=3)
+    ),
+    max_leaves=5,
+)
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The keys to each value of a config."""
+    if not isinstance(value, dict):
+        return [way]
+    return [way, *(p for key, part in value.items() for p in places(part, (*way, key)))]
+
+
+CONFIG = yaml.safe_load(DEMO)
+PLACES = [way for way in places(CONFIG) if way]
+
+
+def put(values: dict[str, Any], way: tuple[Any, ...], key: Any, value: Any) -> None:
+    for part in way[:-1]:
+        if not isinstance(values := values[part], dict):
+            return
+    values[way[-1] if key is None else key] = value
+
+
+@settings(many, max_examples=400)
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from(PLACES), st.none() | st.text(max_size=4), VALUES),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_a_config_of_any_values(changes: list[tuple[tuple[Any, ...], str | None, Any]]) -> None:
+    values = copy.deepcopy(CONFIG)
+    for way, key, value in changes:
+        try:
+            put(values, way, key, value)
+        except KeyError:  # what was here is another value now
+            continue
+    found = told(lambda: check_config(values))
+    if found is not None:
+        assert isinstance(found, Config)
+        assert check_config(json.loads(found.model_dump_json())) == found
+
+
+@many
+@given(changes=CHANGES)
+def test_a_changed_config(tmp_path: Path, changes: list[tuple[int, bytes, int]]) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(changed(DEMO.encode(), changes))
+    told(lambda: read_config(str(path)))
+
+
+@many
+@given(text=st.text(alphabet="{}[]&*!<:-?,|>'\"%@`# \n\tab0~", max_size=60))
+def test_any_yaml(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text, encoding="utf-8", newline="")
+    told(lambda: read_config(str(path)))
+
+
+@many
+@given(value=VALUES, text=st.text(max_size=20), cut=st.integers(0, 60))
+def test_any_flag_of_a_step(value: Any, text: str, cut: int) -> None:
+    flags = [text, "[" * 10_000, "9" * 5000, json.dumps(value, default=str)]
+    flags.append('{"layout":"table","table":"x","root":null}'[:cut])
+    for flag in flags:
+        for parse in (parse_data, parse_stream, parse_keypoints):
+            told(lambda parse=parse, flag=flag: parse(flag))
+
+
+def test_what_streams_need_is_told_of_any_table(tmp_path: Path) -> None:
+    """The demo's config with a table of two classes, of which one is not in train."""
+    (tmp_path / "samples.csv").write_bytes(
+        TABLE.replace(b'"no, no"', b"yes").replace(b",,4", b",x,4")
+    )
+    data = {"layout": "table", "table": str(tmp_path / "samples.csv")}
+    config = check_config({**CONFIG, "data": data})
+    table = load_samples(config.data)
+    assert told(lambda: check_streams(config, table)) is None
+
+
+# --- files of a run and of other programs ---------------------------------------------------------
+
+
+def own_logits(path: Path) -> None:
+    logits = Logits(("a", "b"), np.eye(2, dtype=np.float32), np.ones(2, bool), ("x", "y"), "strict")
+    write_logits(path, logits, {})
+
+
+def own_weights(path: Path) -> None:
+    facts = {"model": "vtn", "source": "released", "classes": "226"}
+    save_weights(path, {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}, facts)
+
+
+DOCUMENT = '{"protocol": "strict", "val": null, "test": {"top1": 0.5}, "check": "00000000"}\n'
+COSTS = "s\th:m:s\tmax_rss\tcpu_time\n1.5\t0:00:01\t20.5\t-\n"
+VERIFIED = (
+    "sample,color,depth,reason,frames,width,height,fps,color_sha256,depth_sha256\n"
+    "a,a.mp4,,,10,64,48,25.0,00,\n"
+)
+FILES: dict[str, tuple[str | Callable[[Path], None], Callable[[Path], object]]] = {
+    "logits.h5": (own_logits, read_foreign_logits),
+    "weights.safetensors": (own_weights, load_weights),
+    "foreign.safetensors": (own_weights, read_foreign),
+    "metrics.json": (DOCUMENT, read_metrics),
+    "model.json": (DOCUMENT, lambda path: read_document(path, "sidecar")),
+    "table.csv": ("sample,reason,check\na,,00000000\n", read_table),
+    "quality.csv": ("sample,reason,check\na,,00000000\n", lambda path: read_quarantined([path])),
+    "verify.csv": (VERIFIED, read_verified),
+    "costs.tsv": (COSTS, read_seconds),
+    "costs/rule.tsv": (COSTS, lambda path: read_costs(path.parent)),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@many
+@given(changes=CHANGES, cut=st.none() | st.integers(0, 10**6))
+def test_a_changed_file(
+    tmp_path: Path, name: str, changes: list[tuple[int, bytes, int]], cut: int | None
+) -> None:
+    make, read = FILES[name]
+    path, whole = tmp_path / name, tmp_path / f"whole {Path(name).name}"
+    path.parent.mkdir(exist_ok=True)
+    if not whole.exists():
+        if isinstance(make, str):
+            whole.write_text(make)
+        else:
+            make(whole)
+    data = changed(whole.read_bytes(), changes)
+    path.write_bytes(data if cut is None else data[: cut % (len(data) + 1)])
+    told(lambda: read(path))
+
+
+PEOPLE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["people", "pose_keypoints_2d", "face_keypoints_2d", "x"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@many
+@given(content=PEOPLE, count=st.integers(0, 140), value=st.floats() | st.integers())
+def test_openpose_json_of_any_values(
+    tmp_path: Path, content: object, count: int, value: float
+) -> None:
+    """Whole JSON of other values; changed bytes are tried in tests/io/poses."""
+    path = tmp_path / "a_000000000000_keypoints.json"
+    for found in (
+        content,
+        {"people": content},
+        {"people": [{"pose_keypoints_2d": [value] * 3 * count}]},
+    ):
+        path.write_text(json.dumps(found))
+        told(lambda: read_folder(tmp_path))

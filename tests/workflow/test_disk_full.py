@@ -1,0 +1,68 @@
+"""Each writing step on a disk that is full: one line, the old file whole, nothing beside it."""
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.commands import environment, output_of, printed_commands
+from tests.workflow.conftest import Run
+
+# A disk of so many kB in place of a folder, with what is in the folder; $4 runs there.
+ON_A_SMALL_DISK = """
+cp -a "$1" "$2" && mount -t tmpfs -o size="$3"k tmpfs "$1" && cp -a "$2/." "$1" && bash -c "$4"
+status=$?
+cd "$1" && find . -type f -exec sha256sum {} +
+exit $status
+"""
+RULES = ("verify", "keypoints", "quality", "frames", "hand_crops", "flow", "heatmaps", "hha")
+RULES += ("train", "predict", "ensemble", "report")
+
+
+@pytest.fixture(scope="module")
+def commands(finished_run: Run) -> dict[str, list[str]]:
+    return printed_commands(finished_run, "all", "features")
+
+
+def test_no_rule_that_writes_much_is_left_out(commands: dict[str, list[str]]) -> None:
+    small = {"config", "quarantine", "evaluate"}  # texts, as `report` and `quality` write them
+    alike = {"pose_flow"}  # written as `keypoints` is
+    assert set(commands) == {*RULES, *small, *alike}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_full_disk(
+    rule: str, commands: dict[str, list[str]], finished_run: Run, tmp_path: Path
+) -> None:
+    able = ["unshare", "-rm", "bash", "-c", 'mount -t tmpfs tmpfs "$0"', str(tmp_path)]
+    if subprocess.run(able, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    command = commands[rule][0]
+    place = folder / output_of(command).parent
+    before = {f"./{path.relative_to(place)}": path for path in place.rglob("*") if path.is_file()}
+    used_kb = sum(-(-path.stat().st_size // 4096) * 4 for path in before.values())
+    room_kb = 0 if rule in ("verify", "quality", "ensemble") else 4
+    script = ["unshare", "-rm", "bash", "-c", ON_A_SMALL_DISK, "bash", str(place)]
+    done = subprocess.run(
+        [*script, str(tmp_path / "kept"), str(used_kb + room_kb), command],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    log = (folder / command.rpartition("2> ")[2]).read_text()
+    assert done.returncode == 1, log + done.stderr
+    said = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1, log
+    assert "cannot be written (no space left on device); make room" in said[0]
+    assert log.splitlines()[-1] == said[0]
+    assert "Traceback" not in log
+    found = {line.split("  ", 1)[1]: line.split()[0] for line in done.stdout.splitlines()}
+    assert found == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in before.items()
+    }

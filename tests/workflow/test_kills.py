@@ -1,0 +1,116 @@
+"""Killed at random moments, run twice at once: nothing short, and the bytes of a quiet run."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.commands import environment, output_of, printed_commands
+from tests.workflow.conftest import Run
+from tests.workflow.test_interrupt import processes_of, start
+
+KILLS = {"keypoints": 10, "flow": 10, "hand_crops": 10, "train": 10}
+
+
+@pytest.fixture(scope="module")
+def commands(finished_run: Run) -> dict[str, list[str]]:
+    return printed_commands(finished_run, "all", "features")
+
+
+@pytest.fixture
+def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    return Run(folder, finished_run.config)
+
+
+def begin(command: str, run: Run) -> "subprocess.Popen[bytes]":
+    """A job of its own group of processes."""
+    return subprocess.Popen(
+        ["bash", "-c", command], cwd=run.folder, env=environment(), start_new_session=True
+    )
+
+
+def seconds_of(command: str, run: Run) -> float:
+    began = time.monotonic()
+    assert begin(command, run).wait(600) == 0
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("rule", KILLS)
+def test_a_step_killed_at_random_moments(
+    rule: str, commands: dict[str, list[str]], copied_run: Run
+) -> None:
+    command = commands[rule][0]
+    out = copied_run.folder / output_of(command)
+    before = {path.name: path.read_bytes() for path in out.parent.iterdir() if path.is_file()}
+    log = copied_run.folder / command.rpartition("2> ")[2]
+    out.unlink()
+    length_s = seconds_of(command, copied_run)
+    assert out.read_bytes() == before[out.name]
+    moments = random.Random(len(rule))
+    half_written = 0
+    for _ in range(KILLS[rule]):
+        out.unlink(missing_ok=True)
+        running = begin(command, copied_run)
+        # Most of a short job is the start of Python: what matters comes after it.
+        time.sleep(length_s * (1 - 0.7 * moments.random()))
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        half_written += bool(list(out.parent.rglob("*.partial")))
+        if out.exists():  # it had ended
+            assert out.read_bytes() == before[out.name]
+    assert seconds_of(command, copied_run) > 0
+    after = {path.name: path.read_bytes() for path in out.parent.iterdir() if path.is_file()}
+    assert after == before, log.read_text()
+    print(f"{rule}: {KILLS[rule]} kills, {half_written} of them while a file was being written")
+
+
+def test_the_whole_of_snakemake_killed(copied_run: Run) -> None:
+    """Three times at random moments; the same command then goes on by itself."""
+    results = copied_run.folder / "results"
+    names = [*(results / "features").rglob("*.h5"), *(results / "tracks").rglob("*.csv")]
+    before = {path: path.read_bytes() for path in names}
+    shutil.rmtree(results / "features")
+    moments = random.Random(3)
+    for _ in range(3):
+        running = start(copied_run, "features")
+        time.sleep(moments.uniform(6, 15))
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+        deadline = time.monotonic() + 30
+        while processes_of(copied_run):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        copied_run.snakemake("--unlock")
+        for path in results.joinpath("features").rglob("*.h5"):
+            assert path.read_bytes() == before[path]
+    done = copied_run.snakemake("all", "features")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {path: path.read_bytes() for path in before} == before
+    assert list(copied_run.folder.rglob("*.partial")) == []
+
+
+def test_a_job_that_runs_twice_at_once(commands: dict[str, list[str]], copied_run: Run) -> None:
+    """As when a cluster starts a job anew whose node it has given up too early."""
+    command = commands["keypoints"][0]
+    out = copied_run.folder / output_of(command)
+    before = out.read_bytes()
+    out.unlink()
+    first = begin(command, copied_run)
+    deadline = time.monotonic() + 60
+    while not list(out.parent.glob(f"{out.name}.*.partial")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    second = begin(command.replace(".log", ".second.log"), copied_run)
+    assert second.wait(600) == 0
+    assert out.read_bytes() == before
+    if first.wait(600) != 0:
+        log = (copied_run.folder / command.rpartition("2> ")[2]).read_text()
+        assert log.splitlines()[-1].endswith("run the same command again when it has ended")
+    assert [path for path in out.parent.iterdir() if path.suffix == ".partial"] == []
