@@ -1,8 +1,9 @@
 """How parsing, dry run, jobs, files and memory grow with the number of samples; no video is there.
 
-A table of so many samples, up to 2,000 classes and 5,000 signers, with depth, is written for the config
-given (protocol challenge). `parse` is what every job does again: Python's start, config, table and
-shards, without Snakemake. Processor time, and the least of `--repeats`: others may use the machine.
+A table of so many samples, at most 2,000 classes and 5,000 signers, with depth, is written for the
+config given (protocol challenge). `parse` is what every job does again: Python's start, config,
+table and shards, without Snakemake. Processor time, and the least of `--repeats`: others may use
+the machine.
 
 python -m benchmarks.size
 """
@@ -90,7 +91,9 @@ def write_experiment(folder: Path, config: str, samples: int, shard_size: int) -
             split = {8: "val", 9: "test"}.get(number % 10, "train")
             video = f"videos/{number % 1000}/clip{number}"
             place = (f"{video}.mp4", f"{video}_depth.mp4")
-            rows.writerow([f"clip{number}", split, number // 10 % 2000, f"p{number % 5000}", *place])
+            rows.writerow(
+                [f"clip{number}", split, number // 10 % 2000, f"p{number % 5000}", *place]
+            )
     values = yaml.safe_load(Path(config).read_text())
     values |= {"protocol": "challenge", "shard_size": shard_size, "results": "results"}
     values["data"] = {"layout": "table", "table": str(table)}
