@@ -99,8 +99,14 @@ class Running:
         return text
 
     def interrupt(self) -> None:
-        """As Ctrl-C in its terminal."""
+        """As Ctrl-C in its terminal; once more if it got lost, as while jobs are submitted."""
         os.killpg(self.process.pid, signal.SIGINT)
+        deadline = time.monotonic() + 20
+        while self.process.poll() is None and "on user request" not in self.output.read_text():
+            if time.monotonic() > deadline:
+                os.killpg(self.process.pid, signal.SIGINT)
+                return
+            time.sleep(0.1)
 
 
 Start = Callable[..., Running]
