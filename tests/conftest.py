@@ -1,3 +1,4 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         one_run = item.path.parent.name == "workflow"
         item.add_marker(pytest.mark.xdist_group("workflow" if one_run else str(item.path)))
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """A command may silence the package for the rest of its process."""
+    log = logging.getLogger("slr_pipeline")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -31,16 +31,18 @@ def whole_file(path: str | Path, check: Callable[[Path], object] | None = None) 
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
         yield partial
-        if not partial.exists():
-            raise DataError(
-                f"{path}: another process has begun to write it; leave it to that one, or run the "
-                "same command again when it has ended"
-            )
         _flush(partial)
         if check is not None:
             check(partial)
         os.replace(partial, path)
         _flush(path.parent)
+    except FileNotFoundError as error:
+        if error.filename is None or Path(error.filename) != partial:
+            raise
+        raise DataError(
+            f"{path}: another process has begun to write it; leave it to that one, or run the same "
+            "command again when it has ended"
+        ) from error
     except Exception as error:
         if (reason := full_disk(error)) is not None:
             raise DataError(
