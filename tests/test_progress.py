@@ -1,40 +1,13 @@
 """Progress of long steps: a bar for who watches, a line now and then for who reads the log."""
 
 import logging
-import os
-import pty
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
 from slr_pipeline.progress import duration, progress
-
-
-@contextmanager
-def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """A terminal as stderr; what it gives tells what was shown there, once it is closed."""
-    ours, theirs = pty.openpty()
-    shown = bytearray()
-
-    def read() -> None:
-        while True:
-            try:
-                shown.extend(os.read(ours, 4096))
-            except OSError:  # the other side is closed
-                return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    with os.fdopen(theirs, "w") as stream:
-        monkeypatch.setattr(sys, "stderr", stream)
-        yield shown.decode
-    reader.join()
-    os.close(ours)
+from tests.terminal import terminal
 
 
 def messages(caplog: pytest.LogCaptureFixture) -> list[str]:

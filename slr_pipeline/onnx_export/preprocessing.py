@@ -94,12 +94,6 @@ def _corrected_skeleton(settings: SlgcnSettings) -> list[str]:
         "Take each frame minus the one before it, with the lower score of both; the first frame is "
         "(0, 0) with its own scores."
     )
-    vectors = {
-        "joint": [],
-        "bone": [bones],
-        "joint_motion": [motion],
-        "bone_motion": [bones, motion],
-    }[settings.representation]
     fill = _evenly(N) if settings.stretch else f"frame i mod T for i = 0 to {N - 1}"
     centre = (
         "Subtract from x and y of all joints the mean place of the nose (joint 0) over the frames "
@@ -115,7 +109,7 @@ def _corrected_skeleton(settings: SlgcnSettings) -> list[str]:
         f"({parents}), parents first; the nose lies amid the shoulders seen, else amid all joints "
         "seen, else at (0, 0).",
         f"Of a clip of T frames, more than {N}, keep {_evenly(N)}.",
-        *vectors,
+        *_vectors(settings, bones, motion),
         f"Fill a clip of T frames, fewer than {N}: {fill}.",
         *([centre] if settings.representation == "joint" else []),
         f"Order the axes as (x, y, score), frame, joint: (3, {N}, 27).",
@@ -127,12 +121,6 @@ def _published_skeleton(settings: SlgcnSettings) -> list[str]:
     pairs = ", ".join(f"{child} - {parent}" for child, parent in enumerate(PARENTS_27) if child)
     bones = f"Subtract parents, x, y and score alike ({pairs}); the nose, joint 0, stays."
     motion = "Take the next frame minus each, x, y and score alike; the last frame is 0."
-    vectors = {
-        "joint": [],
-        "bone": [bones],
-        "joint_motion": [motion],
-        "bone_motion": [bones, motion],
-    }[settings.representation]
     centred = "all joints" if settings.representation == "joint" else "the nose alone"
     return [
         f"Take frame i mod T for i = 0 to {N - 1}: a short clip of T frames is repeated, a long "
@@ -141,11 +129,21 @@ def _published_skeleton(settings: SlgcnSettings) -> list[str]:
         "Mirror the person: x becomes 512 - x, whatever the width of the frame, and joints change "
         f"places; the new joints are the old ones {_listed(FLIP_27)}. Those of score 0 become "
         "(0, 0, 0) again.",
-        *vectors,
+        *_vectors(settings, bones, motion),
         f"Subtract from x and y of {centred} the mean place of the nose (joint 0) over all {N} "
         "frames.",
         f"Order the axes as (x, y, score), frame, joint: (3, {N}, 27).",
     ]
+
+
+def _vectors(settings: SlgcnSettings, bones: str, motion: str) -> list[str]:
+    """Which of both steps the representation takes."""
+    return {
+        "joint": [],
+        "bone": [bones],
+        "joint_motion": [motion],
+        "bone_motion": [bones, motion],
+    }[settings.representation]
 
 
 def _heatmaps(settings: SstcnSettings, drawn: HeatmapsSettings) -> list[str]:

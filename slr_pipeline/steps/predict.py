@@ -16,7 +16,6 @@ from slr_pipeline.io.artifacts import check_estimator, open_features
 from slr_pipeline.io.checkpoints import load_model
 from slr_pipeline.io.logits import Logits, write_logits
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.video import sha256_of
 from slr_pipeline.progress import progress
 from slr_pipeline.stream_settings import TrainedStream
 from slr_pipeline.streams import build_dataset, build_model, test_views
@@ -62,7 +61,7 @@ def load_trained(path: str) -> Trained:
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
     network.load_state_dict(state)
-    return Trained(path, sha256_of(path), network, settings, heatmaps, sidecar)
+    return Trained(path, sidecar["sha256"], network, settings, heatmaps, sidecar)
 
 
 def predict(

@@ -1,35 +1,14 @@
-import os
-import pty
-import sys
-import threading
-
 import pytest
 
 from slr_pipeline.training.fit import fit
+from tests.terminal import terminal
 from tests.training.small_task import net, points, recipe
 
 
 def test_a_terminal_is_shown_batches_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = pty.openpty()
-    shown = bytearray()
-
-    def read() -> None:
-        while True:
-            try:
-                shown.extend(os.read(ours, 4096))
-            except OSError:  # the other side is closed
-                return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "100")
-    with os.fdopen(theirs, "w") as terminal:
-        monkeypatch.setattr(sys, "stderr", terminal)
+    with terminal(monkeypatch) as shown:
         fit(net(), points(12, train=True), None, recipe=recipe(epochs=3), seed=1)
-    reader.join()
-    os.close(ours)
-    text = shown.decode()
+    text = shown()
     for part in ("epoch 0", "epoch 2", "run", "2/2", "6/6", "batches/s, left"):
         assert part in text
 

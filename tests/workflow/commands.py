@@ -5,20 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from tests.workflow.conftest import ROOT, Run
-
-
-def printed_commands(run: Run, *targets: str) -> dict[str, list[str]]:
-    """Of each rule that these targets need, the command of every job."""
-    done = run.snakemake("--dry-run", "--forceall", "--printshellcmds", *targets)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, list[str]] = {}
-    for line in (done.stdout + done.stderr).splitlines():
-        command = line.removeprefix("Shell command: ").strip()
-        if command.startswith("python -m slr_pipeline.steps."):
-            rule = command.split()[2].rpartition(".")[2]
-            found.setdefault(rule, []).append(command)
-    return {rule: sorted(jobs) for rule, jobs in found.items()}
+from tests.workflow.conftest import ROOT
 
 
 def output_of(command: str) -> Path:

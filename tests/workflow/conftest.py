@@ -145,3 +145,25 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     done = run.snakemake("all", "features")
     assert done.returncode == 0, done.stdout + done.stderr
     return run
+
+
+@pytest.fixture
+def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+    """What a test may change."""
+    folder = tmp_path / "a copy"
+    shutil.copytree(finished_run.folder, folder)
+    return Run(folder, finished_run.config)
+
+
+@pytest.fixture(scope="session")
+def commands(finished_run: Run) -> dict[str, list[str]]:
+    """Of each rule the commands of all its jobs, as Snakemake prints them."""
+    done = finished_run.snakemake("--dry-run", "--forceall", "--printshellcmds", "all", "features")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, list[str]] = {}
+    for line in (done.stdout + done.stderr).splitlines():
+        command = line.removeprefix("Shell command: ").strip()
+        if command.startswith("python -m slr_pipeline.steps."):
+            rule = command.split()[2].rpartition(".")[2]
+            found.setdefault(rule, []).append(command)
+    return {rule: sorted(jobs) for rule, jobs in found.items()}

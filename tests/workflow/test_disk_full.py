@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.commands import environment, output_of, printed_commands
+from tests.workflow.commands import environment, output_of
 from tests.workflow.conftest import Run
 
 # A disk of so many kB in place of a folder, with what is in the folder; $4 runs there.
@@ -19,11 +19,6 @@ exit $status
 """
 RULES = ("verify", "keypoints", "quality", "frames", "hand_crops", "flow", "heatmaps", "hha")
 RULES += ("train", "predict", "ensemble", "report")
-
-
-@pytest.fixture(scope="module")
-def commands(finished_run: Run) -> dict[str, list[str]]:
-    return printed_commands(finished_run, "all", "features")
 
 
 def test_no_rule_that_writes_much_is_left_out(commands: dict[str, list[str]]) -> None:

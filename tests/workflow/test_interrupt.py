@@ -1,15 +1,12 @@
 """Stopped at any time: nothing half-written, no process left, and the next run goes on."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 from tests.workflow.conftest import ROOT, Run
 
@@ -26,13 +23,6 @@ def processes_of(run: Run) -> list[str]:
         if where == str(run.folder):
             lines.append(line)
     return lines
-
-
-@pytest.fixture
-def copied_run(finished_run: Run, tmp_path: Path) -> Run:
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    return Run(folder, finished_run.config)
 
 
 def start(run: Run, target: str) -> "subprocess.Popen[bytes]":

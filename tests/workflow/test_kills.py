@@ -6,27 +6,14 @@ import shutil
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.workflow.commands import environment, output_of, printed_commands
+from tests.workflow.commands import environment, output_of
 from tests.workflow.conftest import Run
 from tests.workflow.test_interrupt import processes_of, start
 
 KILLS = {"keypoints": 10, "flow": 10, "hand_crops": 10, "train": 10}
-
-
-@pytest.fixture(scope="module")
-def commands(finished_run: Run) -> dict[str, list[str]]:
-    return printed_commands(finished_run, "all", "features")
-
-
-@pytest.fixture
-def copied_run(finished_run: Run, tmp_path: Path) -> Run:
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    return Run(folder, finished_run.config)
 
 
 def begin(command: str, run: Run) -> "subprocess.Popen[bytes]":

@@ -3,14 +3,11 @@
 import csv
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-
-import pytest
 
 from slr_pipeline.io.logits import read_logits
 from tests.workflow.conftest import MISSING, ROOT, Run
@@ -28,13 +25,6 @@ HANDS = {
     "training": {"epochs": 1, "batch_size": 4, "micro_batch": 2, "overfit_steps": 0},
     "finetune": {"epochs": 1, "batch_size": 4},
 }
-
-
-@pytest.fixture
-def copied_run(finished_run: Run, tmp_path: Path) -> Run:
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    return Run(folder, finished_run.config)
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: Run) -> None:
