@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import cv2
+import numpy as np
 
 from slr_pipeline.cli import feature_flags, provenance, run
 from slr_pipeline.feature_settings import HhaSettings
@@ -80,7 +81,11 @@ def _corrected(
     counts: dict[str, int],
 ) -> Iterator[Picture]:
     """The crop, without mixing depths, then HHA with one gravity for the clip."""
-    crops = [crop_signer(grey, box, interpolation=cv2.INTER_NEAREST_EXACT) for grey in greys]
+    # One array: a list of crops would lie scattered among freed frames, and hold their memory.
+    crops = np.fromiter(
+        (crop_signer(grey, box, interpolation=cv2.INTER_NEAREST_EXACT) for grey in greys),
+        dtype=(np.uint8, (SIZE, SIZE)),
+    )
     x0, y0, x1, y1 = (int(edge) for edge in box)
     counts["empty_frames"], pictures = clip_hha(
         crops,
