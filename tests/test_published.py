@@ -358,7 +358,7 @@ def test_logits_of_imported_weights_equal_the_reference(
     state, header = load_weights(out)
     assert header == {
         "format": "slr-weights",
-        "version": "1",
+        "version": "2",
         "model": name,
         "source": "released",
         "classes": "226",
@@ -780,13 +780,13 @@ def test_start_from_other_files_says_what_to_do(tmp_path: Path) -> None:
     torch.save(weights, tmp_path / "a.pth")
     save_file(dict(weights), tmp_path / "plain.safetensors")
     save_file(
-        dict(weights), tmp_path / "new.safetensors", {"format": "slr-weights", "version": "2"}
+        dict(weights), tmp_path / "new.safetensors", {"format": "slr-weights", "version": "3"}
     )
     for name, reason in [
         ("a.pth", "not a whole safetensors file .* brought in with `slr import-checkpoint`"),
         ("none.safetensors", "not a whole safetensors file .*No such file"),
         ("plain.safetensors", r"neither imported weights nor a model with plain\.json beside it"),
-        ("new.safetensors", r"expected slr-weights version 1, found \('slr-weights', '2'\)"),
+        ("new.safetensors", r"expected slr-weights version 2, found \('slr-weights', '3'\)"),
     ]:
         with pytest.raises(ArtifactError, match=reason) as caught:
             start_from(small_sstcn(2), tmp_path / name, classes=["a", "b", "c"])

@@ -1,5 +1,6 @@
 """Trained weights: models with a JSON sidecar, imported weights, files of other programs."""
 
+import hashlib
 import json
 import pickle
 import re
@@ -24,7 +25,7 @@ FORMAT = "slr-model"
 VERSION = 1
 
 WEIGHTS_FORMAT = "slr-weights"
-WEIGHTS_VERSION = "1"
+WEIGHTS_VERSION = "2"
 
 MOST_PACKED = 2**26
 """Bytes by which a file of torch may grow when it is read."""
@@ -65,9 +66,11 @@ def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
 def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
     """Write weights that were not trained here, with what they are in the safetensors header.
 
-    The header holds `facts`, format and version. The same arguments give the same bytes.
+    The header holds `facts`, format, version and a SHA-256 of all. The same arguments give the
+    same bytes.
     """
     header = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION, **facts}
+    header["sha256"] = _digest(state, header)
     with whole_file(path, load_weights) as partial:
         save_file(
             {name: tensor.cpu().contiguous() for name, tensor in state.items()}, partial, header
@@ -76,7 +79,7 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[s
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights of `save_weights` with their header. ArtifactError for any other file."""
+    """Weights of `save_weights` with their header. ArtifactError for any other or changed file."""
     header = read_header(path)
     found = (header.get("format"), header.get("version"))
     if found != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
@@ -84,7 +87,22 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path}: expected {WEIGHTS_FORMAT} version {WEIGHTS_VERSION}, found {found}; "
             "import the weights again with `slr import-checkpoint`"
         )
-    return load_file(path), header
+    state = load_file(path)
+    if header.pop("sha256", None) != _digest(state, header):
+        raise ArtifactError(
+            f"{path}: has changed since it was written; import the weights again with `slr "
+            "import-checkpoint`"
+        )
+    return state, header
+
+
+def _digest(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
+    """SHA-256 of tensors and header, in whatever order they come."""
+    digest = hashlib.sha256(json.dumps(sorted(header.items())).encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def read_header(path: str | Path) -> dict[str, str]:

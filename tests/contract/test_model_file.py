@@ -51,7 +51,7 @@ FACTS = {"model": "vtn", "source": "released", "classes": "226"}
 def test_imported_weights_are_read_back_with_their_header(tmp_path: Path) -> None:
     save_weights(tmp_path / "a.safetensors", STATE, FACTS)
     state, header = load_weights(tmp_path / "a.safetensors")
-    assert header == {"format": "slr-weights", "version": "1", **FACTS}
+    assert header == {"format": "slr-weights", "version": "2", **FACTS}
     assert all(torch.equal(state[name], tensor) for name, tensor in STATE.items())
     assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
@@ -82,7 +82,7 @@ def test_other_safetensors_are_no_imported_weights(
     tmp_path: Path, header: dict[str, str] | None
 ) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / "a.safetensors", header)
-    with pytest.raises(ArtifactError, match="expected slr-weights version 1, found"):
+    with pytest.raises(ArtifactError, match="expected slr-weights version 2, found"):
         load_weights(tmp_path / "a.safetensors")
 
 

@@ -26,7 +26,7 @@ import torch
 from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.io.artifact_writer import NewClip, write_feature
 from slr_pipeline.io.artifacts import FeatureFile, FeatureStore, open_features
-from slr_pipeline.io.checkpoints import load_model, save_model
+from slr_pipeline.io.checkpoints import load_model, load_weights, save_model, save_weights
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.run_files import read_metrics, read_table
@@ -73,6 +73,11 @@ def read_model(path: Path) -> object:
     return sidecar, [(name, tensor.numpy().tobytes()) for name, tensor in sorted(state.items())]
 
 
+def read_weights(path: Path) -> object:
+    state, header = load_weights(path)
+    return header, [(name, tensor.numpy().tobytes()) for name, tensor in sorted(state.items())]
+
+
 def read_scores(path: Path) -> object:
     found = read_logits(path)
     return replace(found, values=found.values.tobytes(), answered=found.answered.tobytes())
@@ -86,6 +91,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "logits.h5": read_scores,
     "model.safetensors": read_model,
     "model.json": read_model,
+    "weights.safetensors": read_weights,
     "metrics.json": read_metrics,
     "quality.csv": lambda path: (read_table(path), sorted(read_quarantined([path]))),
     "verify.csv": read_verified,
@@ -167,6 +173,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = {name: torch.randn(64, 64, generator=generator) for name in ("a.weight", "b.bias")}
     sidecar = {"classes": ["ağaç", "b"], "metrics": {"val_accuracy": 0.75}, "epoch": 7}
     save_model(folder / "model.safetensors", weights, sidecar)
+    save_weights(folder / "weights.safetensors", weights, {"model": "vtn", "source": "imagenet"})
     TrainingState(folder, "this").save({"epoch": 3, "weights": weights["a.weight"]})
     return folder
 
