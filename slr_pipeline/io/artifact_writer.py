@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import ArtifactError
+from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.io.artifacts import FORMAT, FeatureFile, picture_shape
 from slr_pipeline.io.hdf5 import whole_hdf5
 from slr_pipeline.io.pictures import JPEG, Jpeg, encode_jpeg
@@ -56,14 +57,9 @@ def write_feature(
     with whole_hdf5(path, lambda partial: FeatureFile(partial, feature)) as (file, check_disk):
         writer = _Writer(file, schema, jpeg)
         for clip in clips:
-            try:
+            with naming(clip.sample):  # most frames are made, or fail to be, when they are taken
                 writer.add(clip)
-                check_disk()
-            except ArtifactError as error:
-                raise ArtifactError(f"{path}: sample {clip.sample}: {error}") from error
-            except Exception as error:
-                error.add_note(f"sample {clip.sample} of {path}")
-                raise
+            check_disk()
         writer.finish()
         file.attrs["format"] = FORMAT
         file.attrs["feature"] = feature
@@ -77,6 +73,18 @@ def write_feature(
         for name, value in sorted(attributes.items()):
             file.attrs[name] = value
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+
+
+@contextmanager
+def naming(sample: str) -> Iterator[None]:
+    """Whatever is raised names the sample."""
+    try:
+        yield
+    except SlrError as error:
+        raise type(error)(f"sample {sample}: {error}") from error
+    except Exception as error:
+        error.add_note(f"sample {sample}")
+        raise
 
 
 class _Writer:

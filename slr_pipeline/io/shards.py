@@ -1,16 +1,14 @@
 """The samples of a shard as a feature step meets them: rows, checked frames, keypoints."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.io.artifact_writer import NewClip
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.artifact_writer import NewClip, naming
 from slr_pipeline.io.artifacts import FeatureStore
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256_of
@@ -31,28 +29,10 @@ def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iter
                 yield NewClip(row.sample)
                 done(1, 0)
                 continue
-            with _naming(row.sample):
+            with naming(row.sample):
                 clip = make(row)
-            yield replace(clip, frames=_named_frames(clip.frames, row.sample))
+            yield clip
             done(1, row.frames)
-
-
-def _named_frames(frames: Iterable[NDArray[Any]], sample: str) -> Iterator[NDArray[Any]]:
-    """The frames, most of which are made, or fail to be, when they are taken."""
-    with _naming(sample):
-        yield from frames
-
-
-@contextmanager
-def _naming(sample: str) -> Iterator[None]:
-    """Whatever is raised names the sample."""
-    try:
-        yield
-    except SlrError as error:
-        raise type(error)(f"sample {sample}: {error}") from error
-    except Exception as error:
-        error.add_note(f"sample {sample}")
-        raise
 
 
 def clip_of(

@@ -1,6 +1,5 @@
 """Whatever fails within a clip names the sample, at once or when its frames are taken."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,7 @@ def test_an_error_to_mend_names_the_sample(
 ) -> None:
     with pytest.raises(kind) as caught:
         write(tmp_path / "x.h5", kind("c.mp4 is broken"), late=late)
-    assert re.search(r"sample bad: c\.mp4 is broken$", str(caught.value))
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == "sample bad: c.mp4 is broken"
     assert list(tmp_path.iterdir()) == []
 
 
