@@ -31,6 +31,11 @@ class Scored:
         """Its name, and the phase where that is not plain training."""
         return self.name if self.phase in ("", "train") else f"{self.name} ({self.phase})"
 
+    @property
+    def label(self) -> str:
+        """Its title among others; a track is called one."""
+        return self.title if self.phase else f"track {self.name}"
+
     def of(self, split: Split) -> dict[str, Any] | None:
         """Metrics of a split; None where there are no labels or no logits of it."""
         found: dict[str, Any] | None = self.metrics.get(split)
@@ -40,6 +45,11 @@ class Scored:
         """Where its accuracy counts: test, or val where test has no labels; None without either."""
         order: tuple[Split, ...] = ("test", "val")
         return next((split for split in order if self.of(split) is not None), None)
+
+    def judged(self) -> dict[str, Any]:
+        """Metrics of that split; empty without labels or logits."""
+        split = self.judged_on()
+        return {} if split is None else self.of(split) or {}
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,16 @@ class Run:
         }
         videos = {row.sample: ("verify", row.reason) for row in self.verified if row.reason}
         return {**keypoints, **videos}
+
+    @cached_property
+    def erring(self) -> Scored | None:
+        """Whose errors are shown: the first track that made any, else the worst stream that did."""
+        tracks, streams = (
+            [scored for scored in group if scored.judged().get("most_confused")]
+            for group in (self.tracks, self.streams)
+        )
+        worst = min(streams, key=lambda stream: float(stream.judged()["top1"]), default=None)
+        return tracks[0] if tracks else worst
 
     def usable(self, samples: Iterable[Sample]) -> list[Sample]:
         """Those that are not quarantined."""

@@ -205,9 +205,7 @@ def accuracy_figure(run: Run) -> Picture | None:
     shown = [scored for scored in (*run.tracks, *run.streams) if scored.judged_on()]
     if not shown:
         return None
-    names = [
-        f"track {scored.name}" if not scored.phase else scored.title for scored in reversed(shown)
-    ]
+    names = [scored.label for scored in reversed(shown)]
 
     def draw(axes: list[Axes]) -> None:
         chance = 0.0
@@ -240,9 +238,8 @@ def accuracy_figure(run: Run) -> Picture | None:
 
 def reliability_figure(scored: Scored) -> Picture | None:
     """Accuracy by confidence, of a stream also at its temperature; None without labels."""
-    split = scored.judged_on()
-    found = None if split is None else scored.of(split)
-    if found is None:
+    found, title = scored.judged(), f"{scored.label}, {scored.judged_on()}"
+    if not found:
         return None
     lines = {"as it is": (found["calibration"], BEFORE)}
     if "calibration_at_temperature" in found:
@@ -262,17 +259,13 @@ def reliability_figure(scored: Scored) -> Picture | None:
             label = f"{name}: {bins['ece']:.3f}"
             axes[0].plot(x, y, color=colour, lw=1, label=label)
             axes[0].scatter(x, y, s=_sizes(counts), color=colour, alpha=0.8, lw=0)
-        axes[0].set(title=_titled(scored, split), xlabel="confidence", ylabel="right answers")
+        axes[0].set(title=title, xlabel="confidence", ylabel="right answers")
         axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
         legend = {"title": "calibration error", "loc": "outside lower center", "ncols": len(lines)}
         axes[0].figure.legend(**legend)
 
-    alt = f"Share of right answers of {_titled(scored, split)} by the confidence it states"
+    alt = f"Share of right answers of {title} by the confidence it states"
     return _drawn(alt, 3.4, 3.3, draw)
-
-
-def _titled(scored: Scored, split: str | None) -> str:
-    return f"{scored.title if scored.phase else f'track {scored.name}'}, {split}"
 
 
 def _sizes(counts: Sequence[int]) -> list[float]:

@@ -160,7 +160,7 @@ def _unlabelled(run: Run) -> list[str]:
 
 def _confusion(run: Run) -> Section:
     found = tables.confusion_table(run)
-    judged = any(track.judged_on() for track in run.tracks)
+    judged = any(scored.judged() for scored in (*run.tracks, *run.streams))
     missing = [] if found else ["No sign was taken for another." if judged else NO_LABELS]
     pairs: list[Pair] = []
     if found and run.verified:
@@ -168,7 +168,9 @@ def _confusion(run: Run) -> Section:
             pairs = confused_pairs(run)
         except DataError as error:
             missing.append(f"No pictures: {error}")
-    about = "The most frequent errors; the pictures are of clips of train."
+    about = "The most frequent errors of tracks and of streams alone."
+    if run.erring is not None:
+        about += f" The pictures show those of {run.erring.label}, in clips of train."
     return Section("confusion", "Confused signs", about, missing, [found], pairs=pairs)
 
 

@@ -85,18 +85,17 @@ def _padded(tile: Pixels, height: int) -> Pixels:
 
 
 def confused_pairs(run: Run) -> list[Pair]:
-    """The most frequent errors of the first track, with the middle frame of a clip of each sign.
+    """The most frequent errors of `Run.erring`, with the middle frame of a clip of each sign.
 
     The clips are of train. DataError where a video is not there any more.
     """
-    track = run.tracks[0]
-    split = track.judged_on()
-    found = None if split is None else track.of(split)
+    if run.erring is None:
+        return []
     pairs: list[Pair] = []
-    for pair in (found or {}).get("most_confused", ())[:MOST_PAIRS]:
+    for pair in run.erring.judged()["most_confused"][:MOST_PAIRS]:
         sign, other = _sign(run, pair["sign"]), _sign(run, pair["taken_for"])
         if sign is not None and other is not None:
-            about = f"{pair['count']} of {pair['samples']} clips of {split}"
+            about = f"{pair['count']} of {pair['samples']} clips of {run.erring.judged_on()}"
             pairs.append(Pair(pair["sign"], pair["taken_for"], about, (sign, other)))
     return pairs
 

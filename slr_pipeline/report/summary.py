@@ -27,9 +27,8 @@ def _about(run: Run) -> str:
 
 
 def _track(run: Run, track: Scored) -> str:
-    split = track.judged_on()
-    found = None if split is None else track.of(split)
-    if split is None or found is None:
+    split, found = track.judged_on(), track.judged()
+    if split is None:
         return f"Track {track.name}: no labels, so nobody knows how many answers are right."
     signers = {s.signer for s in run.table.split(split)} - {None}
     whose = f" of {_count(len(signers), 'signer')}" if signers else ""
@@ -51,6 +50,11 @@ def _problems(run: Run) -> str:
         if left_out
         else "No clip was left out."
     ]
+    if run.erring is not None and run.erring.phase:
+        said.append(
+            f"No track took a sign for another; of the streams alone {run.erring.title} erred "
+            f"most: it took {_worst_error(run.erring)}."
+        )
     for track in run.tracks:
         said += _errors(track)
         rows = track.metrics["answered_by"]["test"]
@@ -73,15 +77,10 @@ def _streams(track: Scored) -> int:
 
 def _errors(track: Scored) -> list[str]:
     """The most frequent error of a track, and the signer it understands least."""
-    split = track.judged_on()
-    found: dict[str, Any] | None = None if split is None else track.of(split)
-    if found is None or not found["most_confused"]:
+    found = track.judged()
+    if not found.get("most_confused"):
         return []
-    pair = found["most_confused"][0]
-    said = [
-        f"Track {track.name} took “{pair['sign']}” for “{pair['taken_for']}” most often "
-        f"({pair['count']} of {pair['samples']})."
-    ]
+    said = [f"Track {track.name} took {_worst_error(track)}."]
     shares = sorted(found["per_signer"], key=_accuracy)
     if shares and _accuracy(shares[0]) < _accuracy(shares[-1]):
         worst = shares[0]
@@ -92,15 +91,20 @@ def _errors(track: Scored) -> list[str]:
     return said
 
 
+def _worst_error(scored: Scored) -> str:
+    pair = scored.judged()["most_confused"][0]
+    sign, other = pair["sign"], pair["taken_for"]
+    return f"“{sign}” for “{other}” most often ({pair['count']} of {pair['samples']})"
+
+
 def _accuracy(share: dict[str, Any]) -> float:
     return float(share["correct"] / share["samples"])
 
 
 def _guesses(stream: Scored) -> bool:
     """Whether its interval reaches down to guessing."""
-    split = stream.judged_on()
-    found = None if split is None else stream.of(split)
-    return found is not None and found["top1_low"] <= found["chance"]
+    found = stream.judged()
+    return bool(found) and bool(found["top1_low"] <= found["chance"])
 
 
 def _count(number: int, noun: str) -> str:

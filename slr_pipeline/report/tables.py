@@ -2,11 +2,11 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slr_pipeline.config import SPLITS
+from slr_pipeline.config import SPLITS, Split
 from slr_pipeline.report.facts import Run, Scored
 
 
@@ -181,12 +181,19 @@ def accuracy_table(run: Run) -> Table | None:
     ]
     rows = [
         [scored.title, kind, split, *_accuracy_cells(found)]
-        for kind, group in (("track", run.tracks), ("stream", run.streams))
-        for scored in group
-        for split in ("test", "val")
-        if (found := scored.of(split)) is not None
+        for kind, scored, split, found in _by_split(run)
     ]
     return table("How often the first answer is right", columns, rows) if rows else None
+
+
+def _by_split(run: Run) -> Iterator[tuple[str, Scored, Split, dict[str, Any]]]:
+    """Tracks, then streams: kind, the model, a split with labels, its metrics there."""
+    splits: tuple[Split, ...] = ("test", "val")
+    for kind, group in (("track", run.tracks), ("stream", run.streams)):
+        for scored in group:
+            for split in splits:
+                if (found := scored.of(split)) is not None:
+                    yield kind, scored, split, found
 
 
 def _accuracy_cells(found: dict[str, Any]) -> list[object]:
@@ -251,21 +258,21 @@ def _share(right: int, samples: int) -> Cell:
 
 
 def confusion_table(run: Run) -> Table | None:
-    """The errors that each track makes most; None without errors or labels."""
+    """The errors that each track and stream makes most; None without errors or labels."""
     rows = [
         [
             pair["sign"],
             pair["taken_for"],
+            scored.title,
+            kind,
             split,
-            track.name,
             pair["count"],
             pair["samples"],
         ]
-        for track in run.tracks
-        for split in ("test", "val")
-        for pair in (track.of(split) or {}).get("most_confused", ())
+        for kind, scored, split, found in _by_split(run)
+        for pair in found["most_confused"]
     ]
-    columns = ["sign", "taken for", "split", "track", "times", "of clips"]
+    columns = ["sign", "taken for", "model", "kind", "split", "times", "of clips"]
     return table("Signs taken for others", columns, rows) if rows else None
 
 

@@ -192,6 +192,29 @@ def test_a_track_is_compared_with_its_baseline(tmp_path: Path) -> None:
     assert row[:3] == ["rgb", "theirs.csv", "10.0 %"]
 
 
+def test_where_no_track_errs_the_worst_stream_is_shown(tmp_path: Path) -> None:
+    config = make_results(tmp_path / "run")
+    path = config.parent / "tracks/rgb/metrics.json"
+    metrics = read_metrics(path)
+    for split in ("val", "test"):
+        metrics[split]["most_confused"] = []
+    write_document(path, metrics)
+    right = {
+        name: read_metrics(config.parent / f"streams/{name}/train/metrics.json")["test"]["top1"]
+        for name in ("joint", "bone")
+    }
+    worst = min(right, key=lambda name: right[name])
+    page = Page(rendered(config)[1])
+    assert (
+        f"No track took a sign for another; of the streams alone {worst} erred most: it took “"
+        in (page.text["head"])
+    )
+    assert f"The pictures show those of {worst}, in clips of train." in page.text["confusion"]
+    rows = page.tables["Signs taken for others"][1:]
+    assert {(row[2], row[3]) for row in rows} == {("joint", "stream"), ("bone", "stream")}
+    assert any(attributes.get("class") == "pair" for _, attributes in page.elements)
+
+
 def test_a_video_that_was_moved_costs_its_pictures_only(results: Path, tmp_path: Path) -> None:
     config = make_results(tmp_path / "run")
     (tmp_path / "run" / "clip.mp4").unlink()
