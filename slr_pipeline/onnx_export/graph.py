@@ -98,8 +98,10 @@ def largest_difference(
 
 
 def versions() -> dict[str, str]:
-    """What the graph is made with and checked by."""
+    """What the graph is made with and checked by; SlrError where some of it is not installed."""
     names = ("slr_pipeline", "torch", "onnx", "onnxruntime")
+    for name in names:
+        _installed(name)
     return {name: importlib.metadata.version(name) for name in names}
 
 

@@ -56,6 +56,7 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         ArtifactError: damaged files; ONNX Runtime's logits are not those of torch.
         SlrError: onnx or onnxruntime is not installed.
     """
+    made_with = versions()
     trained = load_trained(str(_weights(config, results, stream)))
     settings, sidecar = trained.settings, trained.sidecar
     generator = torch.Generator().manual_seed(0)
@@ -65,7 +66,7 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         "weights": f"streams/{stream}/{sidecar['phase']}/model.safetensors",
         "weights_sha256": trained.sha256,
         "keypoints": _estimator(sidecar),
-        **versions(),
+        **made_with,
     }
     inputs = inputs_of(settings)
     about = {"stream": stream, "classes": sidecar["classes"], **facts}

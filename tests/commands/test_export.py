@@ -2,10 +2,13 @@
 
 import ast
 import json
+import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +30,7 @@ from slr_pipeline.onnx_export.inputs import random_batch
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.streams import build_model
 
+ROOT = Path(__file__).parents[2]
 SIGNS = ["wait", "a_b*c", "l'été", "x|y", "<b>"]
 INSTALL = "pip install -c constraints.txt -e '.[onnx]'"
 ESTIMATOR = {"estimator": "made-up", "weights_sha256": "0" * 64}
@@ -183,7 +187,7 @@ def test_a_file_holds_all_it_needs(exported: Path, stream: str) -> None:
     facts = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert facts["classes"] == SIGNS
     assert facts["stream"] == stream
-    assert str(Path(__file__).parents[2]) not in repr(model)
+    assert str(ROOT) not in repr(model)
 
 
 def test_the_command_tells_what_was_compared(
@@ -299,18 +303,38 @@ def test_damaged_weights_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "train the stream again" in line
 
 
-@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+@pytest.mark.parametrize(
+    ("package", "flags", "said"),
+    [
+        ("onnx", ["--onnx", "joint"], "--onnx needs onnx and onnxruntime"),
+        ("onnxruntime", ["--onnx", "joint"], "--onnx needs onnx and onnxruntime"),
+        ("pose_format", ["--keypoints", "pose"], ".pose files need pose-format"),
+    ],
+)
 def test_without_the_extra_it_says_what_to_install(
-    results: Path,
-    tmp_path: Path,
-    package: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    results: Path, tmp_path: Path, package: str, flags: list[str], said: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    line = refused(results, tmp_path / "out", "joint", capsys=capsys)
-    assert "--onnx needs onnx and onnxruntime" in line
-    assert line.endswith(f": {INSTALL}")
+    """In an environment of all that is installed here but the package."""
+    (tmp_path / "packages").mkdir()
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if entry.name.partition("-")[0] != package:
+            (tmp_path / "packages" / entry.name).symlink_to(entry)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-S", "-m", "slr_pipeline.commands.main", "export", *flags),
+            *("--results", str(results), "--out", str(tmp_path / "out")),
+        ],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'packages'}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    extra = "formats" if package == "pose_format" else "onnx"
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: {said} (")
+    assert done.stderr.endswith(f": {INSTALL.replace('onnx', extra)}\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -339,7 +363,7 @@ def test_the_commands_of_the_page_of_docs_run(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pose_format", reason="the extra `formats` is not installed")
-    docs = Path(__file__).parents[2] / "docs/export.md"
+    docs = ROOT / "docs/export.md"
     blocks = re.findall(r"```\n(.*?)\n```", docs.read_text(), re.DOTALL)
     assert [block.split()[0] for block in blocks] == ["slr", "pip", "slr"]
     assert blocks[1] == INSTALL
