@@ -44,11 +44,14 @@ descendants() {  # descendants PID: it and all below it
   for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do descendants "$child"; done
 }
 
-start_node() { launch "slurmd.$1" slurmd -D -N "$1" -f "$SLURM_CONF"; }
+# Started again when it crashes, as systemd does: SLURM 22.05 seldom corrupts its own memory.
+SUPERVISE='until slurmd -D -N "$1" -f "$2"; do echo "slurmd of $1 crashed"; sleep 1; done'
 
-kill_node() {  # as if its power was cut: slurmd, the slurmstepd of its jobs and all that they run
+start_node() { launch "slurmd.$1" bash -c "$SUPERVISE" bash "$1" "$SLURM_CONF"; }
+
+kill_node() {  # as if its power was cut: slurmd and what restarts it, slurmstepd and all that jobs run
   local pids="" step
-  alive "slurmd.$1" && pids=$(cat "$DIR/pid/slurmd.$1")
+  alive "slurmd.$1" && pids=$(descendants "$(cat "$DIR/pid/slurmd.$1")")
   for step in $(pgrep -f "^slurmstepd: "); do
     # Its name does not say the node; its log does.
     ls -l "/proc/$step/fd" 2>/dev/null | grep -qF "$DIR/log/slurmd.$1.log" && pids="$pids $(descendants "$step")"

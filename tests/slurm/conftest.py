@@ -47,6 +47,11 @@ class Cluster:
         pairs = [[part.partition("=") for part in job if "=" in part] for job in found]
         return [{name: value for name, _, value in job} for job in pairs]
 
+    def crashes(self) -> int:
+        """How often a node's own daemon crashed, which ends what it was about to start."""
+        logs = Path(self.environment["SLURM_LOCAL_DIR"], "log").glob("slurmd.*.out")
+        return sum(log.read_text().count("crashed") for log in logs)
+
     def running(self, rule: str) -> list[dict[str, str]]:
         return [
             job
