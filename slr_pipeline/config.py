@@ -246,12 +246,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _batches_are_shared_equally(self) -> "Config":
-        phases: tuple[Phase, ...] = ("train", "finetune")
         for name, stream in self.streams.items():
             if isinstance(stream, ImportedSettings):
                 continue
             processes = stream.gpus * stream.nodes
-            for phase in phases if self.protocol == "challenge" else phases[:1]:
+            for phase in self.phases:
                 size = recipe_of(stream, phase).batch_size
                 if size % processes:
                     raise ValueError(
@@ -325,6 +324,11 @@ class Config(Section):
             for stream in track.streams
         }
         return tuple(stream for stream in self.streams if stream in fitted)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """In which a stream is trained; the model of the last one answers test."""
+        return ("train", "finetune") if self.protocol == "challenge" else ("train",)
 
     def stream_features(self, stream: str) -> tuple[str, ...]:
         """The features a stream of this configuration reads."""

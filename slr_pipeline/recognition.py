@@ -181,8 +181,7 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     device and of the estimator as the pipeline's.
     """
     settings = config.tracks[name]
-    phase = "finetune" if config.protocol == "challenge" else "train"
-    files = {stream: f"streams/{stream}/{phase}" for stream in settings.streams}
+    files = {stream: f"streams/{stream}/{config.phases[-1]}" for stream in settings.streams}
     files |= {before(stream): f"streams/{stream}/train" for stream in settings.untuned}
     paths = {stream: results / folder / "model.safetensors" for stream, folder in files.items()}
     metrics = results / "tracks" / name / "metrics.json"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from slr_pipeline.config import SPLITS, Split
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.listing import first_of
 
 if TYPE_CHECKING:
     from slr_pipeline.io.clip_folder import OwnClip
@@ -22,7 +23,6 @@ SHARES = {"val": 0.15, "test": 0.2}
 LEAST_SIGNERS = 4
 """Two to learn from, one to pick the epoch, one to be tested by."""
 SEED = 1
-MOST_LISTED = 10
 COLUMNS = ("sample", "split", "label", "signer", "color")
 
 
@@ -62,7 +62,7 @@ def main(given: argparse.Namespace) -> None:
     write_all(texts)
     print(describe(clips, split))
     if left_out:
-        print(f"left out, as {given.labels} does not name them: {_listed(left_out)}")
+        print(f"left out, as {given.labels} does not name them: {first_of(left_out)}")
     if warning:
         print(f"warning: {warning}")
     print(f"wrote {table} (the clips and their split) and {config} (what is trained, and how)")
@@ -91,7 +91,7 @@ def split_clips(clips: Sequence["OwnClip"]) -> tuple[list[Split], str]:
         learnt = {label for label, name in zip(labels, dealt, strict=True) if name == "train"}
         if learnt == set(labels):
             return dealt, ""
-        why = f"train would have no clip of {_listed(sorted(set(labels) - learnt))}"
+        why = f"train would have no clip of {first_of(sorted(set(labels) - learnt))}"
     dealt = splits.clip_split(labels, **SHARES, seed=SEED)
     return dealt, (
         f"split by clip and not by signer, as {why}: accuracy will say how well these people are "
@@ -113,15 +113,15 @@ def describe(clips: Sequence["OwnClip"], split: Sequence[Split]) -> str:
     """Clips of each sign, and clips and signers of each split."""
     signs = Counter(clip.label for clip in clips)
     counts = [f"{sign} {count}" for sign, count in sorted(signs.items())]
-    lines = [f"{len(clips)} clips of {len(signs)} signs: {_listed(counts)}"]
+    lines = [f"{len(clips)} clips of {len(signs)} signs: {first_of(counts)}"]
     for name in SPLITS:
         own = [clip for clip, at in zip(clips, split, strict=True) if at == name]
         signers = sorted({clip.signer for clip in own} - {""})
         lacking = sorted(signs.keys() - {clip.label for clip in own})
         lines.append(
             f"  {name}: {len(own)} clips"
-            + (f" by {_listed(signers)}" if signers else "")
-            + (f", none of {_listed(lacking)}" if lacking else "")
+            + (f" by {first_of(signers)}" if signers else "")
+            + (f", none of {first_of(lacking)}" if lacking else "")
         )
     return "\n".join(lines)
 
@@ -181,10 +181,6 @@ def config_text(
 def _path(path: Path) -> str:
     """A path from anywhere, as YAML."""
     return json.dumps(os.path.abspath(path), ensure_ascii=False)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(texts[:MOST_LISTED]) + (", ..." if len(texts) > MOST_LISTED else "")
 
 
 CONFIG = """\

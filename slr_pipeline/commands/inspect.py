@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.listing import first_of
 
 if TYPE_CHECKING:
     import h5py
@@ -86,7 +87,8 @@ def feature_facts(path: Path, file: "h5py.File") -> Facts:
         "frames": f"{index.offset[-1]}{lengths}",
         "values": f"{_shape(file['values'])}, {meaning}",
         "beside": ", ".join(f"{name} {_shape(file[name])}" for name in file if name != "values"),
-        "videos": f"{_listed(sizes)} px, {_listed(rates)} frames a second",
+        "videos": f"{first_of(sizes, most=MOST_LISTED)} px, "
+        f"{first_of(rates, most=MOST_LISTED)} frames a second",
         "estimator": _estimator(given),
         "noted": ", ".join(f"{name} {value}" for name, value in others.items()) or "nothing",
         **_made(str(given["provenance"])),
@@ -102,7 +104,7 @@ def logits_facts(path: Path, file: "h5py.File") -> Facts:
         "format": f"{FORMAT}, version {VERSION}",
         "protocol": found.protocol,
         "samples": f"{len(found.samples)}, {int((~found.answered).sum())} of them not answered",
-        "classes": f"{len(found.classes)}: {_listed(found.classes)}",
+        "classes": f"{len(found.classes)}: {first_of(found.classes, most=MOST_LISTED)}",
         "values": f"{_shape(file['values'])}, raw logits",
         **_made(str(file.attrs["provenance"])),
     }
@@ -122,7 +124,7 @@ def weights_facts(path: Path) -> Facts:
     return {
         "format": f"{about['format']}, version {about['version']}: {stream['model']}",
         "weights": _count(state),
-        "classes": f"{len(about['classes'])}: {_listed(about['classes'])}",
+        "classes": f"{len(about['classes'])}: {first_of(about['classes'], most=MOST_LISTED)}",
         "trained": f"phase {about['phase']}, protocol {about['protocol']}, seed {about['seed']}",
         "epoch": f"{about['epoch']}: "
         + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch"),
@@ -154,7 +156,3 @@ def _shape(data: "h5py.Dataset") -> str:
 
 def _count(state: Mapping[str, "Tensor"]) -> str:
     return f"{sum(tensor.numel() for tensor in state.values()):,} numbers in {len(state)} tensors"
-
-
-def _listed(texts: "tuple[str, ...] | list[str]") -> str:
-    return ", ".join(texts[:MOST_LISTED]) + (", ..." if len(texts) > MOST_LISTED else "")

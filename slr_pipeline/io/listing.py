@@ -10,8 +10,12 @@ def listed(names: Sequence[object]) -> str:
     """How many, and the first of them."""
     if not names:
         return "none"
-    texts = ", ".join(short(name) for name in names[:MOST_LISTED])
-    return f"{len(names)} ({texts}{', ...' if len(names) > MOST_LISTED else ''})"
+    return f"{len(names)} ({first_of([short(name) for name in names[: MOST_LISTED + 1]])})"
+
+
+def first_of(texts: Sequence[str], most: int = MOST_LISTED) -> str:
+    """At most so many of them, as they are, and `...` where there are more."""
+    return ", ".join(texts[:most]) + (", ..." if len(texts) > most else "")
 
 
 def short(name: object) -> str:

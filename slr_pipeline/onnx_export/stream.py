@@ -96,8 +96,7 @@ def _weights(config: Config, results: Path, stream: str) -> Path:
             f"--onnx {stream}: its logits are imported and it has no model; export it where it was "
             "trained"
         )
-    phase = "finetune" if config.protocol == "challenge" else "train"
-    path = results / "streams" / stream / phase / "model.safetensors"
+    path = results / "streams" / stream / config.phases[-1] / "model.safetensors"
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; train the stream first: snakemake {path}")
     return path

@@ -15,7 +15,6 @@ from slr_pipeline.samples import SampleTable, shards
 from slr_pipeline.schema import FEATURES, PICTURE_FEATURES
 from slr_pipeline.stream_settings import ImportedSettings
 
-PHASES = {"strict": ("train",), "challenge": ("train", "finetune")}
 UNSEEN: dict[str, tuple[Split, ...]] = {"train": ("val", "test"), "finetune": ("test",)}
 """What a phase was not trained on; a fold answers the signers of train that it left out."""
 
@@ -231,7 +230,7 @@ def _streams(run: _Run) -> Iterator[Job]:
                 "evaluate", (stream, "train"), (), [f"streams/{stream}/train/metrics.json"]
             )
             continue
-        for phase in PHASES[run.config.protocol]:
+        for phase in run.config.phases:
             yield _train(run, stream, phase)
             for split in UNSEEN[phase]:
                 yield _predict(run, stream, phase, split)
@@ -273,7 +272,7 @@ def _predict(run: _Run, stream: str, phase: str, split: Split) -> Job:
 
 
 def _tracks(run: _Run) -> Iterator[Job]:
-    last = PHASES[run.config.protocol][-1]
+    last = run.config.phases[-1]
     for track, settings in run.config.tracks.items():
         inputs = []
         for stream in settings.streams:
@@ -301,7 +300,7 @@ def _report(run: _Run) -> Job:
     for stream, settings in config.streams.items():
         imported = isinstance(settings, ImportedSettings)
         files = ("metrics.json", "history.csv", "model.safetensors")
-        for phase in ("train",) if imported else PHASES[config.protocol]:
+        for phase in ("train",) if imported else config.phases:
             folder = f"{results}/streams/{stream}/{phase}"
             inputs += [f"{folder}/{file}" for file in files[: 1 if imported else None]]
     if run.needed:

@@ -117,11 +117,10 @@ def read_run(config_file: str) -> Run:
     config = read_config(config_file)
     results = Path(config.results)
     table = load_samples(config.data)
-    phases = ("train", "finetune") if config.protocol == "challenge" else ("train",)
     streams = [
         _stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
         for name, settings in config.streams.items()
-        for phase in (("train",) if isinstance(settings, ImportedSettings) else phases)
+        for phase in (("train",) if isinstance(settings, ImportedSettings) else config.phases)
     ]
     tracks = {name: results / "tracks" / name for name in config.tracks}
     looked_at = trained(config)

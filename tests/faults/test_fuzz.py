@@ -45,6 +45,7 @@ from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.run_files import read_document, read_metrics, read_table
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples import SAMPLE_NAME, check_streams, load_samples
+from tests.io.poses.test_openpose_json import JSON
 
 ROOT = Path(__file__).parents[2]
 DEMO = (ROOT / "config.yaml").read_text(encoding="utf-8")
@@ -314,20 +315,8 @@ def test_a_changed_file(
     told(lambda: read(path))
 
 
-PEOPLE = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["people", "pose_keypoints_2d", "face_keypoints_2d", "x"]), inner
-        )
-    ),
-    max_leaves=12,
-)
-
-
 @many
-@given(content=PEOPLE, count=st.integers(0, 140), value=st.floats() | st.integers())
+@given(content=JSON, count=st.integers(0, 140), value=st.floats() | st.integers())
 def test_openpose_json_of_any_values(
     tmp_path: Path, content: object, count: int, value: float
 ) -> None:

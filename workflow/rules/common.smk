@@ -6,7 +6,7 @@ from slr_pipeline.samples import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 RESULTS = CONFIG.results
-PHASES = {"strict": ("train",), "challenge": ("train", "finetune")}[CONFIG.protocol]
+PHASES = CONFIG.phases
 # What a phase was not trained on.
 UNSEEN = {"train": ("val", "test"), "finetune": ("test",)}
 TRAINED = [

@@ -136,7 +136,7 @@ JSON = st.recursive(
             st.sampled_from(["people", "pose_keypoints_2d", "face_keypoints_2d", "x"]), inner
         )
     ),
-    max_leaves=8,
+    max_leaves=12,
 )
 
 
