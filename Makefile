@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .PHONY: submission test test-slurm test-load lint lock docs demo-data benchmarks
 
 submission: .venv/installed
-	$(BIN)/snakemake submission report --cores all --resources gpu=1
+	$(BIN)/snakemake --cores all --resources gpu=1 submission report
 	@echo "Submissions and metrics: $$(ls results/tracks/*/* | tr '\n' ' ')"
 	@echo "What was recognised, and how well: results/report/index.html, for a browser"
 

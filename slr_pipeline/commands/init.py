@@ -71,7 +71,7 @@ def main(given: argparse.Namespace) -> None:
         "next, where the Snakefile is:\n"
         f"  slr check {named}\n"
         f"  slr plan {named}\n"
-        f"  snakemake submission report --cores all --resources gpu=1 --configfile {named}"
+        f"  snakemake --cores all --resources gpu=1 submission report --configfile {named}"
     )
 
 
