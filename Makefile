@@ -45,7 +45,7 @@ benchmarks: .venv/installed-test
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hha
 
 demo-data: .venv/installed-test
-	$(BIN)/python -m slr_pipeline.render.dataset --out demo
+	PYTHONPATH=demo $(BIN)/python -m renderer.dataset --out demo
 
 # What is installed is what its hash says; torch, of whose builds each machine takes its own, is pinned.
 .venv/installed: pyproject.toml constraints.txt requirements.lock

@@ -3,9 +3,9 @@
 import os
 import sys
 
-from slr_pipeline.config import Config, check_config, read_values
+from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
-from slr_pipeline.samples import SampleTable, check_streams, load_samples
+from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
 
 # Steps run with the interpreter that runs Snakemake, activated or not; conda comes before it.
 os.environ.update(

@@ -11,7 +11,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from slr_pipeline.io.artifacts import FeatureFile
+from slr_pipeline.io.features import FeatureFile
 from slr_pipeline.schema import FEATURES
 
 PICTURES = ("frames", "hand_crops", "flow", "depth_flow", "hha")

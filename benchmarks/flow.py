@@ -20,12 +20,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from renderer.clips import all_clips, build_scene, clip_flow, open_studio
 
 from benchmarks.intervals import bootstrap_interval
 from slr_pipeline.features.flow import Estimate, flow_estimator
 from slr_pipeline.features.frames import Picture, crop_signer, signer_box
 from slr_pipeline.io.video import read_frames
-from slr_pipeline.render.clips import all_clips, build_scene, clip_flow, open_studio
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 
 BOUND_PX = 20.0

@@ -16,17 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.pose import box, read_truth
+from slr_pipeline.config.estimators import SmoothingSettings
 from slr_pipeline.errors import SlrError
-from slr_pipeline.estimator_settings import SmoothingSettings
-from slr_pipeline.features.keypoint_quality import (
-    KeypointQuality,
-    keypoint_quality,
-    swapped_frames,
-)
+from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality, swapped_frames
 from slr_pipeline.features.one_euro import smooth
-from slr_pipeline.io.artifacts import Clip, FeatureStore
+from slr_pipeline.io.features import Clip, FeatureStore
+from slr_pipeline.scoring.statistics import keypoint_accuracy
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
-from slr_pipeline.statistics import keypoint_accuracy
 
 Keypoints = NDArray[np.float32]
 SHARES = (0.05, 0.5, 0.95, 1.0)

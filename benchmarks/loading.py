@@ -14,13 +14,13 @@ from pathlib import Path
 
 import torch
 
-from slr_pipeline.config import Config, read_config
+from slr_pipeline.config.experiment import Config, read_config
+from slr_pipeline.config.streams import StreamSettings, features_of
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
-from slr_pipeline.io.artifacts import open_features
-from slr_pipeline.samples import load_samples
-from slr_pipeline.stream_settings import StreamSettings, features_of
-from slr_pipeline.streams import build_dataset, build_model
+from slr_pipeline.io.features import open_features
+from slr_pipeline.samples.table import load_samples
+from slr_pipeline.training.streams import build_dataset, build_model
 
 BATCH = 8
 

@@ -33,14 +33,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slr_pipeline.config import SPLITS, parse_keypoints
+from slr_pipeline.config.estimators import KeypointsSettings
+from slr_pipeline.config.experiment import SPLITS
+from slr_pipeline.config.flags import parse_keypoints
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.estimator_settings import KeypointsSettings
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.video import probe, read_frames
-from slr_pipeline.pose.estimator import PoseClip, open_estimator
+from slr_pipeline.pose.estimators import open_estimator
+from slr_pipeline.pose.interface import PoseClip
+from slr_pipeline.scoring.statistics import keypoint_accuracy
 from slr_pipeline.skeleton import BODY, FACE, FEET, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
-from slr_pipeline.statistics import keypoint_accuracy
 from tests.pose import networks
 
 TRUTH_FORMAT = "slr-demo-truth-1"

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
-from slr_pipeline.config import check_config
+from slr_pipeline.config.experiment import check_config
 from slr_pipeline.planning.jobs import made_files, made_folders, planned_jobs
-from slr_pipeline.samples import load_samples
+from slr_pipeline.samples.table import load_samples
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(1_000, 512), (36_302, 512), (100_000, 2048), (1_000_000, 4096)]

@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from slr_pipeline.confusion import confusable_signs, confusion_matrix
-from slr_pipeline.ensemble import (
+from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix
+from slr_pipeline.scoring.ensemble import (
     calibrated,
     drop_one_stream,
     fit_calibration,
@@ -26,8 +26,8 @@ from slr_pipeline.ensemble import (
     join,
     leave_one_signer_out,
 )
-from slr_pipeline.io.logits import Logits
-from slr_pipeline.statistics import (
+from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.scoring.statistics import (
     bootstrap,
     bootstrap_signers,
     confidences,

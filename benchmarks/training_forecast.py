@@ -15,16 +15,16 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
-from slr_pipeline.config import read_config
-from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
-from slr_pipeline.stream_settings import (
+from slr_pipeline.config.experiment import read_config
+from slr_pipeline.config.streams import (
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
     StreamSettings,
     VtnSettings,
 )
-from slr_pipeline.streams import build_model
+from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
+from slr_pipeline.training.streams import build_model
 
 TRAIN_ITEMS = 28142
 CLASSES = 226

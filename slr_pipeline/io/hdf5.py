@@ -8,8 +8,8 @@ from typing import Any
 
 import h5py
 
+from slr_pipeline.io.atomic import whole_file
 from slr_pipeline.io.sealed import seal
-from slr_pipeline.io.whole import whole_file
 
 PAGE_BYTES = 1 << 16
 

@@ -1,35 +1,19 @@
 """Logits of a stream or track in HDF5; docs/artifacts.md is their specification."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.hdf5 import whole_hdf5
 from slr_pipeline.io.sealed import open_sealed
+from slr_pipeline.scoring.logits import Logits
 
 FORMAT = "slr-logits"
 VERSION = 1
-
-
-@dataclass(frozen=True)
-class Logits:
-    """Logits (N, K) float32 of N samples.
-
-    `answered` (N,) is False for samples the model could not see (quarantined); their logits
-    are 0.
-    """
-
-    samples: tuple[str, ...]
-    values: NDArray[np.float32]
-    answered: NDArray[np.bool_]
-    classes: tuple[str, ...]
-    protocol: str
 
 
 def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.run_files import read_table, write_table
+from slr_pipeline.io.tables import read_table, write_table
 
 
 def write_quality(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.artifact_writer import NewClip, naming
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.feature_writer import NewClip, naming
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256_of
-from slr_pipeline.progress import progress
 
 Video = Literal["color", "depth"]
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.atomic import whole_file
 from slr_pipeline.io.listing import MOST_LISTED, listed
-from slr_pipeline.io.whole import whole_file
-from slr_pipeline.samples import SAMPLE_NAME
+from slr_pipeline.samples.table import SAMPLE_NAME
 
 ZIP_MEMBER = "predictions.csv"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can say: the same bytes on every run

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.run_files import read_table, write_table
+from slr_pipeline.io.tables import read_table, write_table
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from slr_pipeline.io.atomic import whole_file
 from slr_pipeline.io.video import Picture, probe
-from slr_pipeline.io.whole import whole_file
 
 USUAL_FPS = 25
 """Of a video whose container states no frame rate."""

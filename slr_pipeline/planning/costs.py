@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from slr_pipeline.config import SPLITS, Config
+from slr_pipeline.config.experiment import SPLITS, Config
+from slr_pipeline.config.streams import ImportedSettings, R2plus1dSettings, TrainedStream, recipe_of
 from slr_pipeline.io.benchmarks import read_seconds
 from slr_pipeline.planning import rates
 from slr_pipeline.planning.jobs import Job
 from slr_pipeline.planning.schedule import Task
-from slr_pipeline.samples import SampleTable
-from slr_pipeline.stream_settings import (
-    ImportedSettings,
-    R2plus1dSettings,
-    TrainedStream,
-    recipe_of,
-)
+from slr_pipeline.samples.table import SampleTable
 
 Source = Literal["measured", "assumed", "this run"]
 """On the machine of docs/RESULTS.md; not at all; or in the benchmark files of this run."""

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 
-from slr_pipeline.config import SPLITS, Split
+from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples import Sample, SampleTable
+from slr_pipeline.samples.table import Sample, SampleTable
 
 PROBED = 8
 """Videos that are decoded where none was verified; some 0.1 s each."""

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from slr_pipeline.config import SPLITS, Config, Split
-from slr_pipeline.estimator_settings import ON_GPU
-from slr_pipeline.samples import SampleTable, shards
+from slr_pipeline.config.estimators import ON_GPU
+from slr_pipeline.config.experiment import SPLITS, Config, Split
+from slr_pipeline.config.streams import ImportedSettings
+from slr_pipeline.samples.table import SampleTable, shards
 from slr_pipeline.schema import FEATURES, PICTURE_FEATURES
-from slr_pipeline.stream_settings import ImportedSettings
 
 UNSEEN: dict[str, tuple[Split, ...]] = {"train": ("val", "test"), "finetune": ("test",)}
 """What a phase was not trained on; a fold answers the signers of train that it left out."""

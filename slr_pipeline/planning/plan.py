@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from slr_pipeline.config import Config
+from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.errors import SlrError
 from slr_pipeline.planning.costs import Cost, Known, Source, job_costs, tasks_of
 from slr_pipeline.planning.fingerprint import (
@@ -19,8 +20,7 @@ from slr_pipeline.planning.fingerprint import (
 from slr_pipeline.planning.jobs import Job, made_files, made_folders, planned_jobs
 from slr_pipeline.planning.rates import CLIP_FRAMES
 from slr_pipeline.planning.schedule import Schedule, cluster, critical_path, simulate
-from slr_pipeline.samples import SampleTable, check_streams, load_samples
-from slr_pipeline.stream_settings import ImportedSettings
+from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
 
 LONGEST_COMMAND = 131_071
 """Bytes Linux gives one argument; a job's command is one argument of the shell."""

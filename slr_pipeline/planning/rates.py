@@ -6,8 +6,8 @@ Seconds are those of one core of the machine named there, on videos of 512 x 512
 from math import sqrt
 from typing import assert_never
 
-from slr_pipeline.feature_settings import FeatureSettings, FlowSettings
-from slr_pipeline.stream_settings import (
+from slr_pipeline.config.features import FeatureSettings, FlowSettings
+from slr_pipeline.config.streams import (
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,

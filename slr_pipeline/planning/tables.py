@@ -8,10 +8,10 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from slr_pipeline.io.progress import duration
 from slr_pipeline.planning.fingerprint import Videos
 from slr_pipeline.planning.plan import Plan
 from slr_pipeline.planning.rates import CLIP_FRAMES
-from slr_pipeline.progress import duration
 
 WIDTH = 110
 """Columns of a text that is not read on a terminal."""

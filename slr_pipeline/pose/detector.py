@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.estimator_settings import WeightsFile
 from slr_pipeline.pose.onnx_session import OnnxSession
 from slr_pipeline.pose.topdown import Box, Crop, Picture, cut
 

@@ -9,16 +9,16 @@ from typing import Final, Protocol, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.errors import DataError
-from slr_pipeline.estimator_settings import ImportedKeypointsSettings
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.foreign.annotations import AnnotationFile
+from slr_pipeline.io.foreign.keypoints import FoundClip, people
+from slr_pipeline.io.foreign.openpose_json import read_folder
+from slr_pipeline.io.foreign.pose_file import read_pose
+from slr_pipeline.io.foreign.samslr import read_samslr
 from slr_pipeline.io.listing import listed
-from slr_pipeline.io.poses.annotations import AnnotationFile
-from slr_pipeline.io.poses.found import FoundClip, people
-from slr_pipeline.io.poses.openpose_json import read_folder
-from slr_pipeline.io.poses.pose_file import read_pose
-from slr_pipeline.io.poses.samslr import read_samslr
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.people import signer_of
 
 UNKNOWN: Final = "unknown"

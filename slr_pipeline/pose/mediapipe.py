@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import (
     BODY,
     FACE,

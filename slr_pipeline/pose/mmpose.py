@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.nn.functional import interpolate
 
+from slr_pipeline.config.estimators import MmposeSettings
 from slr_pipeline.errors import ConfigError, DataError
-from slr_pipeline.estimator_settings import MmposeSettings
 from slr_pipeline.pose.detector import crops_of, joint_sha256, open_detector
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose_network import VERSION, MMPoseNetwork
 from slr_pipeline.pose.topdown import (
     Found,

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from slr_pipeline.device import choose_device
+from slr_pipeline.config.estimators import MmposeSettings, WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
-from slr_pipeline.estimator_settings import MmposeSettings, WeightsFile
-from slr_pipeline.io.checkpoints import check_sha256, read_foreign
+from slr_pipeline.io.models import check_sha256, read_foreign
 from slr_pipeline.pose.topdown import Answer, Picture
 from slr_pipeline.skeleton import FLIP_133
+from slr_pipeline.training.device import choose_device
 
 VERSION: Final = "1.3.2"
 

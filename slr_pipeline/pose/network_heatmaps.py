@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import MmposeSettings
+from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.estimator_settings import MmposeSettings
-from slr_pipeline.feature_settings import HeatmapsSettings
 from slr_pipeline.features.heatmaps import (
     FRAMES,
     GRID,
@@ -18,7 +18,7 @@ from slr_pipeline.features.heatmaps import (
     sixty_frames,
     to_bytes,
 )
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose import MMPose
 from slr_pipeline.pose.mmpose_network import MMPoseNetwork
 from slr_pipeline.pose.topdown import Crop, Picture, Points, stacked

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import OnnxSettings
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.estimator_settings import OnnxSettings
 from slr_pipeline.pose.detector import crops_of, joint_sha256, open_detector
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.onnx_session import OnnxSession
 from slr_pipeline.pose.topdown import Answer, Picture, decode_simcc, in_batches, look, stacked
 from slr_pipeline.skeleton import FLIP_133

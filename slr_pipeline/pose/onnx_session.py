@@ -6,10 +6,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.device import choose_device
+from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
-from slr_pipeline.estimator_settings import WeightsFile
-from slr_pipeline.io.checkpoints import check_sha256
+from slr_pipeline.io.models import check_sha256
+from slr_pipeline.training.device import choose_device
 
 _INSTALL: Final = "pip install -c constraints.txt -e '.[onnx]'"
 _TYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}

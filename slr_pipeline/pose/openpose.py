@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import OpenposeSettings
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.estimator_settings import OpenposeSettings
-from slr_pipeline.io.poses.openpose_json import read_folder
+from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.people import signer_of
 
 _MODEL_FOLDERS: Final = {

@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import PersonChoice
 from slr_pipeline.errors import DataError
-from slr_pipeline.estimator_settings import PersonChoice
-from slr_pipeline.io.poses.found import FoundClip
-from slr_pipeline.io.poses.pose_file import UNSAID
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.io.foreign.keypoints import FoundClip
+from slr_pipeline.io.foreign.pose_file import UNSAID
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import FLIP_133
 
 MOST_SIDES: Final = 10

@@ -6,13 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from slr_pipeline.config import SPLITS, Config, Split, read_config
+from slr_pipeline.config.experiment import SPLITS, Config, Split, read_config
+from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.run_files import read_metrics, read_table
 from slr_pipeline.io.submission import read_predictions
+from slr_pipeline.io.tables import read_metrics, read_table
 from slr_pipeline.io.verified import Verified, read_verified
-from slr_pipeline.samples import Sample, SampleTable, load_samples, shards
-from slr_pipeline.stream_settings import ImportedSettings
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples, shards
 
 OWN_RULE = "report"
 

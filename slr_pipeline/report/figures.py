@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from slr_pipeline.config import SPLITS
+from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.report.facts import Run, Scored
 
 COLOURS = {"train": "#3f86d0", "val": "#d98324", "test": "#2f9e6e"}

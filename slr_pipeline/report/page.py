@@ -14,10 +14,10 @@ from slr_pipeline.io.video import sha256_of
 from slr_pipeline.report import figures, tables
 from slr_pipeline.report.facts import Run
 from slr_pipeline.report.figures import Picture
-from slr_pipeline.report.pictures import Pair, Sheet, confused_pairs, sample_sheet
+from slr_pipeline.report.photographs import Pair, Sheet, confused_pairs, sample_sheet
 from slr_pipeline.report.summary import summary
 from slr_pipeline.report.tables import Table, pairs_table
-from slr_pipeline.samples import labels_digest
+from slr_pipeline.samples.table import labels_digest
 from slr_pipeline.schema import DEPTH_FEATURES
 
 PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "opencv-contrib-python-headless", "av")

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.features.flow import from_bytes
 from slr_pipeline.features.heatmaps import sixty_frames
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.shards import Video, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
-from slr_pipeline.io.whole import whole_file
 from slr_pipeline.report import contact_sheet as draw
 from slr_pipeline.report.contact_sheet import LEFT, MIDDLE, RIGHT, Picture, Row
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity

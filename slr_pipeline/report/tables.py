@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from slr_pipeline.config import SPLITS, Split
+from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.report.facts import Run, Scored
 
 

@@ -4,9 +4,10 @@ import argparse
 
 import yaml
 
-from slr_pipeline.cli import run
-from slr_pipeline.config import Config, parse_section
-from slr_pipeline.io.whole import write_text
+from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.flags import parse_section
+from slr_pipeline.errors import run
+from slr_pipeline.io.atomic import write_text
 
 
 def main() -> None:

@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import (
-    SPLITS,
-    AutslData,
-    Split,
-    TableData,
-    TrackSettings,
-    parse_data,
-    parse_section,
-)
-from slr_pipeline.ensemble import (
+from slr_pipeline.config.experiment import SPLITS, AutslData, Split, TableData, TrackSettings
+from slr_pipeline.config.flags import parse_data, parse_section
+from slr_pipeline.errors import DataError, run
+from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.submission import read_predictions, read_template, write_submission
+from slr_pipeline.io.tables import write_document
+from slr_pipeline.samples.table import SampleTable, labels_digest, load_samples
+from slr_pipeline.scoring.ensemble import (
     Calibration,
     Fused,
     Joined,
@@ -35,12 +33,8 @@ from slr_pipeline.ensemble import (
     join,
     leave_one_signer_out,
 )
-from slr_pipeline.errors import DataError
-from slr_pipeline.io.logits import Logits, read_logits
-from slr_pipeline.io.run_files import write_document
-from slr_pipeline.io.submission import read_predictions, read_template, write_submission
-from slr_pipeline.samples import SampleTable, labels_digest, load_samples
-from slr_pipeline.statistics import mcnemar_exact
+from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.scoring.statistics import mcnemar_exact
 from slr_pipeline.steps.evaluate import detailed_metrics
 
 log = logging.getLogger(__name__)

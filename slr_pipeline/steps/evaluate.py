@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.calibration import fit_temperature
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import AutslData, TableData, parse_data
-from slr_pipeline.confusion import confusable_signs, confusion_matrix, most_confused
-from slr_pipeline.io.logits import Logits, read_logits
-from slr_pipeline.io.run_files import write_document
-from slr_pipeline.samples import Sample, SampleTable, labels_digest, load_samples
-from slr_pipeline.statistics import (
+from slr_pipeline.config.experiment import AutslData, TableData
+from slr_pipeline.config.flags import parse_data
+from slr_pipeline.errors import run
+from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.tables import write_document
+from slr_pipeline.samples.table import Sample, SampleTable, labels_digest, load_samples
+from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
+from slr_pipeline.scoring.calibration import fit_temperature
+from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix, most_confused
+from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.scoring.statistics import (
     accuracy_by,
     bootstrap,
     bootstrap_signers,
@@ -26,7 +30,6 @@ from slr_pipeline.statistics import (
     reliability,
     worst,
 )
-from slr_pipeline.training.evaluate import evaluate as evaluate_logits
 
 
 def main() -> None:

@@ -2,13 +2,15 @@
 
 from typing import Literal
 
-from slr_pipeline.cli import feature_flags, provenance, run
-from slr_pipeline.feature_settings import FlowSettings
+from slr_pipeline.config.features import FlowSettings
+from slr_pipeline.config.flags import feature_flags
+from slr_pipeline.errors import run
 from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
 from slr_pipeline.features.frames import signer_box
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
-from slr_pipeline.io.pictures import JPEG
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import Video, clip_of, inputs_of, keypoints_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 

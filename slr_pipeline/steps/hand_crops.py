@@ -4,12 +4,14 @@ from typing import Literal
 
 import numpy as np
 
-from slr_pipeline.cli import feature_flags, provenance, run
-from slr_pipeline.feature_settings import FidelitySettings
+from slr_pipeline.config.features import FidelitySettings
+from slr_pipeline.config.flags import feature_flags
+from slr_pipeline.errors import run
 from slr_pipeline.features.hand_crops import crop_hand, hand_boxes
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
-from slr_pipeline.io.pictures import JPEG
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import Video, clip_of, inputs_of, keypoints_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 

@@ -1,10 +1,12 @@
 """Heat-maps of a shard for SSTCN, drawn from its keypoints."""
 
-from slr_pipeline.cli import feature_flags, provenance, run
-from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.flags import feature_flags
+from slr_pipeline.errors import run
 from slr_pipeline.features.heatmaps import draw_heatmaps
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips
 from slr_pipeline.io.verified import Verified, read_verified
 

@@ -6,14 +6,16 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from slr_pipeline.cli import feature_flags, provenance, run
-from slr_pipeline.feature_settings import HhaSettings
+from slr_pipeline.config.features import HhaSettings
+from slr_pipeline.config.flags import feature_flags
+from slr_pipeline.errors import run
 from slr_pipeline.features.frames import SIZE, Box, Picture, crop_signer, signer_box
 from slr_pipeline.features.hha import NYU_CAMERA, Camera, assumed_camera, clip_hha, is_empty
 from slr_pipeline.features.hha import hha as frame_hha
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
-from slr_pipeline.io.pictures import JPEG
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import parse_keypoints, parse_section
-from slr_pipeline.estimator_settings import KeypointsSettings, MmposeSettings
-from slr_pipeline.feature_settings import HeatmapsSettings
+from slr_pipeline.config.estimators import KeypointsSettings, MmposeSettings
+from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.flags import parse_keypoints, parse_section
+from slr_pipeline.errors import run
 from slr_pipeline.features.one_euro import smooth
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, new_clips, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
-from slr_pipeline.pose.estimator import PoseClip, PoseEstimator, open_estimator
+from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
+from slr_pipeline.pose.interface import PoseClip, PoseEstimator
 
 if TYPE_CHECKING:
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps

@@ -1,10 +1,12 @@
 """Pose flow of a shard: how 53 keypoints move from frame to frame."""
 
-from slr_pipeline.cli import feature_flags, provenance, run
-from slr_pipeline.feature_settings import FidelitySettings
+from slr_pipeline.config.features import FidelitySettings
+from slr_pipeline.config.flags import feature_flags
+from slr_pipeline.errors import run
 from slr_pipeline.features.pose_flow import pose_flow as flow_of
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import inputs_of, keypoints_of, new_clips
 from slr_pipeline.io.verified import Verified, read_verified
 

@@ -8,18 +8,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import check_stream
-from slr_pipeline.device import choose_device, loading_workers
-from slr_pipeline.feature_settings import HeatmapsSettings
-from slr_pipeline.io.artifacts import check_estimator, open_features
-from slr_pipeline.io.checkpoints import load_model
-from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.config.experiment import check_stream
+from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.streams import TrainedStream
+from slr_pipeline.errors import run
+from slr_pipeline.io.features import check_estimator, open_features
+from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.models import load_model
+from slr_pipeline.io.progress import progress
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.progress import progress
-from slr_pipeline.stream_settings import TrainedStream
-from slr_pipeline.streams import build_dataset, build_model, test_views
+from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.predict import predict as predict_logits
+from slr_pipeline.training.streams import build_dataset, build_model, test_views
 
 
 def main() -> None:

@@ -5,10 +5,11 @@ import logging
 from dataclasses import asdict
 from functools import partial
 
-from slr_pipeline.cli import run
-from slr_pipeline.config import QualitySettings, parse_section
+from slr_pipeline.config.experiment import QualitySettings
+from slr_pipeline.config.flags import parse_section
+from slr_pipeline.errors import run
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.quality import write_quality
 from slr_pipeline.steps.quarantine import stop_if_too_many
 

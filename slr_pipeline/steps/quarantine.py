@@ -5,9 +5,9 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
-from slr_pipeline.cli import run
-from slr_pipeline.config import VerifySettings, parse_section
-from slr_pipeline.errors import DataError
+from slr_pipeline.config.experiment import VerifySettings
+from slr_pipeline.config.flags import parse_section
+from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.verified import read_verified, write_verified
 
 log = logging.getLogger(__name__)

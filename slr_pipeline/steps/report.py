@@ -3,10 +3,10 @@
 import argparse
 import logging
 
-from slr_pipeline.cli import run
-from slr_pipeline.io.artifacts import open_features
+from slr_pipeline.errors import run
+from slr_pipeline.io.atomic import write_text
+from slr_pipeline.io.features import open_features
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.io.whole import write_text
 from slr_pipeline.report.facts import read_run
 from slr_pipeline.report.page import page
 

@@ -12,23 +12,30 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from slr_pipeline.cli import provenance, run
-from slr_pipeline.config import AutslData, Split, TableData, parse_data, parse_section, parse_stream
-from slr_pipeline.device import choose_device, loading_workers
-from slr_pipeline.errors import DataError
-from slr_pipeline.feature_settings import HeatmapsSettings
-from slr_pipeline.io.artifacts import open_features
-from slr_pipeline.io.checkpoints import check_sha256, save_model
+from slr_pipeline.config.experiment import AutslData, Split, TableData
+from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.flags import parse_data, parse_section, parse_stream
+from slr_pipeline.config.streams import Phase, TrainedStream, recipe_of
+from slr_pipeline.errors import DataError, run
+from slr_pipeline.io.features import open_features
+from slr_pipeline.io.models import check_sha256, save_model
+from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.run_files import write_table
+from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.published import start_from
-from slr_pipeline.samples import SampleTable, labels_digest, load_samples
-from slr_pipeline.splits import signer_folds
-from slr_pipeline.stream_settings import Phase, TrainedStream, recipe_of
-from slr_pipeline.streams import Stores, build_dataset, build_model, epoch_starter, val_views
+from slr_pipeline.samples.splits import signer_folds
+from slr_pipeline.samples.table import SampleTable, labels_digest, load_samples
+from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
+from slr_pipeline.training.start_weights import start_from
 from slr_pipeline.training.state import TrainingState
+from slr_pipeline.training.streams import (
+    Stores,
+    build_dataset,
+    build_model,
+    epoch_starter,
+    val_views,
+)
 
 log = logging.getLogger(__name__)
 

@@ -4,14 +4,14 @@ import argparse
 import logging
 from collections.abc import Callable
 
-from slr_pipeline.cli import run
-from slr_pipeline.config import AutslData, TableData, parse_data
-from slr_pipeline.errors import DataError
+from slr_pipeline.config.experiment import AutslData, TableData
+from slr_pipeline.config.flags import parse_data
+from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.guarded import Guarded
+from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import VideoInfo, probe, sha256_of
-from slr_pipeline.progress import progress
-from slr_pipeline.samples import Sample, load_samples, shards
+from slr_pipeline.samples.table import Sample, load_samples, shards
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from slr_pipeline.config.streams import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.stream_settings import TrainingSettings
+from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training import schedules
-from slr_pipeline.training.evaluate import evaluate
 from slr_pipeline.training.gate import check_above_chance, check_learns
 from slr_pipeline.training.numerics import make_fabric, own_randomness, set_random_state
 from slr_pipeline.training.predict import predict

@@ -10,8 +10,8 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
-from slr_pipeline.device import several_gpus
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.training.device import several_gpus
 from slr_pipeline.training.processes import launch
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {

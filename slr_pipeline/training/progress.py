@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from slr_pipeline.progress import terminal_bars
+from slr_pipeline.io.progress import terminal_bars
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import torch
 
 from slr_pipeline.data.loading import STOP_SIGNALS
 from slr_pipeline.errors import SlrError
-from slr_pipeline.io.whole import whole_file
+from slr_pipeline.io.atomic import whole_file
 
 log = logging.getLogger(__name__)
 

@@ -8,13 +8,8 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import (
-    FeatureFile,
-    FeatureStore,
-    check_estimator,
-    open_features,
-)
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureFile, FeatureStore, check_estimator, open_features
 from slr_pipeline.io.sealed import seal
 from slr_pipeline.schema import FEATURES
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.logits import Logits, read_logits, write_logits
+from slr_pipeline.io.logits import read_logits, write_logits
+from slr_pipeline.scoring.logits import Logits
 
 LOGITS = Logits(
     samples=("a", "b"),

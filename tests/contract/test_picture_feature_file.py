@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
-from slr_pipeline.io.pictures import JPEG, Jpeg
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureFile, FeatureStore
+from slr_pipeline.io.jpeg import JPEG, Jpeg
 from slr_pipeline.io.sealed import seal
 from slr_pipeline.schema import FEATURES
 

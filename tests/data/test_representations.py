@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.data.representations import bones, motion, represented
-from slr_pipeline.data.transforms import SkeletonTransform, mirrored, published_skeleton
+from slr_pipeline.data.skeleton_transform import SkeletonTransform, mirrored, published_skeleton
 from slr_pipeline.schema import Representation
 from slr_pipeline.skeleton import BONES_27, FLIP_27, PARENTS_27
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slr_pipeline.commands.main import main
+from slr_pipeline.cli.main import main
 from tests.shared_data import SHARED
 
 AUTSL = SHARED / "autsl"

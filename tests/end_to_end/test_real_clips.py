@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_pipeline.config import TableData
-from slr_pipeline.estimator_settings import MediapipeSettings
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.config.estimators import MediapipeSettings
+from slr_pipeline.config.experiment import TableData
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples import load_samples, shards
+from slr_pipeline.samples.table import load_samples, shards
 from slr_pipeline.skeleton import BODY, LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.verify import verify

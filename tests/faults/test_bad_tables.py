@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import yaml
 
-from slr_pipeline.config import Config, TableData, check_config, parse_data
+from slr_pipeline.config.experiment import Config, TableData, check_config
+from slr_pipeline.config.flags import parse_data
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.logits import Logits, write_logits
-from slr_pipeline.io.run_files import read_metrics
-from slr_pipeline.samples import SampleTable, check_streams, load_samples
-from slr_pipeline.splits import parse_table
+from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.tables import read_metrics
+from slr_pipeline.samples.splits import parse_table
+from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.evaluate import evaluate
 from tests.shared_data import SHARED
 

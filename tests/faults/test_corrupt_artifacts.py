@@ -24,13 +24,13 @@ import pytest
 import torch
 
 from slr_pipeline.errors import ArtifactError, SlrError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore, open_features
-from slr_pipeline.io.checkpoints import load_model, load_weights, save_model, save_weights
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureFile, FeatureStore, open_features
 from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.models import load_model, load_weights, save_model, save_weights
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.run_files import read_metrics, read_table
 from slr_pipeline.io.sealed import open_sealed, seal
+from slr_pipeline.io.tables import read_metrics, read_table
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.training.state import TrainingState

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from slr_pipeline.config import TableData
+from slr_pipeline.config.estimators import MediapipeSettings
+from slr_pipeline.config.experiment import TableData
 from slr_pipeline.errors import DataError
-from slr_pipeline.estimator_settings import MediapipeSettings
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.io.video import read_frames, read_grey_frames, sha256_of
 from slr_pipeline.steps.keypoints import keypoints

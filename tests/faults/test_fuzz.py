@@ -24,28 +24,27 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slr_pipeline.config import (
+from slr_pipeline.config.experiment import (
     SPLITS,
     AutslData,
     Config,
     TableData,
     check_config,
-    parse_data,
-    parse_keypoints,
-    parse_stream,
     read_config,
 )
+from slr_pipeline.config.flags import parse_data, parse_keypoints, parse_stream
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.benchmarks import read_costs, read_seconds
-from slr_pipeline.io.checkpoints import load_weights, read_foreign, save_weights
-from slr_pipeline.io.foreign_logits import read_foreign_logits
-from slr_pipeline.io.logits import Logits, write_logits
-from slr_pipeline.io.poses.openpose_json import read_folder
+from slr_pipeline.io.foreign.logits import read_foreign_logits
+from slr_pipeline.io.foreign.openpose_json import read_folder
+from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.models import load_weights, read_foreign, save_weights
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.run_files import read_document, read_metrics, read_table
+from slr_pipeline.io.tables import read_document, read_metrics, read_table
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples import SAMPLE_NAME, check_streams, load_samples
-from tests.io.poses.test_openpose_json import JSON
+from slr_pipeline.samples.table import SAMPLE_NAME, check_streams, load_samples
+from slr_pipeline.scoring.logits import Logits
+from tests.io.foreign.test_openpose_json import JSON
 
 ROOT = Path(__file__).parents[2]
 DEMO = (ROOT / "config.yaml").read_text(encoding="utf-8")

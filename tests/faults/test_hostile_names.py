@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import yaml
 
-from slr_pipeline.config import TableData, check_config, read_config
+from slr_pipeline.config.experiment import TableData, check_config, read_config
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples import SAMPLE_NAME, load_samples
+from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
 from slr_pipeline.steps.verify import verify
 from tests.workflow.conftest import DEMO, Run
 
@@ -240,7 +240,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
 resource.setrlimit(resource.RLIMIT_CPU, (30, 30))
 sys.argv = ["slr", "check", *sys.argv[1:]]
-from slr_pipeline.commands.main import main
+from slr_pipeline.cli.main import main
 main()
 """
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.shards import clip_of, new_clips
 from slr_pipeline.io.verified import Verified
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from slr_pipeline.commands.main import main
-from slr_pipeline.config import check_config
+from slr_pipeline.cli.main import main
+from slr_pipeline.config.experiment import check_config
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import read_seconds
 from slr_pipeline.planning.costs import Cost
@@ -19,7 +19,7 @@ from slr_pipeline.planning.fingerprint import count_splits, look_at_videos, shar
 from slr_pipeline.planning.jobs import Job, planned_jobs
 from slr_pipeline.planning.plan import Machines, Plan, make_plan, peak_bytes
 from slr_pipeline.planning.schedule import Schedule
-from slr_pipeline.samples import load_samples
+from slr_pipeline.samples.table import load_samples
 
 ROOT = Path(__file__).parents[2]
 ALONE = Machines(nodes=1, cores=2, gpus=0)
@@ -186,7 +186,7 @@ def test_wrong_machines_are_one_line(wrong: list[str], capsys: pytest.CaptureFix
 
 
 def test_no_torch_is_loaded() -> None:
-    code = "from slr_pipeline.commands.main import main; main(['plan'])"
+    code = "from slr_pipeline.cli.main import main; main(['plan'])"
     code = f"import sys; {code}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

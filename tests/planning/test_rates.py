@@ -7,10 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training_forecast import item_shapes
-from slr_pipeline.config import read_config
+from slr_pipeline.config.experiment import read_config
+from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.planning.rates import forward_gflop, parameters
-from slr_pipeline.stream_settings import ImportedSettings
-from slr_pipeline.streams import build_model
+from slr_pipeline.training.streams import build_model
 
 ROOT = Path(__file__).parents[2]
 STREAMS = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 
 
 def pose_clip(frames: Iterable[Any], *, width: int = 512, height: int = 512) -> PoseClip:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from slr_pipeline.io.video import read_frames
-from slr_pipeline.pose.estimator import PoseClip
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import FLIP_133, KEYPOINTS_133
 
 DEMO = Path(__file__).parents[2] / "demo"

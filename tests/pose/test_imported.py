@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from slr_pipeline.config.estimators import ImportedKeypointsSettings, MediapipeSettings
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
-from slr_pipeline.estimator_settings import ImportedKeypointsSettings, MediapipeSettings
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import read_frames
-from slr_pipeline.pose.estimator import PoseClip, open_estimator
+from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
+from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.steps.keypoints import keypoints
 from tests.pose.clips import pose_clip
 from tests.pose.foreign import (
@@ -86,7 +87,7 @@ def hdf5(folder: Path, points: np.ndarray, sample: str = SAMPLE, estimator: str 
 
 def dot_pose(layout: str) -> Write:
     def write(folder: Path, points: np.ndarray) -> dict[str, Any]:
-        pose_file = pytest.importorskip("slr_pipeline.io.poses.pose_file")
+        pose_file = pytest.importorskip("slr_pipeline.io.foreign.pose_file")
         pytest.importorskip("pose_format", reason="the extra `formats` is not installed")
         path = folder / f"{SAMPLE}.pose"
         pose_file.write_pose(path, points, layout, width=512, height=512, fps=25.0)

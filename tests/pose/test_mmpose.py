@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 
+from slr_pipeline.config.estimators import MmposeSettings, WeightsFile
+from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError, SlrError
-from slr_pipeline.estimator_settings import MmposeSettings, WeightsFile
-from slr_pipeline.feature_settings import HeatmapsSettings
 from slr_pipeline.features.heatmaps import (
     GRID,
     HEATMAP_KEYPOINTS,
@@ -27,10 +27,10 @@ from slr_pipeline.features.heatmaps import (
     sixty_frames,
     to_bytes,
 )
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import probe, sha256_of
-from slr_pipeline.pose.estimator import open_estimator
+from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.mmpose import MMPose
 from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps, on_frame
 from slr_pipeline.pose.topdown import cut

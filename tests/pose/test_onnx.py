@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from slr_pipeline.config.estimators import MmposeSettings, OnnxSettings, WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
-from slr_pipeline.estimator_settings import MmposeSettings, OnnxSettings, WeightsFile
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.detector import PersonDetector
-from slr_pipeline.pose.estimator import open_estimator
+from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.topdown import Box
 from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
 from tests.pose import networks

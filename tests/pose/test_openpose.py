@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from slr_pipeline.config.estimators import OpenposeSettings
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.estimator_settings import OpenposeSettings
-from slr_pipeline.pose.estimator import PoseEstimator, open_estimator
+from slr_pipeline.pose.estimators import open_estimator
+from slr_pipeline.pose.interface import PoseEstimator
 from tests.pose.foreign import SAMPLE, assert_right_handed, clip_of, point, truth, video
 
 PROGRAM = """#!{python}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.poses.found import FoundClip
+from slr_pipeline.io.foreign.keypoints import FoundClip
 from slr_pipeline.pose.people import choose_person, signer_of
 from slr_pipeline.skeleton import FLIP_133
 from tests.pose.clips import pose_clip

@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 import yaml
 
-from slr_pipeline.config import SPLITS, TrackSettings, check_config, parse_data
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.logits import Logits, write_logits
+from slr_pipeline.config.experiment import SPLITS, TrackSettings, check_config
+from slr_pipeline.config.flags import parse_data
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.quality import write_quality
-from slr_pipeline.io.run_files import write_table
+from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.report.facts import Run, read_run
 from slr_pipeline.report.page import page
-from slr_pipeline.samples import Sample, load_samples
+from slr_pipeline.samples.table import Sample, load_samples
 from slr_pipeline.schema import FEATURES
+from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.evaluate import evaluate
 from slr_pipeline.steps.verify import verify_sample

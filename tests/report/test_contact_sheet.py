@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from slr_pipeline.commands.main import main
-from slr_pipeline.estimator_settings import MediapipeSettings
-from slr_pipeline.feature_settings import (
+from slr_pipeline.cli.main import main
+from slr_pipeline.config.estimators import MediapipeSettings
+from slr_pipeline.config.features import (
     FidelitySettings,
     FlowSettings,
     HeatmapsSettings,
@@ -34,7 +34,7 @@ from slr_pipeline.report.contact_sheet import (
     flow_colours,
     moments,
 )
-from slr_pipeline.samples import Sample
+from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.skeleton import LEFT_HAND, POSE_FLOW_KEYPOINTS
 from slr_pipeline.steps.verify import verify_sample
@@ -244,7 +244,7 @@ def test_some_features_are_drawn_where_others_are_absent(results: Path, tmp_path
 
 
 def test_a_clip_of_one_frame_without_a_person(tmp_path: Path) -> None:
-    from slr_pipeline.io.artifact_writer import NewClip, write_feature
+    from slr_pipeline.io.feature_writer import NewClip, write_feature
 
     video = tmp_path / "one.mp4"
     with av.open(str(video), "w") as container:

@@ -10,7 +10,7 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.run_files import read_metrics, write_document
+from slr_pipeline.io.tables import read_metrics, write_document
 from slr_pipeline.report.facts import read_run
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_pipeline.config import Split, TrackSettings
-from slr_pipeline.ensemble import Calibration, join
+from slr_pipeline.config.experiment import Split, TrackSettings
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.logits import Logits, write_logits
-from slr_pipeline.samples import Sample, SampleTable
+from slr_pipeline.io.logits import write_logits
+from slr_pipeline.samples.table import Sample, SampleTable
+from slr_pipeline.scoring.ensemble import Calibration, join
+from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.ensemble import calibration_of_track, fitted_on, read_streams
 
 NAMES = ("a", "b", "c", "d")

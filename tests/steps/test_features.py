@@ -10,16 +10,16 @@ import av
 import numpy as np
 import pytest
 
-from slr_pipeline.errors import DataError
-from slr_pipeline.feature_settings import (
+from slr_pipeline.config.features import (
     FidelitySettings,
     FlowSettings,
     HeatmapsSettings,
     HhaSettings,
 )
+from slr_pipeline.errors import DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from slr_pipeline.config import parse_keypoints
+from slr_pipeline.config.flags import parse_keypoints
 from slr_pipeline.features.one_euro import smooth
-from slr_pipeline.io.artifacts import FeatureFile, FeatureStore
+from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
-from slr_pipeline.samples import Sample
+from slr_pipeline.samples.table import Sample
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.verify import verify_sample
 

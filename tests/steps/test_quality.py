@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_pipeline.config import QualitySettings
+from slr_pipeline.config.experiment import QualitySettings
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.run_files import read_table
+from slr_pipeline.io.tables import read_table
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.quality import quality
 

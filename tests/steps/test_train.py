@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from slr_pipeline.config import check_stream
+from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
-from slr_pipeline.io.artifacts import open_features
-from slr_pipeline.io.checkpoints import save_model
-from slr_pipeline.samples import Sample, SampleTable
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import open_features
+from slr_pipeline.io.models import save_model
+from slr_pipeline.samples.table import Sample, SampleTable
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.steps.train import (
     check_classes,
@@ -20,7 +20,7 @@ from slr_pipeline.steps.train import (
     labelled,
     start_weights,
 )
-from slr_pipeline.streams import build_model
+from slr_pipeline.training.streams import build_model
 
 STREAM = check_stream({"model": "slgcn", "width": 16})
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slr_pipeline.samples import Sample
+from slr_pipeline.samples.table import Sample
 from slr_pipeline.steps.verify import verify_sample
 
 TRAIN = Path(__file__).parents[2] / "demo" / "train"

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.transforms import SkeletonTransform
+from slr_pipeline.data.skeleton_transform import SkeletonTransform
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.skeleton import BONES_27, KEYPOINTS_133, LEFT_HAND
 

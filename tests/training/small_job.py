@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from slr_pipeline.cli import run
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.errors import DataError
+from slr_pipeline.errors import DataError, run
 from slr_pipeline.training.fit import fit
 from slr_pipeline.training.state import TrainingState
 from tests.training.small_task import net, point, points, recipe

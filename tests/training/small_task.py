@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from slr_pipeline.config.streams import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.stream_settings import TrainingSettings
 
 K = 3
 CENTRES = np.random.default_rng(5).normal(size=(K, 6))

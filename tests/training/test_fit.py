@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from slr_pipeline.config.streams import SlgcnTraining
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.models.dropgraph import DropGraph, keep_probability, set_keep
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
-from slr_pipeline.stream_settings import SlgcnTraining
-from slr_pipeline.training.evaluate import evaluate
+from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training.fit import Fitted, fit
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.schedules import best_epoch, plateaus

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from slr_pipeline.config.streams import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import SlrError
 from slr_pipeline.models.dropgraph import set_keep
@@ -16,7 +17,6 @@ from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vtn import VTN
 from slr_pipeline.skeleton import BONES_27
-from slr_pipeline.stream_settings import TrainingSettings
 from slr_pipeline.training.gate import check_above_chance, check_learns, spread
 
 K = 6

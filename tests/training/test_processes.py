@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from slr_pipeline.config import check_config
+from slr_pipeline.config.experiment import check_config
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.io.artifact_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.quality import write_quality
 from tests.training.conftest import movement
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slr_pipeline.commands.main import main
+from slr_pipeline.cli.main import main
 from slr_pipeline.io.logits import read_logits
 from tests.workflow.conftest import Run
 

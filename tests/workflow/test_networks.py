@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from slr_pipeline.io.artifacts import FeatureFile
+from slr_pipeline.io.features import FeatureFile
 from tests.pose import networks
 from tests.workflow.conftest import Run
 

@@ -7,11 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from slr_pipeline.commands.main import main
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.cli.main import main
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.steps.predict import load_trained
-from slr_pipeline.streams import build_dataset
+from slr_pipeline.training.streams import build_dataset
 from tests.workflow.conftest import Run
 
 

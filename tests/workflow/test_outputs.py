@@ -7,8 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from slr_pipeline.config import check_config
-from slr_pipeline.io.artifacts import FeatureStore
+from slr_pipeline.config.experiment import check_config
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import MISSING, ROOT, Run

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from benchmarks.size import dry_run, measured, write_experiment
-from slr_pipeline.config import check_config
+from slr_pipeline.config.experiment import check_config
 from slr_pipeline.planning.jobs import Job, made_files, made_folders, planned_jobs
-from slr_pipeline.samples import load_samples
+from slr_pipeline.samples.table import load_samples
 from slr_pipeline.schema import FEATURES
 from tests.shared_data import SHARED
 from tests.workflow.conftest import ROOT, Run

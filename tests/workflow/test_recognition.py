@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from slr_pipeline.calibration import log_probabilities
-from slr_pipeline.commands.main import main
+from slr_pipeline.cli.main import main
 from slr_pipeline.io.logits import read_logits
-from slr_pipeline.io.run_files import read_metrics
+from slr_pipeline.io.tables import read_metrics
+from slr_pipeline.scoring.calibration import log_probabilities
 from tests.workflow.conftest import MISSING, Run
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slr_pipeline.config import TableData
-from slr_pipeline.samples import load_samples, shards
+from slr_pipeline.config.experiment import TableData
+from slr_pipeline.samples.table import load_samples, shards
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, Run
 

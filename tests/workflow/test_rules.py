@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from slr_pipeline.config import check_config
+from slr_pipeline.config.experiment import check_config
+from slr_pipeline.config.weights import named_weights
 from slr_pipeline.schema import FEATURES
-from slr_pipeline.weights import named_weights
 from tests.workflow.conftest import ROOT, Run, job_counts
 
 RULES = {

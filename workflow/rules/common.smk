@@ -1,8 +1,8 @@
 """Input functions and the settings that rules share."""
 
-from slr_pipeline.config import SPLITS
-from slr_pipeline.estimator_settings import ON_GPU, files_of
-from slr_pipeline.samples import labels_digest, shards, videos_digest
+from slr_pipeline.config.experiment import SPLITS
+from slr_pipeline.config.estimators import ON_GPU, files_of
+from slr_pipeline.samples.table import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 RESULTS = CONFIG.results

@@ -1,0 +1,41 @@
+"""Check a config and its sample table; open no video."""
+
+import argparse
+
+from slr_pipeline.config.experiment import Config, read_config
+from slr_pipeline.samples.table import check_streams, load_samples, shards
+
+
+def flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of the command."""
+    parser.add_argument("config", nargs="?", default="config.yaml")
+
+
+def main(given: argparse.Namespace) -> None:
+    """Print what an experiment is made of."""
+    print(describe(read_config(given.config)))
+
+
+def describe(config: Config) -> str:
+    """Samples, shards, streams and tracks of an experiment, as text."""
+    table = load_samples(config.data)
+    check_streams(config, table)
+    lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
+    for split in ("train", "val", "test"):
+        samples = [sample for sample in table.samples if sample.split == split]
+        signers = {sample.signer for sample in samples if sample.signer is not None}
+        unlabelled = sum(sample.label is None for sample in samples)
+        lines.append(
+            f"  {split}: {len(samples)} samples, {len(signers)} signers, "
+            f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
+        )
+    for name, stream in config.streams.items():
+        epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
+        lines.append(f"  stream {name}: {stream.model}{epochs}")
+    for name, track in config.tracks.items():
+        weights = ", ".join(
+            stream if weight is None else f"{weight:g} {stream}"
+            for stream, weight in track.streams.items()
+        )
+        lines.append(f"  track {name}: {weights}")
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""Feature files in HDF5, written frame by frame; docs/artifacts.md is their specification."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ArtifactError, SlrError
+from slr_pipeline.io.features import FORMAT, FeatureFile, picture_shape
+from slr_pipeline.io.hdf5 import whole_hdf5
+from slr_pipeline.io.jpeg import JPEG, Jpeg, encode_jpeg
+from slr_pipeline.schema import FEATURES, FeatureSchema
+
+CHUNK_BYTES = 1 << 18
+
+
+@dataclass(frozen=True)
+class NewClip:
+    """A feature of one sample, to be written.
+
+    `frames` is an array (T, ...) or makes one frame at a time; `boxes` is (T, boxes, 4), or (4,)
+    for all frames; `counts` are added to the file's attributes once all frames are made. Without
+    frames the sample is quarantined.
+    """
+
+    sample: str
+    frames: Iterable[NDArray[Any]] = ()
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    boxes: NDArray[np.int32] | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def write_feature(
+    path: str | Path,
+    feature: str,
+    clips: Iterable[NewClip],
+    attributes: Mapping[str, str | int | float | bool],
+    provenance: Mapping[str, Any],
+    jpeg: Jpeg = JPEG["corrected"],
+) -> None:
+    """Write a feature file from clips, one at a time; the same clips give the same bytes.
+
+    `jpeg` is how the pictures of a picture feature are coded.
+
+    Raises ArtifactError when a frame has not the shape, dtype or finite values of the schema.
+    """
+    schema = FEATURES[feature]
+    with whole_hdf5(path, lambda partial: FeatureFile(partial, feature)) as (file, check_disk):
+        writer = _Writer(file, schema, jpeg)
+        for clip in clips:
+            with naming(clip.sample):  # most frames are made, or fail to be, when they are taken
+                writer.add(clip)
+            check_disk()
+        writer.finish()
+        file.attrs["format"] = FORMAT
+        file.attrs["feature"] = feature
+        file.attrs["version"] = schema.version
+        file.attrs["dims"] = ",".join(schema.dims)
+        file.attrs["units"] = schema.units
+        if schema.pictures:
+            file.attrs["codec"] = "jpeg"
+            file.attrs["quality"] = jpeg.quality
+            file.attrs["subsampled"] = jpeg.subsampled
+        for name, value in sorted(attributes.items()):
+            file.attrs[name] = value
+        file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+
+
+@contextmanager
+def naming(sample: str) -> Iterator[None]:
+    """Whatever is raised names the sample."""
+    try:
+        yield
+    except SlrError as error:
+        raise type(error)(f"sample {sample}: {error}") from error
+    except Exception as error:
+        error.add_note(f"sample {sample}")
+        raise
+
+
+class _Writer:
+    """Appends clips to an open file; holds no more than a batch of frames."""
+
+    def __init__(self, file: h5py.File, schema: FeatureSchema, jpeg: Jpeg) -> None:
+        self._file = file
+        self._jpeg = jpeg
+        self._schema = schema
+        self._rows: list[NewClip] = []
+        self._offsets = [0]
+        self._picture_ends = [0]
+        # A batch of numbers is a chunk of the file; pictures are handed on one frame at a time.
+        frame_bytes = int(np.prod(schema.shape)) * np.dtype(schema.dtype).itemsize
+        self._batch = 1 if schema.pictures else max(1, CHUNK_BYTES // frame_bytes)
+        if schema.pictures:
+            _grow(file, "values", (CHUNK_BYTES,), "uint8", compress=False)
+        else:
+            _grow(file, "values", (self._batch, *schema.shape), schema.dtype)
+        if schema.boxes:
+            _grow(file, "box", (1024, schema.boxes, 4), "int32")
+
+    def add(self, clip: NewClip) -> None:
+        frames = 0
+        for batch in _batches(clip.frames, self._batch):
+            values = np.stack(batch)
+            _check_values(values, self._schema)
+            _append(self._file["values"], self._encoded(values))
+            frames += len(values)
+        expected = self._schema.frames
+        if frames and expected is not None and frames != expected:
+            raise ArtifactError(f"expected {expected} frames, found {frames}")
+        if self._schema.boxes and frames:
+            shape = (frames, self._schema.boxes, 4)
+            if clip.boxes is None or clip.boxes.shape not in (shape, (4,)):
+                found = None if clip.boxes is None else clip.boxes.shape
+                raise ArtifactError(f"boxes {found} do not fit {frames} frames")
+            _append(self._file["box"], np.broadcast_to(clip.boxes, shape))
+        self._offsets.append(self._offsets[-1] + frames)
+        self._rows.append(replace(clip, frames=(), boxes=None))
+
+    def _encoded(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values as they are stored: numbers as they are, pictures as the bytes of their JPEGs."""
+        if not self._schema.pictures:
+            return values
+        pictures = values.reshape(-1, *picture_shape(self._schema))
+        encoded = [encode_jpeg(picture, self._jpeg) for picture in pictures]
+        for picture in encoded:
+            self._picture_ends.append(self._picture_ends[-1] + len(picture))
+        return np.concatenate(encoded)
+
+    def finish(self) -> None:
+        """Write the index and the counts."""
+        file, rows = self._file, self._rows
+        names = [row.sample for row in rows]
+        strings = h5py.string_dtype("utf-8")
+        file.create_dataset("sample", data=names, dtype=strings, shape=(len(rows),))
+        file.create_dataset("offset", data=np.asarray(self._offsets, dtype=np.int64))
+        size = np.asarray([(row.width, row.height) for row in rows], dtype=np.int32).reshape(-1, 2)
+        file.create_dataset("size", data=size)
+        file.create_dataset("fps", data=np.asarray([row.fps for row in rows], dtype=np.float64))
+        if self._schema.pictures:
+            ends = np.asarray(self._picture_ends, dtype=np.int64)
+            file.create_dataset("picture", data=ends, chunks=True, compression="gzip", shuffle=True)
+        for name in self._schema.counts:
+            file.attrs[name] = sum(row.counts[name] for row in rows if row.counts)
+
+
+def _batches(frames: Iterable[NDArray[Any]], size: int) -> Iterator[list[NDArray[Any]]]:
+    """Consecutive frames, `size` at a time."""
+    iterator = iter(frames)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _grow(
+    file: h5py.File, name: str, chunk: tuple[int, ...], dtype: str, compress: bool = True
+) -> None:
+    """A data set of no rows that can grow, with a checksum a chunk."""
+    filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+    file.create_dataset(
+        name,
+        shape=(0, *chunk[1:]),
+        maxshape=(None, *chunk[1:]),
+        chunks=chunk,
+        dtype=dtype,
+        fletcher32=True,
+        **(filters if compress else {}),
+    )
+
+
+def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
+    end = len(dataset)
+    dataset.resize(end + len(values), axis=0)
+    dataset[end:] = values
+
+
+def _check_values(values: NDArray[Any], schema: FeatureSchema) -> None:
+    found = (values.shape[1:], str(values.dtype))
+    if found != (schema.shape, schema.dtype):
+        raise ArtifactError(f"expected frames {schema.shape} {schema.dtype}, found {found}")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ArtifactError("NaN or infinite values")

@@ -1,0 +1,279 @@
+"""Feature files in HDF5, read; docs/artifacts.md is their specification."""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.jpeg import decode_jpeg
+from slr_pipeline.io.sealed import open_sealed
+from slr_pipeline.schema import FEATURES, FeatureSchema
+
+FORMAT = "slr-feature"
+
+Estimator = dict[str, str]
+"""What found the keypoints that a feature is made from: the attributes `ESTIMATOR`."""
+
+ESTIMATOR = ("estimator", "weights_sha256")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A feature of one sample, as read.
+
+    `values` (T, ...), pictures decoded; `boxes` (T, boxes, 4) int32 px x0, y0, x1, y1; size of the
+    video frame in px; frames per second. A quarantined sample has T = 0, size 0 x 0 and fps 0.
+    """
+
+    sample: str
+    values: NDArray[Any]
+    boxes: NDArray[np.int32]
+    width: int
+    height: int
+    fps: float
+
+
+def picture_shape(schema: FeatureSchema) -> tuple[int, ...]:
+    """Shape of one picture of a feature whose frames are stored as pictures."""
+    return schema.shape[1:] if schema.pictures > 1 else schema.shape
+
+
+class FeatureFile:
+    """The index of one feature file: names, offsets, sizes. Values are read by `FeatureStore`.
+
+    Raises ArtifactError for a file that is foreign, short, of another feature or version.
+    """
+
+    def __init__(self, path: str | Path, feature: str) -> None:
+        self.path = Path(path)
+        try:
+            with open_sealed(self.path) as file:
+                self._check_kind(file, feature)
+                self.samples = [name.decode() for name in file["sample"][:]]
+                self.offset: NDArray[np.int64] = file["offset"][:]
+                self.size: NDArray[np.int32] = file["size"][:]
+                self.fps: NDArray[np.float64] = file["fps"][:]
+                self.attributes: dict[str, Any] = dict(file.attrs)
+                self._check_lengths(file, FEATURES[feature])
+        except (OSError, KeyError) as error:
+            reason = " ".join(str(error).split())
+            raise ArtifactError(
+                f"{path}: not a whole {feature} file ({reason}); delete it and run again"
+            ) from error
+
+    def _check_kind(self, file: h5py.File, feature: str) -> None:
+        version = FEATURES[feature].version
+        expected = {"format": FORMAT, "feature": feature, "version": version}
+        for name, value in expected.items():
+            found = file.attrs.get(name)
+            if found != value:
+                raise ArtifactError(
+                    f"{self.path}: {name} is {found!r}, expected {value!r}; "
+                    "delete the file and run again"
+                )
+
+    def _check_lengths(self, file: h5py.File, schema: FeatureSchema) -> None:
+        rows, frames = len(self.samples), int(self.offset[-1])
+        whole = (
+            len(self.offset) == rows + 1
+            and self.size.shape == (rows, 2)
+            and self.fps.shape == (rows,)
+            and self.offset[0] == 0
+            and bool((np.diff(self.offset) >= 0).all())
+            and len(set(self.samples)) == rows
+        )
+        if schema.pictures:
+            # End of each picture, after a zero, in bytes of /values.
+            self.picture: NDArray[np.int64] = file["picture"][:]
+            whole = (
+                whole
+                and len(self.picture) == frames * schema.pictures + 1
+                and self.picture[0] == 0
+                and bool((np.diff(self.picture) > 0).all())
+                and file["values"].shape == (self.picture[-1],)
+            )
+        else:
+            whole = whole and file["values"].shape == (frames, *schema.shape)
+        if schema.boxes:
+            whole = whole and file["box"].shape == (frames, schema.boxes, 4)
+        if not whole:
+            raise ArtifactError(
+                f"{self.path}: index and values disagree; delete the file and run again"
+            )
+
+
+class FeatureStore:
+    """One feature of many samples over its shard files, read by sample name.
+
+    Files are opened lazily and once per process, so a store can be handed to data loader workers.
+    Samples that are `quarantined` have T = 0, whatever their files hold. ArtifactError when the
+    keypoints behind the files are of different estimators.
+    """
+
+    def __init__(
+        self, feature: str, paths: Iterable[str | Path], quarantined: Collection[str] = ()
+    ) -> None:
+        self.feature = feature
+        self._quarantined = frozenset(quarantined)
+        self._places: dict[str, tuple[FeatureFile, int]] = {}
+        self._open: dict[Path, h5py.File] = {}
+        self._process = os.getpid()
+        made: dict[str | Path, Estimator] = {}
+        for path in paths:
+            index = FeatureFile(path, feature)
+            made[path] = {name: index.attributes.get(name, "unknown") for name in ESTIMATOR}
+            for row, sample in enumerate(index.samples):
+                if sample in self._places:
+                    other = self._places[sample][0].path
+                    raise ArtifactError(f"{path}: sample {sample} is also in {other}")
+                self._places[sample] = (index, row)
+        self.estimator = _same_estimator(made)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": {}}
+
+    @property
+    def samples(self) -> tuple[str, ...]:
+        """All sample names, in the order of the files and their rows."""
+        return tuple(self._places)
+
+    def path_of(self, sample: str) -> Path:
+        """The file that has a sample. ArtifactError when none has it."""
+        return self._place(sample)[0].path
+
+    def digest(self) -> str:
+        """Changes when what the files were made from or with changes: samples, settings, inputs.
+
+        So it does when other samples are quarantined.
+        """
+        files = {index.path: index for index, _ in self._places.values()}
+        facts = [
+            [*index.samples, *sorted(f"{key}={value}" for key, value in index.attributes.items())]
+            for index in files.values()
+        ]
+        facts.append(sorted(self._quarantined & self._places.keys()))
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+    def frames(self, sample: str) -> int:
+        """T of a sample; 0 when it is quarantined. ArtifactError when no shard has it."""
+        _, _, start, end = self._rows(sample)
+        return end - start
+
+    def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
+        """The clip of one sample, or some of its frames (indices from 0, in any order, repeated).
+
+        ArtifactError when no shard has the sample or its bytes are damaged.
+        """
+        index, row, start, end = self._rows(sample)
+        chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < end - start):
+            raise IndexError(f"{sample}: frames {chosen.min()} to {chosen.max()} of {end - start}")
+        try:
+            file = self._file(index.path)
+            values = self._values(file, index, start, end, chosen)
+            boxes = file["box"][start:end][chosen] if "box" in file else None
+        except (OSError, ArtifactError) as error:
+            raise ArtifactError(
+                f"{index.path}: sample {sample} cannot be read ({error}); "
+                "delete the file and run again"
+            ) from error
+        width, height = (int(length) for length in index.size[row])
+        if boxes is None:
+            boxes = np.zeros((len(chosen), 0, 4), np.int32)
+        return Clip(sample, values, boxes, width, height, float(index.fps[row]))
+
+    def _file(self, path: Path) -> h5py.File:
+        if self._process != os.getpid():
+            self._open, self._process = {}, os.getpid()
+        if path not in self._open:
+            self._open[path] = open_sealed(path)
+        return self._open[path]
+
+    def _values(
+        self, file: h5py.File, index: FeatureFile, start: int, end: int, chosen: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """The chosen frames of those from `start` to `end`; of pictures only these are decoded."""
+        schema = FEATURES[self.feature]
+        if not schema.pictures:
+            values: NDArray[Any] = file["values"][start:end]
+            return values[chosen]
+        ends = index.picture[start * schema.pictures : end * schema.pictures + 1]
+        stored: NDArray[np.uint8] = file["values"][int(ends[0]) : int(ends[-1])]
+        ends = ends - ends[0]
+        shape = picture_shape(schema)
+        once, again = np.unique(chosen, return_inverse=True)
+        # Every picture of every chosen frame: (frames, pictures).
+        places = once[:, None] * schema.pictures + np.arange(schema.pictures)
+        pictures = [decode_jpeg(stored[ends[i] : ends[i + 1]], shape) for i in places.flat]
+        decoded = np.asarray(pictures, np.uint8).reshape(len(once), *schema.shape)
+        return decoded[again]
+
+    def _rows(self, sample: str) -> tuple[FeatureFile, int, int, int]:
+        """The file of a sample, its row there, and its frames there, from and to."""
+        index, row = self._place(sample)
+        start, end = (int(index.offset[i]) for i in (row, row + 1))
+        return index, row, start, start if sample in self._quarantined else end
+
+    def _place(self, sample: str) -> tuple[FeatureFile, int]:
+        if sample not in self._places:
+            raise ArtifactError(
+                f"sample {sample} is in none of the {self.feature} files; "
+                "do the files belong to this sample table?"
+            )
+        return self._places[sample]
+
+
+def open_features(
+    paths: Iterable[str | Path], quarantined: Collection[str] = ()
+) -> dict[str, FeatureStore]:
+    """The features that are in these files, by name, in the order they come.
+
+    ArtifactError for a file that is no feature file, and when the keypoints behind any two are of
+    different estimators.
+    """
+    files: dict[str, list[str | Path]] = {}
+    for path in paths:
+        try:
+            with open_sealed(path) as file:
+                feature = str(file.attrs.get("feature"))
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise ArtifactError(f"{path}: not a feature file ({reason})") from error
+        if feature not in FEATURES:
+            raise ArtifactError(f"{path}: not a feature file (its feature is {feature!r})")
+        files.setdefault(feature, []).append(path)
+    stores = {
+        feature: FeatureStore(feature, found, quarantined) for feature, found in files.items()
+    }
+    _same_estimator({files[feature][0]: store.estimator for feature, store in stores.items()})
+    return stores
+
+
+def check_estimator(model: str | Path, trained: Estimator, store: FeatureStore) -> None:
+    """ArtifactError when a model was trained on the keypoints of another estimator."""
+    _same_estimator({model: trained, store.path_of(store.samples[0]): store.estimator})
+
+
+def _same_estimator(made: Mapping[str | Path, Estimator]) -> Estimator:
+    """The estimator of all of these files, empty of none; ArtifactError that names two of them."""
+    first, expected = next(iter(made.items()), ("", {}))
+    for path, other in made.items():
+        if other != expected:
+            raise ArtifactError(
+                f"{path}: its keypoints are of {_named(other)}, those of {first} of "
+                f"{_named(expected)}; a stream needs those of one estimator: delete the files "
+                "of the other and run again"
+            )
+    return expected
+
+
+def _named(estimator: Estimator) -> str:
+    return f"{estimator['estimator']} (weights {estimator['weights_sha256'][:12]})"

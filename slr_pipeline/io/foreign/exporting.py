@@ -1,0 +1,94 @@
+"""The keypoints of a run written as files of other programs."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from slr_pipeline.config.experiment import read_config
+from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.foreign.annotations import Annotation, write_annotations
+from slr_pipeline.io.foreign.openpose_json import write_folder
+from slr_pipeline.io.foreign.pose_file import write_pose
+from slr_pipeline.io.listing import listed
+from slr_pipeline.samples.table import load_samples
+
+LAYOUTS_OF: Final = {
+    "pose": ("coco-wholebody-133", "body-135", "body-25", "holistic"),
+    "openpose": ("body-25", "body-135"),
+    "mmaction2": ("coco-wholebody-133",),
+}
+"""The layouts a format can have; the first, which holds all 133, when none is asked for."""
+
+
+def export_keypoints(
+    results: Path,
+    kind: str,
+    out: Path,
+    *,
+    layout: str | None = None,
+    samples: Sequence[str] | None = None,
+) -> tuple[int, int]:
+    """Write the keypoints of a run; how many samples were written, and left out as quarantined.
+
+    Args:
+        results: folder of the run.
+        kind: `pose`: `out/{sample}.pose`; `openpose`: `out/{sample}/*_keypoints.json`;
+            `mmaction2`: `out/keypoints.pkl`, with the labels of the run's sample table.
+        out: folder to write into.
+        layout: one of `LAYOUTS_OF` the kind; None: its first.
+        samples: which; None: all.
+
+    Raises:
+        ConfigError: a layout that the format has not.
+        DataError: no keypoints, or unknown samples.
+        SlrError: pose-format is not installed.
+    """
+    known = LAYOUTS_OF[kind]
+    if layout not in (None, *known):
+        raise ConfigError(f"--layout {layout}: {kind} has one of {', '.join(known)}")
+    store = FeatureStore("keypoints", sorted(results.glob("features/keypoints/*/*.h5")))
+    if not store.samples:
+        raise DataError(
+            f"{results}: no file features/keypoints/*/*.h5; run `snakemake features` first"
+        )
+    unknown = sorted(set(samples or ()) - set(store.samples))
+    if unknown:
+        raise DataError(f"--samples: not in {results}: {listed(unknown)}; check the names")
+    chosen = store.samples if samples is None else tuple(samples)
+    whole = [sample for sample in chosen if store.frames(sample)]
+    if kind == "mmaction2":
+        write_annotations(out / "keypoints.pkl", _annotations(results, store, whole))
+    else:
+        for sample in whole:
+            _write(kind, out, store, sample, layout or known[0])
+    return len(whole), len(chosen) - len(whole)
+
+
+def _write(kind: str, out: Path, store: FeatureStore, sample: str, layout: str) -> None:
+    clip = store.read(sample)
+    if kind == "openpose":
+        write_folder(out / sample, sample, clip.values, layout)
+        return
+    path = out / f"{sample}.pose"
+    write_pose(path, clip.values, layout, width=clip.width, height=clip.height, fps=clip.fps)
+
+
+def _annotations(results: Path, store: FeatureStore, samples: list[str]) -> Iterator[Annotation]:
+    table = load_samples(read_config(str(results / "config.yaml")).data)
+    labels = {sample.name: sample.label for sample in table.samples}
+    for sample in samples:
+        if sample not in labels:
+            raise DataError(
+                f"{results}/config.yaml: its sample table has no {sample}; export with the table "
+                "that the keypoints were made of"
+            )
+        clip = store.read(sample)
+        yield Annotation(
+            sample=sample,
+            split=store.path_of(sample).parent.name,
+            label=labels[sample],
+            keypoints=clip.values,
+            width=clip.width,
+            height=clip.height,
+        )

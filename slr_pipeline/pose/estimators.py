@@ -1,0 +1,46 @@
+"""The one place where settings choose a whole-body pose estimator."""
+
+from typing import assert_never
+
+from slr_pipeline.config.estimators import (
+    ImportedKeypointsSettings,
+    KeypointsSettings,
+    MediapipeSettings,
+    MmposeSettings,
+    OnnxSettings,
+    OpenposeSettings,
+)
+from slr_pipeline.pose.interface import PoseEstimator
+
+
+def open_estimator(settings: KeypointsSettings, device: str) -> PoseEstimator:
+    """The estimator of the settings, ready to run; an SlrError where it is not installed.
+
+    `device` is `auto`, `cpu` or `cuda`, for those that can use it.
+    """
+    match settings:
+        case MediapipeSettings():
+            from slr_pipeline.pose.mediapipe import MediaPipeHolistic
+
+            return MediaPipeHolistic(
+                min_detection_confidence=settings.min_detection_confidence,
+                min_tracking_confidence=settings.min_tracking_confidence,
+            )
+        case OpenposeSettings():
+            from slr_pipeline.pose.openpose import OpenPose
+
+            return OpenPose(settings)
+        case MmposeSettings():
+            from slr_pipeline.pose.mmpose import MMPose
+
+            return MMPose(settings, device)
+        case OnnxSettings():
+            from slr_pipeline.pose.onnx import OnnxPose
+
+            return OnnxPose(settings, device)
+        case ImportedKeypointsSettings():
+            from slr_pipeline.pose.imported import ImportedKeypoints
+
+            return ImportedKeypoints(settings)
+        case _:
+            assert_never(settings)

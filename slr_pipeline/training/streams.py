@@ -1,0 +1,279 @@
+"""The one place where the settings of a stream meet its model, its features and its transforms."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, assert_never
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.streams import (
+    R2plus1dSettings,
+    SlgcnSettings,
+    SlgcnTraining,
+    SstcnSettings,
+    TrainedStream,
+    TrainingSettings,
+    VtnSettings,
+)
+from slr_pipeline.data.clip_transform import Kind, PictureTransform
+from slr_pipeline.data.dataset import Make, StreamDataset
+from slr_pipeline.data.hand_transform import HandTransform
+from slr_pipeline.data.heatmap_transform import HeatmapTransform
+from slr_pipeline.data.skeleton_transform import SkeletonTransform
+from slr_pipeline.errors import DataError
+from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS, draw_heatmaps
+from slr_pipeline.io.features import Clip, FeatureStore
+from slr_pipeline.models.dropgraph import keep_probability, set_keep
+from slr_pipeline.models.r2plus1d import R2Plus1D
+from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
+from slr_pipeline.models.sstcn import SSTCN
+from slr_pipeline.models.vtn import VTN
+from slr_pipeline.skeleton import BONES_27, JOINTS_27
+
+Stores = Mapping[str, FeatureStore]
+"""The features a stream reads, by name."""
+
+Arrays = Sequence[NDArray[Any]]
+Generator = np.random.Generator | None
+
+PICTURE_KINDS: dict[str, Kind] = {
+    "frames": "color",
+    "flow": "flow",
+    "depth_flow": "flow",
+    "hha": "hha",
+}
+
+VTN_EPS = 1e-6
+"""Added to the standard deviation of a frame's features in `corrected`."""
+
+
+def build_model(settings: TrainedStream, classes: int) -> nn.Module:
+    """The untrained model of a stream; its weights come from torch's global generator."""
+    match settings:
+        case SlgcnSettings():
+            joints = len(JOINTS_27)
+            return SLGCN(classes=classes, joints=joints, bones=BONES_27, width=settings.width)
+        case SstcnSettings():
+            return SSTCN(
+                classes=classes,
+                frames=settings.frames,
+                joints=len(HEATMAP_KEYPOINTS),
+                width=settings.width,
+                dropout=settings.dropout,
+            )
+        case R2plus1dSettings():
+            return R2Plus1D(
+                classes=classes,
+                channels=2 if _is_flow(settings) else 3,
+                width=settings.width,
+                dropout=settings.dropout,
+            )
+        case VtnSettings():
+            return VTN(
+                classes=classes,
+                frames=settings.frames,
+                width=settings.width,
+                heads=settings.heads,
+                layers=settings.layers,
+                depth=settings.depth,
+                backbone=settings.backbone,
+                backbone_width=settings.backbone_width,
+                dropout=settings.dropout,
+                classifier_dropout=settings.classifier_dropout,
+                eps=0.0 if settings.fidelity == "published" else VTN_EPS,
+            )
+        case _:
+            assert_never(settings)
+
+
+def build_dataset(
+    settings: TrainedStream,
+    stores: Stores,
+    samples: Sequence[tuple[str, int]],
+    *,
+    train: bool,
+    seed: int,
+    views: Sequence[int] = (0,),
+    heatmaps: HeatmapsSettings | None = None,
+) -> StreamDataset:
+    """The items of a stream: (name, label) pairs of samples that have frames.
+
+    `views` of a sample are explained at `test_views`. `heatmaps` are the settings of those that are
+    drawn here; None: they are stored.
+    """
+    make = _make(settings, stores, heatmaps)
+    return StreamDataset(make, samples, train=train, seed=seed, views=views)
+
+
+def test_views(settings: TrainedStream) -> tuple[int, ...]:
+    """The views of a sample whose logits are averaged: the clips of R(2+1)D."""
+    return tuple(range(settings.test_clips)) if isinstance(settings, R2plus1dSettings) else (0,)
+
+
+def val_views(settings: TrainedStream) -> tuple[int, ...]:
+    """The view that val sees while training: the clip in the middle."""
+    views = test_views(settings)
+    return (views[len(views) // 2],)
+
+
+def epoch_starter(
+    settings: TrainedStream, recipe: TrainingSettings, model: nn.Module
+) -> Callable[[int], None]:
+    """What changes in a model with the epoch, which counts from 0: DropGraph, frozen graphs."""
+    match settings:
+        case SlgcnSettings():
+            return partial(_start_slgcn_epoch, recipe, model)
+        case SstcnSettings() | R2plus1dSettings() | VtnSettings():
+            return _same_every_epoch
+        case _:
+            assert_never(settings)
+
+
+def _start_slgcn_epoch(recipe: TrainingSettings, model: nn.Module, epoch: int) -> None:
+    assert isinstance(recipe, SlgcnTraining)
+    keep = keep_probability(epoch, final=recipe.keep_final, epochs=recipe.keep_epochs)
+    set_keep(model, keep)
+    for adjacency in learned_adjacencies(model):
+        # Without a gradient weight decay and momentum pass it by, too.
+        adjacency.requires_grad_(epoch >= recipe.freeze_graph_epochs)
+
+
+def _same_every_epoch(epoch: int) -> None:
+    pass
+
+
+def _make(settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None) -> Make:
+    match settings:
+        case SlgcnSettings():
+            return partial(_skeleton, stores["keypoints"], _skeleton_transform(settings))
+        case SstcnSettings():
+            transform = HeatmapTransform(
+                frames=settings.frames, flip_probability=settings.flip_probability
+            )
+            if heatmaps is None:
+                return partial(_stored_heatmaps, stores["heatmaps"], transform)
+            return partial(_drawn_heatmaps, stores["keypoints"], transform, heatmaps)
+        case R2plus1dSettings():
+            views = len(test_views(settings))
+            return partial(_pictures, stores[settings.feature], _picture_transform(settings), views)
+        case VtnSettings():
+            return partial(_hands, stores, _hand_transform(settings))
+        case _:
+            assert_never(settings)
+
+
+def _skeleton_transform(settings: SlgcnSettings) -> SkeletonTransform:
+    return SkeletonTransform(
+        fidelity=settings.fidelity,
+        representation=settings.representation,
+        frames=settings.frames,
+        window=settings.window,
+        flip_probability=settings.flip_probability,
+        shift_px=settings.shift_px,
+        rotation_deg=settings.rotation_deg,
+        scale_range=settings.scale_range,
+        trim=settings.trim,
+        stretch=settings.stretch,
+    )
+
+
+def _picture_transform(settings: R2plus1dSettings) -> PictureTransform:
+    return PictureTransform(
+        fidelity=settings.fidelity,
+        kind=PICTURE_KINDS[settings.feature],
+        frames=settings.frames,
+        size=settings.size,
+        flip_probability=settings.flip_probability,
+        rotation_deg=settings.rotation_deg,
+        jitter=settings.jitter,
+    )
+
+
+def _hand_transform(settings: VtnSettings) -> HandTransform:
+    return HandTransform(
+        fidelity=settings.fidelity,
+        frames=settings.frames,
+        stride=settings.stride,
+        size=settings.size,
+        flip_probability=settings.flip_probability,
+        jitter=settings.jitter,
+        depth=settings.depth,
+    )
+
+
+def _skeleton(
+    store: FeatureStore, transform: SkeletonTransform, name: str, view: int, rng: Generator
+) -> Arrays:
+    """Skeleton (3, T, 27)."""
+    clip = _finite(store, name)
+    return [transform(clip.values, clip.width, clip.height, rng)]
+
+
+def _stored_heatmaps(
+    store: FeatureStore, transform: HeatmapTransform, name: str, view: int, rng: Generator
+) -> Arrays:
+    """Heat-maps (T, 33, 24, 24)."""
+    return [transform(store.read(name).values, rng)]
+
+
+def _drawn_heatmaps(
+    store: FeatureStore,
+    transform: HeatmapTransform,
+    settings: HeatmapsSettings,
+    name: str,
+    view: int,
+    rng: Generator,
+) -> Arrays:
+    """Heat-maps (T, 33, 24, 24) that are not stored."""
+    clip = _finite(store, name)
+    maps = draw_heatmaps(
+        clip.values,
+        width=clip.width,
+        height=clip.height,
+        sigma=settings.sigma,
+        fidelity=settings.fidelity,
+    )
+    return [transform(maps, rng)]
+
+
+def _pictures(
+    store: FeatureStore,
+    transform: PictureTransform,
+    views: int,
+    name: str,
+    view: int,
+    rng: Generator,
+) -> Arrays:
+    """A clip (C, T, H, W)."""
+    index = transform.index(store.frames(name), rng, view, views)
+    return [transform(store.read(name, index).values, rng)]
+
+
+def _hands(
+    stores: Stores, transform: HandTransform, name: str, view: int, rng: Generator
+) -> Arrays:
+    """Hand crops (T, S, 3, H, W) and pose flow (T, 106)."""
+    index = transform.index(stores["hand_crops"].frames(name))
+    crops = stores["hand_crops"].read(name, index)
+    missing = (crops.boxes == (0, 0, crops.width, crops.height)).all(axis=-1)  # (T, 2)
+    pose = _finite(stores["pose_flow"], name, index)
+    depth = stores["depth_hand_crops"].read(name, index).values if transform.depth else None
+    return transform(crops.values, pose.values, rng, missing=missing, depth=depth)
+
+
+def _finite(store: FeatureStore, name: str, frames: NDArray[np.int64] | None = None) -> Clip:
+    """The clip of a sample; DataError when it has values that are not finite."""
+    clip = store.read(name, frames)
+    if not np.isfinite(clip.values).all():
+        raise DataError(
+            f"{store.path_of(name)}: sample {name}: {store.feature} have NaN or infinite values; "
+            "delete the file and run again"
+        )
+    return clip
+
+
+def _is_flow(settings: R2plus1dSettings) -> bool:
+    return PICTURE_KINDS[settings.feature] == "flow"

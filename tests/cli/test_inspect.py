@@ -1,0 +1,178 @@
+"""`slr inspect`: what is in a file of a run."""
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from slr_pipeline.cli.main import main
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FORMAT
+from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.models import save_model, save_weights
+from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.sealed import seal
+from slr_pipeline.scoring.logits import Logits
+
+ABOUT = {"estimator": "some-1.0", "weights_sha256": "0123456789abcdef" * 4}
+
+
+def inspected(capsys: pytest.CaptureFixture[str], path: Path) -> dict[str, str]:
+    """The facts by name, as printed."""
+    main(["inspect", str(path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert 5 <= len(lines) <= 12
+    return dict(line.split(maxsplit=1) for line in lines)
+
+
+def refused(capsys: pytest.CaptureFixture[str], path: Path) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", str(path)])
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.fixture
+def keypoints(tmp_path: Path) -> Path:
+    clips = [
+        NewClip("a", np.zeros((5, 133, 3), np.float32), 640, 480, 25.0),
+        NewClip("b"),
+        NewClip("c", np.zeros((7, 133, 3), np.float32), 512, 512, 29.97),
+    ]
+    path = tmp_path / "all.h5"
+    made = provenance(settings={"smoothing": None}, inputs={"a": "f" * 64})
+    write_feature(path, "keypoints", clips, {**ABOUT, "mirrored": False}, made)
+    return path
+
+
+def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspected(capsys, keypoints) == {
+        "format": "slr-feature, version 1: keypoints",
+        "samples": "3, 1 of them quarantined",
+        "frames": "12; 5 to 7 a sample",
+        "values": "(12, 133, 3) float32, (frame, keypoint, channel): px, px, score in [0, 1]",
+        "beside": "fps (3) float64, offset (4) int64, sample (3) str, size (3, 2) int32",
+        "videos": "512 x 512, 640 x 480 px, 25, 29.97 frames a second",
+        "estimator": "some-1.0, weights 0123456789ab",
+        "noted": "mirrored False",
+        "settings": '{"smoothing": null}',
+        "package": "slr_pipeline 0.1.0",
+        "size": f"{keypoints.stat().st_size:,} bytes, whole",
+    }
+
+
+def test_pictures_of_no_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "frames.h5"
+    write_feature(path, "frames", [NewClip("a")], ABOUT, provenance())
+    found = inspected(capsys, path)
+    assert found["frames"] == "0"
+    assert found["values"] == (
+        "(0) uint8, JPEGs of (256, 256, 3) a frame, (frame, y, x, channel): sRGB"
+    )
+    assert found["noted"] == "clips_without_person 0, codec jpeg, quality 90, subsampled True"
+
+
+def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "logits.h5"
+    logits = Logits(
+        ("a", "b", "c"),
+        np.zeros((3, 2), np.float32),
+        np.array([True, False, True]),
+        ("ağaç", "ev"),
+        "strict",
+    )
+    write_logits(path, logits, provenance(weights_sha256="abc"))
+    assert inspected(capsys, path) == {
+        "format": "slr-logits, version 1",
+        "protocol": "strict",
+        "samples": "3, 1 of them not answered",
+        "classes": "2: ağaç, ev",
+        "values": "(3, 2) float32, raw logits",
+        "settings": '{"weights_sha256": "abc"}',
+        "package": "slr_pipeline 0.1.0",
+        "size": f"{path.stat().st_size:,} bytes, whole",
+    }
+
+
+def test_a_model_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.safetensors"
+    state = {"a": torch.zeros(3, 4), "b": torch.zeros(())}
+    sidecar = {
+        "stream": {"model": "slgcn", "width": 16, "training": {"epochs": 9, "patience": None}},
+        "classes": [f"sign {number}" for number in range(9)],
+        "phase": "train",
+        "protocol": "strict",
+        "seed": 1,
+        "epoch": 7,
+        "metrics": {"epoch": 7, "val_accuracy": 0.5},
+        "estimator": ABOUT,
+        "provenance": provenance(),
+    }
+    save_model(path, state, sidecar)
+    found = inspected(capsys, path)
+    assert found["format"] == "slr-model, version 1: slgcn"
+    assert found["weights"] == "13 numbers in 2 tensors"
+    assert found["classes"].startswith("9: sign 0, ")
+    assert found["classes"].endswith("sign 7, ...")
+    assert found["trained"] == "phase train, protocol strict, seed 1"
+    assert found["epoch"] == "7: val_accuracy 0.5"
+    assert found["estimator"] == "some-1.0, weights 0123456789ab"
+    assert json.loads(found["settings"]) == {"model": "slgcn", "width": 16}
+    assert json.loads(found["training"]) == {"epochs": 9}
+    other = tmp_path / "weights.safetensors"
+    save_weights(other, state, {"model": "slgcn", "source": "released", "classes": "226"})
+    found = inspected(capsys, other)
+    assert (found["format"], found["source"]) == ("slr-weights", "released")
+
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    assert "train the stream again" in refused(capsys, path)
+    other.write_bytes(b"short")
+    assert "not a whole safetensors file" in refused(capsys, other)
+
+
+def test_every_byte_is_checked(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = keypoints.read_bytes()
+    for place in range(0, len(whole), len(whole) // 20):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        keypoints.write_bytes(damaged)
+        line = refused(capsys, keypoints)
+        assert line.startswith(f"error: {keypoints}: not a whole file of this version (")
+        assert line.endswith("; if it is of a run, delete it and run again")
+    keypoints.write_bytes(whole[:-100])
+    assert "it ends without its seal, so it is short, " in refused(capsys, keypoints)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "line"),
+    [
+        ({"format": "other"}, "format is 'other', expected slr-feature or slr-logits; look at it"),
+        ({"format": FORMAT, "feature": "keypoints", "version": 0}, "version is "),
+        ({"format": FORMAT, "feature": "smell"}, "not a whole smell file ('smell')"),
+        ({"format": "slr-logits", "version": 9}, "expected slr-logits version 1, found ("),
+    ],
+)
+def test_foreign_and_older_files_are_one_line(
+    attributes: dict[str, str | int], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "other.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs.update(attributes)
+    seal(path)
+    assert refused(capsys, path).startswith(f"error: {path}: {line}")
+
+
+def test_wrong_paths_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there = "there is no such file; check the path"
+    assert refused(capsys, tmp_path / "no.h5") == f"error: {tmp_path}/no.h5: {there}"
+    assert refused(capsys, tmp_path).endswith(there)
+    (tmp_path / "a.csv").touch()
+    assert "expected features or logits (.h5), or .safetensors" in refused(
+        capsys, tmp_path / "a.csv"
+    )
+    (tmp_path / "empty.h5").touch()
+    assert "not a whole file of this version" in refused(capsys, tmp_path / "empty.h5")

@@ -1,0 +1,429 @@
+"""`slr predict`: real clips, real MediaPipe, models that were trained on a few clips."""
+
+import json
+import os
+import pty
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from scipy.special import softmax
+
+from slr_pipeline.cli.main import main
+from slr_pipeline.cli.predict import find_files, overlay_files, with_depth
+from slr_pipeline.cli.recognition import MAKERS, SHARD_SIZE, Video, open_track, recognise
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.quality import write_quality
+from slr_pipeline.io.tables import read_metrics, read_run_config
+from slr_pipeline.io.video import probe, read_frames
+from slr_pipeline.io.video_writer import write_video
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
+from slr_pipeline.steps.ensemble import read_streams
+from slr_pipeline.steps.predict import load_trained, predict
+from tests.cli.conftest import CPU, DEMO, SIGNS, feature_file, logits_of, one_error
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("config.yaml", "model.safetensors", "model.json", "metrics.json")
+FIRST, SECOND = "signer6_sample2", "signer6_sample3"
+"""The samples of test."""
+
+
+@pytest.fixture(scope="module")
+def models(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What docs/predict.md says is needed, on a machine without the rest."""
+    folder = tmp_path_factory.mktemp("elsewhere") / "models"
+    for name in NEEDED:
+        for path in (run_folder / "results").rglob(name):
+            target = folder / path.relative_to(run_folder / "results")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty room, a signer of test with depth, and half a video."""
+    folder = tmp_path_factory.mktemp("clips")
+    wall = np.full((121, 161, 3), 200, np.uint8)
+    write_video(folder / "a.mp4", [wall] * 5, width=161, height=121, fps=30000 / 1001)
+    for kind in ("color", "depth"):
+        shutil.copy(DEMO / f"test/{SECOND}_{kind}.mp4", folder / f"[b]_{kind}.mp4")
+    half = (DEMO / f"test/{FIRST}_color.mp4").read_bytes()[:20000]
+    (folder / "c.mp4").write_bytes(half)
+    return folder
+
+
+def slr(*arguments: object) -> None:
+    main(["predict", *map(str, arguments), "--device", "cpu"])
+
+
+def clip(sample: str, kind: str = "color") -> Path:
+    return DEMO / f"test/{sample}_{kind}.mp4"
+
+
+def piped(run_folder: Path, track: str) -> dict[str, list[float]]:
+    """Probabilities of the samples of test, by the logits and metrics that the pipeline wrote."""
+    config = read_run_config(run_folder / "results")
+    settings = config.tracks[track]
+    places = [(stream, "finetune") for stream in settings.streams]
+    places += [(stream, "train") for stream in settings.untuned]
+    paths = [str(run_folder / logits_of(*place, "test")) for place in places]
+    joined = join(read_streams(settings, paths), [FIRST, SECOND])
+    metrics = read_metrics(run_folder / f"results/tracks/{track}/metrics.json")
+    fitted = Calibration(metrics["temperatures"] or {}, metrics["weights"])
+    if settings.fusion == "calibrated":
+        joined = calibrated(joined, fitted)
+    scores = fuse(joined, fitted.weights, np.full(2, 0.5)).scores
+    return dict(zip((FIRST, SECOND), softmax(scores, axis=1).tolist(), strict=True))
+
+
+def answered(video: dict[str, Any]) -> list[float]:
+    """The probabilities in label order."""
+    assert video["status"] == "answered"
+    by_label = {answer["label"]: answer["probability"] for answer in video["answers"]}
+    return [by_label[label] for label in range(2)]
+
+
+# --- the same answers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", ["joint", "sstcn", "rgb", "hands"])
+def test_logits_of_a_clip_do_not_depend_on_the_others(
+    run_folder: Path, tmp_path: Path, stream: str
+) -> None:
+    """Alone, because the others are quarantined, and among them, and as rule `predict` had it."""
+    config = read_run_config(run_folder / "results")
+    folder = run_folder / "results/streams" / stream / "train"
+    model = load_trained(str(folder / "model.safetensors"))
+    read = config.stream_features(stream)
+    together: dict[str, np.ndarray] = {}
+    for split in ("val", "test"):
+        files = [str(run_folder / feature_file(feature, split)) for feature in read]
+        written = read_logits(folder / f"logits/{split}.h5")
+        for kept in written.samples:
+            others = [
+                {"sample": name, "reason": "" if name == kept else "left out"}
+                for name in written.samples
+            ]
+            write_quality(tmp_path / "quality.csv", others)
+            out = tmp_path / "logits.h5"
+            predict(model, CPU, 0, files, str(tmp_path / "quality.csv"), str(out))
+            alone = read_logits(out)
+            assert alone.answered.tolist() == [name == kept for name in written.samples]
+            row = written.samples.index(kept)
+            np.testing.assert_array_equal(alone.values[row], written.values[row])
+            together[kept] = written.values[row]
+    assert len({row.tobytes() for row in together.values()}) == len(together) == 4
+
+
+@pytest.mark.parametrize("track", ["rgb", "rgbd"])
+def test_answers_are_those_of_the_pipeline(
+    run_folder: Path,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    track: str,
+) -> None:
+    """To the bit, from a copy of the few files, in another order, beside a video without anyone."""
+    monkeypatch.chdir(tmp_path)
+    expected = piped(run_folder, track)
+    assert expected[FIRST] != expected[SECOND]
+    flags = ["--models", models, "--json", "--track", track]
+    if track == "rgbd":
+        flags += ["--depth", clip(SECOND, "depth"), clip(FIRST, "depth")]
+    slr(clip(SECOND), clip(FIRST), *flags)
+    out, err = capfd.readouterr()
+    assert err == ""  # neither a progress bar nor MediaPipe's lines
+    found = json.loads(out)
+    assert (found["format"], found["version"]) == ("slr-predictions", 1)
+    assert (found["track"], found["protocol"]) == (track, "challenge")
+    assert [answered(video) for video in found["videos"]] == [expected[SECOND], expected[FIRST]]
+    for video in found["videos"]:
+        assert [answer["gloss"] for answer in video["answers"]] == [
+            SIGNS[answer["label"]] for answer in video["answers"]
+        ]
+        shares = [answer["probability"] for answer in video["answers"]]
+        assert shares == sorted(shares, reverse=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_features_are_made_by_their_steps() -> None:
+    assert {"keypoints", *MAKERS} == FEATURES.keys()
+
+
+def test_many_videos_go_in_shards(
+    models: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    track = open_track(models, read_run_config(models), "rgb", "cpu")
+    names = [f"{clips}/{'c' if number % 3 else 'a'}.mp4" for number in range(SHARD_SIZE + 2)]
+    steps: list[int] = []
+    folders = []
+    found = []
+    for one in recognise(track, [Video(name) for name in names], steps.append):
+        found.append(one.video.color)
+        folders.append([path.name for path in tmp_path.iterdir()])
+    assert found == names
+    assert sum(steps) == track.stages * len(names)
+    assert [len(there) for there in folders] == [1] * len(names)
+    assert len({there[0] for there in folders}) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- what is said --------------------------------------------------------------------------------
+
+
+def test_what_has_no_answer_is_said_and_the_others_are_answered(
+    models: Path, clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        slr(clips, "--models", models, "--json", "--top", "1", "--overlay", tmp_path / "drawn")
+    assert ended.value.code == 1
+    out, err = capfd.readouterr()
+    assert one_error(err).startswith(f"{clips}/c.mp4: cannot be opened as a video")
+    signer, nobody, broken = json.loads(out)["videos"]
+    assert [Path(v["video"]).name for v in (signer, nobody, broken)] == [
+        *("[b]_color.mp4", "a.mp4", "c.mp4")
+    ]
+    assert (signer["status"], signer["reason"], len(signer["answers"])) == ("answered", None, 1)
+    assert (nobody["status"], nobody["answers"]) == ("unanswered", [])
+    assert nobody["reason"] == "no person was found"
+    assert (nobody["frames"], nobody["width"], nobody["height"]) == (5, 162, 122)
+    assert (broken["status"], broken["frames"]) == ("unreadable", 0)
+    assert broken["reason"] == one_error(err)
+    drawn = sorted(path.name for path in (tmp_path / "drawn").iterdir())
+    assert drawn == ["[b]_color.mp4", "a.mp4"]
+    for name in drawn:
+        assert probe(tmp_path / "drawn" / name) == probe(clips / name)
+    before, after = (
+        np.stack(list(read_frames(folder / "[b]_color.mp4"))).astype(int)
+        for folder in (clips, tmp_path / "drawn")
+    )
+    changed = np.abs(after - before).max(axis=-1) > 40
+    foot = changed[:, -int(0.09 * 512) :].mean()
+    assert foot > 0.5  # the band with the answer
+    assert 0.01 < changed[:, :460].mean() < 0.2  # lines and dots
+
+
+def test_the_table_and_the_bar(models: Path, clips: Path) -> None:
+    """On a terminal, with names and glosses that look like markup."""
+    terminal, their_end = pty.openpty()
+    command = [sys.executable, "-m", "slr_pipeline.cli.main", "predict", "--device", "cpu"]
+    process = subprocess.Popen(
+        [*command, "[b]_color.mp4", "a.mp4", "c.mp4", "--models", str(models)],
+        cwd=clips,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"},
+        stdout=subprocess.PIPE,
+        stderr=their_end,
+        text=True,
+    )
+    os.close(their_end)
+    shown = "".join(iter(lambda: read_terminal(terminal), ""))
+    os.close(terminal)
+    table, _ = process.communicate()
+    assert process.returncode == 1
+    cells = [
+        tuple(cell.strip() for cell in line.split("│")[1:-1])
+        for line in table.splitlines()
+        if "│" in line
+    ]
+    assert [cell[0] for cell in cells] == ["[b]_color.mp4", "", "a.mp4", "c.mp4"]
+    assert {cell[1] for cell in cells[:2]} == set(SIGNS)
+    shares = [float(cell[2].rstrip("%")) for cell in cells[:2]]
+    assert shares[0] >= shares[1]
+    assert sum(shares) == pytest.approx(100, abs=0.11)
+    assert [cell[1:] for cell in cells[2:]] == [
+        ("no answer: no person was found", ""),
+        ("cannot be read", ""),
+    ]
+    assert "track rgb of protocol challenge" in table
+    assert "recognising" in shown
+    last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r", "\n").strip().splitlines()
+    assert last[-1].startswith("error: c.mp4: cannot be opened as a video")
+
+
+def read_terminal(terminal: int) -> str:
+    """What was written next; empty once nobody can write any more."""
+    try:
+        return os.read(terminal, 1 << 16).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("line", range(3))
+def test_the_commands_of_the_page(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int
+) -> None:
+    text = (ROOT / "docs/predict.md").read_text()
+    commands = text.split("```\n")[1].splitlines()
+    assert [command.split()[:2] for command in commands] == [
+        *[["slr", "predict"]] * 3,
+        ["slr", "overlay"],
+    ]
+    (tmp_path / "results").symlink_to(run_folder / "results")
+    (tmp_path / "clips").mkdir()
+    for kind in ("color", "depth"):
+        shutil.copy(clip(FIRST, kind), tmp_path / f"clips/x_{kind}.mp4")
+    shutil.copy(clip(FIRST), tmp_path / "clip.mp4")
+    monkeypatch.chdir(tmp_path)
+    main(shlex.split(commands[line])[1:])
+    if "--overlay" in commands[line]:
+        assert [path.name for path in Path("drawn").iterdir()] == ["x_color.mp4"]
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--models", "."], "config.yaml is not there; name the folder of a run's results"),
+        (["--track", "all"], "--track all: there is none (known: rgb, rgbd)"),
+        (["--track", "rgbd"], "track rgbd: it reads depth_hand_crops, made from depth videos; "),
+        (
+            ["--depth", "a.mp4"],
+            "--depth: track rgb reads nothing made from depth; leave it out, or",
+        ),
+        (["--depth", "a.mp4", "c.mp4", "--track", "rgbd"], "--depth: 2 depth videos for 1 videos"),
+        (["--depth", ".", "--track", "rgbd"], ".: no depth video of a.mp4; name it a_depth.mp4"),
+        (["--top", "0"], "--top 0: expected 1 or more"),
+        (["--overlay", "out.avi"], "--overlay out.avi: expected a name that ends in .mp4"),
+        (["--overlay", "a.mp4"], "--overlay: a.mp4 is itself a video to look at; name another"),
+        (["c.mp4", "--overlay", "c.mp4"], "--overlay c.mp4: is a file; name a folder for several"),
+        (["./a.mp4", "--overlay", "out"], "--overlay: a.mp4 and a.mp4 would both be out/a.mp4"),
+        (["empty"], "empty: no video in it or in its sub-folders"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    models: Path,
+    clips: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    line: str,
+) -> None:
+    shutil.copytree(clips, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "results").symlink_to(models)
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        slr("a.mp4", *flags)
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (1, "")
+    assert one_error(err).startswith(line)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"tracks": {"b": {"streams": {"rgb": None}}}}, "--track: missing; choose one of a, b"),
+        (
+            {"streams": {"theirs": {"model": "imported", "reads": ["flow"], "test": "x.h5"}}},
+            "track a: the logits of its stream theirs were made elsewhere, and it has no model for "
+            "a new video; take a track that does without, which this run has not",
+        ),
+        (
+            {
+                "features": {
+                    "keypoints": {"estimator": "imported", "format": "hdf5", "path": "poses.h5"}
+                }
+            },
+            "features.keypoints: the run took those of poses.h5, made elsewhere",
+        ),
+        ({"protocol": "strict"}, "models/streams/rgb/train/model.json is not there, and track a"),
+    ],
+)
+def test_a_run_that_cannot_see_new_videos_is_one_line(
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, dict[str, Any]],
+    line: str,
+) -> None:
+    values = yaml.safe_load((models / "config.yaml").read_text())
+    values["tracks"] = {"a": {"fusion": "published", "streams": {"rgb": 1.0}}}
+    for key, change in changes.items():
+        values[key] = {**values[key], **change} if isinstance(change, dict) else change
+    if "theirs" in values["streams"]:
+        values["tracks"]["a"]["streams"]["theirs"] = 1.0
+    shutil.copytree(models, tmp_path / "models")
+    (tmp_path / "models/config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (tmp_path / "models/tracks/rgb").rename(tmp_path / "models/tracks/a")
+    (tmp_path / "models/streams/rgb/train/model.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        slr(clip(FIRST), "--models", "models")
+    assert one_error(capsys.readouterr().err).startswith(line)
+
+
+def test_metrics_of_another_configuration_are_one_line(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    metrics = tmp_path / "models/tracks"
+    shutil.copy(metrics / "rgbd/metrics.json", metrics / "rgb/metrics.json")
+    with pytest.raises(SystemExit):
+        slr(clip(FIRST), "--models", tmp_path / "models")
+    assert "fusion published of hands, hands/train, rgb, and config.yaml has calibrated of " in (
+        one_error(capsys.readouterr().err)
+    )
+
+
+# --- videos and their depth ----------------------------------------------------------------------
+
+
+def videos_of(given: list[str], depth: list[str] | None = None) -> list[Video]:
+    return with_depth(find_files(given), depth)
+
+
+def touched(folder: Path, *names: str) -> str:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    return str(folder)
+
+
+def test_depth_videos_of_a_folder(tmp_path: Path) -> None:
+    one = touched(
+        tmp_path / "one", "x/a_color.mp4", "x/a_depth.mp4", "b.MKV", "b_depth.mp4", "c.txt"
+    )
+    colors = [f"{one}/b.MKV", f"{one}/x/a_color.mp4"]
+    assert videos_of([one]) == [Video(color) for color in colors]
+    together = [f"{one}/b_depth.mp4", f"{one}/x/a_depth.mp4"]
+    assert videos_of([one], [one]) == list(map(Video, colors, together))
+    deep = touched(tmp_path / "deep", "x/a_color.mp4", "b.avi")
+    apart = [f"{deep}/b.avi", f"{deep}/x/a_color.mp4"]
+    assert videos_of([one], [deep]) == list(map(Video, colors, apart))
+    assert videos_of([colors[1], colors[0]], apart) == list(map(Video, reversed(colors), apart))
+    assert videos_of(together) == list(map(Video, together))  # named, and so meant
+    Path(together[0]).unlink()
+    with pytest.raises(DataError, match=r"no depth video of .*b\.MKV; name it b_depth\.MKV"):
+        videos_of([one], [one])
+    for color in colors:
+        Path(color).unlink()
+    with pytest.raises(DataError, match="only depth videos"):
+        videos_of([one])
+    with pytest.raises(DataError, match=r"'a\\x1b\.mp4': the name has signs that are no text"):
+        videos_of(["a\x1b.mp4"])
+
+
+def test_overlays_of_a_folder_keep_its_sub_folders(tmp_path: Path) -> None:
+    signs = touched(tmp_path, "yes/1.mov", "no/1.mp4")
+    files = find_files([signs])
+    drawn = overlay_files(Path("drawn"), files, with_depth(files, None), alone=False)
+    assert drawn == [Path("drawn/no/1.mp4"), Path("drawn/yes/1.mp4")]

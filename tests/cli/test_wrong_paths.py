@@ -1,0 +1,46 @@
+"""Each command of `slr` with a path that is not there: one line, exit status 1, nothing written."""
+
+from pathlib import Path
+
+import pytest
+
+from slr_pipeline.cli.main import COMMANDS, main
+from tests.cli.conftest import one_error
+
+OF_LOGITS = ("--split", "test", "--protocol", "strict", "--reads", "keypoints")
+WRONG = {
+    "check": ["nowhere/config.yaml"],
+    "plan": ["nowhere/config.yaml"],
+    "init": ["nowhere"],
+    "inspect": ["nowhere/all.h5"],
+    "predict": ["clip.mp4", "--models", "nowhere"],
+    "overlay": ["signer0_sample1", "--results", "nowhere", "--out", "out.mp4"],
+    "contact-sheet": ["signer0_sample1", "--results", "nowhere", "--out", "sheet.png"],
+    "export": ["--onnx", "joint", "--results", "nowhere", "--out", "onnx"],
+    "check-submission": ["nowhere.csv", "--template", "nowhere.csv"],
+    "make-split": ["nowhere.csv", "split.csv"],
+    "import-logits": [*("nowhere.pkl", "out.h5", "--config", "nowhere.yaml"), *OF_LOGITS],
+    "import-checkpoint": ["--model", "vtn", "nowhere.pth", "out.safetensors"],
+    "weights": ["check", "nowhere.yaml"],
+}
+
+
+def test_no_command_is_left_out() -> None:
+    assert set(COMMANDS) - set(WRONG) == {"docs"}  # it reads nothing
+
+
+@pytest.mark.parametrize("command", WRONG)
+def test_a_path_that_is_not_there(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main([command, *WRONG[command]])
+    assert ended.value.code == 1
+    shown = capsys.readouterr()
+    assert "nowhere" in one_error(shown.err)
+    assert shown.out == ""
+    assert list(tmp_path.iterdir()) == []

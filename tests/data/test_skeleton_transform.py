@@ -1,0 +1,376 @@
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from slr_pipeline.data import skeleton_transform
+from slr_pipeline.data.skeleton_transform import (
+    Array,
+    SkeletonTransform,
+    corrected_skeleton,
+    trimmed,
+)
+from slr_pipeline.schema import Representation
+from slr_pipeline.skeleton import FLIP_133, JOINTS_27
+
+LENGTHS = [1, 2, 15, 16, 17, 149, 150, 151, 1000]
+PUBLISHED = SkeletonTransform(fidelity="published")
+CORRECTED = SkeletonTransform(fidelity="corrected")
+BOTH = pytest.mark.parametrize("transform", [PUBLISHED, CORRECTED], ids=["published", "corrected"])
+
+L_WRIST, R_WRIST, L_ELBOW = 5, 6, 3  # of the 27
+LEFT_FINGERS = slice(7, 17)
+
+
+def person(T: int, seed: int = 0) -> Array:
+    """Keypoints (T, 133, 3) of a moving person; whole pixels, so that sums in float32 are exact."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.integers(1, 512, (T, 133, 3)).astype(np.float32)
+    keypoints[..., 2] = rng.uniform(0.1, 1, (T, 133))
+    return keypoints
+
+
+def skeletons(T: int = 6) -> st.SearchStrategy[NDArray[np.float32]]:
+    values = st.floats(-1000, 1000, width=16)
+    return hnp.arrays(np.float32, (T, 27, 3), elements=values)
+
+
+# --- both fidelities ---------------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize("T", LENGTHS)
+def test_shapes_for_clips_of_any_length(transform: SkeletonTransform, T: int) -> None:
+    keypoints = person(T)
+    before = keypoints.copy()
+    still = transform(keypoints, 512, 512, None)
+    augmented = transform(keypoints, 512, 512, np.random.default_rng(0))
+    assert still.shape == (3, 150, 27)
+    assert augmented.shape == (3, 100, 27)
+    assert still.dtype == augmented.dtype == np.float32
+    assert np.isfinite(still).all()
+    assert np.isfinite(augmented).all()
+    assert (keypoints == before).all()
+
+
+@BOTH
+def test_clips_without_frames_are_refused(transform: SkeletonTransform) -> None:
+    with pytest.raises(ValueError, match="at least one frame"):
+        transform(person(0), 512, 512, None)
+
+
+@BOTH
+def test_the_nose_has_mean_zero(transform: SkeletonTransform) -> None:
+    tensor = transform(person(60), 512, 512, None)
+    np.testing.assert_allclose(tensor[:2, :, 0].mean(axis=1), 0, atol=1e-3)
+
+
+@BOTH
+def test_same_generator_same_item(transform: SkeletonTransform) -> None:
+    first = transform(person(60), 512, 512, np.random.default_rng(5))
+    again = transform(person(60), 512, 512, np.random.default_rng(5))
+    other = transform(person(60), 512, 512, np.random.default_rng(6))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+@BOTH
+def test_augmentation_off_gives_a_window_of_the_still_tensor(transform: SkeletonTransform) -> None:
+    keypoints = np.repeat(person(1), 150, axis=0)  # still, so that every window is alike
+    calm = replace(transform, flip_probability=0, shift_px=0)
+    item = calm(keypoints, 512, 512, np.random.default_rng(0))
+    np.testing.assert_array_equal(item, calm(keypoints, 512, 512, None)[:, :100])
+
+
+@BOTH
+def test_shift_moves_every_joint_alike_and_within_bounds(transform: SkeletonTransform) -> None:
+    keypoints = np.repeat(person(1), 150, axis=0)
+    still = transform(keypoints, 512, 512, None)[:, :100]
+    for seed in range(10):
+        item = replace(transform, flip_probability=0)(
+            keypoints, 512, 512, np.random.default_rng(seed)
+        )
+        offset = item - still
+        assert np.abs(offset[:2]).max() <= 10.001
+        assert np.ptp(offset[:2].reshape(2, -1), axis=1).max() < 1e-3
+        assert (offset[2] == 0).all()
+
+
+@BOTH
+def test_flip_happens_with_its_probability(transform: SkeletonTransform) -> None:
+    keypoints = np.repeat(person(1), 150, axis=0)
+    half = replace(transform, shift_px=0)
+    rng = np.random.default_rng(0)
+    still = half(keypoints, 512, 512, None)[:, :100]
+    flips = [bool((half(keypoints, 512, 512, rng) != still).any()) for _ in range(200)]
+    assert 70 <= sum(flips) <= 130
+
+
+@given(skeleton=skeletons(), width=st.integers(1, 4096))
+def test_mirrored_twice_is_the_identity(skeleton: Array, width: int) -> None:
+    twice = skeleton_transform.mirrored(skeleton_transform.mirrored(skeleton, width), width)
+    np.testing.assert_allclose(twice, skeleton, atol=1e-2)
+    np.testing.assert_array_equal(twice[..., 1:], skeleton[..., 1:])
+
+
+def test_mirrored_by_hand() -> None:
+    skeleton = np.zeros((1, 27, 3), np.float32)
+    skeleton[0, L_WRIST] = (100, 40, 0.5)
+    flipped = skeleton_transform.mirrored(skeleton, 512)
+    assert flipped[0, R_WRIST].tolist() == [412, 40, 0.5]
+    assert flipped[0, L_WRIST].tolist() == [512, 0, 0]
+
+
+@given(skeleton=skeletons())
+def test_a_still_skeleton_stays_still(skeleton: Array) -> None:
+    still = np.repeat(skeleton[:1], 4, axis=0)
+    for moved in (
+        skeleton_transform.imputed(still),
+        skeleton_transform.mirrored(still, 512),
+        skeleton_transform.centred(still, only_seen=True),
+        skeleton_transform.turned(still, angle_rad=0.3, scale=1.1),
+    ):
+        assert (moved == moved[0]).all()
+
+
+def test_turned_by_hand() -> None:
+    skeleton = np.zeros((1, 27, 3), np.float32)
+    skeleton[0, 1] = (10, 0, 0.5)
+    turned = skeleton_transform.turned(skeleton, angle_rad=np.pi / 2, scale=2.0)
+    np.testing.assert_allclose(turned[0, 1], (0, 20, 0.5), atol=1e-5)  # y points down
+
+
+@given(
+    skeleton=skeletons(),
+    angle=st.floats(-np.pi, np.pi),
+    scale=st.floats(0.5, 2),
+)
+def test_turned_scales_every_distance_alike(skeleton: Array, angle: float, scale: float) -> None:
+    turned = skeleton_transform.turned(skeleton, angle_rad=angle, scale=scale)
+    before = np.linalg.norm(skeleton[..., :2], axis=-1)
+    np.testing.assert_allclose(
+        np.linalg.norm(turned[..., :2], axis=-1), before * scale, rtol=1e-4, atol=1e-3
+    )
+    assert (turned[..., 2] == skeleton[..., 2]).all()
+
+
+def test_rotation_and_scale_change_items_of_corrected_only() -> None:
+    keypoints = np.repeat(person(1), 150, axis=0)
+    calm = replace(CORRECTED, flip_probability=0, shift_px=0)
+    still = calm(keypoints, 512, 512, None)[:, :100]
+    turning = replace(calm, rotation_deg=10, scale_range=0.1)
+    item = turning(keypoints, 512, 512, np.random.default_rng(0))
+    size = np.linalg.norm(item[:2, 0], axis=0)[1:] / np.linalg.norm(still[:2, 0], axis=0)[1:]
+    assert np.ptp(size) < 1e-4
+    assert 0.9 <= size[0] <= 1.1
+    assert np.abs(item - still).max() > 1
+    with pytest.raises(ValueError, match="neither rotates"):
+        replace(PUBLISHED, rotation_deg=10)
+
+
+@pytest.mark.parametrize("window", [0, 151])
+def test_windows_must_fit_in_the_frames(window: int) -> None:
+    with pytest.raises(ValueError, match=f"found {window}"):
+        SkeletonTransform(window=window)
+
+
+# --- published ---------------------------------------------------------------------------------
+
+
+def test_published_is_what_a_network_on_mirrored_frames_would_give() -> None:
+    """Mirror the person as 133 keypoints and select: the same as our select and mirror."""
+    keypoints = person(150)
+    on_mirrored_frames = keypoints[:, FLIP_133]
+    on_mirrored_frames[..., 0] = 512 - on_mirrored_frames[..., 0]
+    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
+    np.testing.assert_array_equal(skeleton, on_mirrored_frames[:, JOINTS_27])
+
+
+def test_published_leaves_missing_keypoints_at_zero() -> None:
+    keypoints = person(150)
+    keypoints[:, JOINTS_27[L_WRIST]] = 0
+    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
+    assert (skeleton[:, R_WRIST] == 0).all()  # mirrored: left and right change places
+    assert (skeleton[:, L_WRIST, 2] > 0).all()
+
+
+@pytest.mark.parametrize("T", LENGTHS)
+def test_published_loops_short_clips_and_cuts_long_ones(T: int) -> None:
+    keypoints = person(T)
+    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
+    scores = keypoints[:, 0, 2]
+    expected = [scores[t % T] for t in range(150)]
+    assert skeleton[:, 0, 2].tolist() == expected
+
+
+def test_published_uses_512_whatever_the_frame() -> None:
+    keypoints = person(20)
+    wide = PUBLISHED(keypoints, 1920, 1080, np.random.default_rng(1))
+    square = PUBLISHED(keypoints, 512, 512, np.random.default_rng(1))
+    assert (wide == square).all()
+
+
+def test_published_item_by_hand() -> None:
+    """Nose walks from x = 200 by one pixel a frame; the left shoulder stands still."""
+    keypoints = np.zeros((150, 133, 3), np.float32)
+    keypoints[:, 0] = (200, 100, 1)
+    keypoints[:, 0, 0] += np.arange(150)
+    keypoints[:, 5] = (300, 150, 0.5)
+    tensor = PUBLISHED(keypoints, 512, 512, None)
+    nose_mean_x = 512 - (200 + 149 / 2)
+    np.testing.assert_allclose(tensor[0, :, 0], 512 - 200 - np.arange(150) - nose_mean_x)
+    np.testing.assert_allclose(tensor[0, :, 2], 512 - 300 - nose_mean_x)  # now the right one
+    np.testing.assert_allclose(tensor[1, :, 2], 50)
+    np.testing.assert_allclose(tensor[2, :, 2], 0.5)
+    np.testing.assert_allclose(tensor[0, :, 1], -nose_mean_x)  # missing: (0, 0), then centred
+
+
+# --- corrected ---------------------------------------------------------------------------------
+
+
+def test_corrected_does_not_mirror() -> None:
+    keypoints = person(150)
+    skeleton = skeleton_transform.corrected_skeleton(keypoints, 512, 512, frames=150)
+    np.testing.assert_array_equal(skeleton, keypoints[:, JOINTS_27])
+
+
+@pytest.mark.parametrize(("width", "height"), [(256, 256), (1920, 1080), (480, 640)])
+def test_corrected_does_not_depend_on_the_size_of_the_video(width: int, height: int) -> None:
+    small = person(40)
+    scale = max(width, height) / 512
+    large = small.copy()
+    large[..., :2] *= scale
+    for seed in (None, 3):
+        rngs = [None if seed is None else np.random.default_rng(seed) for _ in range(2)]
+        np.testing.assert_allclose(
+            CORRECTED(large, width, height, rngs[0]),
+            CORRECTED(small, round(width / scale), round(height / scale), rngs[1]),
+            atol=1e-3,
+        )
+
+
+@pytest.mark.parametrize("T", [151, 1000])
+def test_corrected_sees_the_whole_of_a_long_clip(T: int) -> None:
+    keypoints = person(T)
+    keypoints[:, 0, 2] = np.linspace(0.1, 1, T)
+    scores = skeleton_transform.corrected_skeleton(keypoints, 512, 512, frames=150)[:, 0, 2]
+    assert (np.diff(scores) > 0).all()
+    assert scores[0] < 0.11
+    assert scores[-1] > 0.99
+
+
+def test_imputed_interpolates_inside_and_holds_at_the_ends() -> None:
+    skeleton = np.ones((7, 27, 3), np.float32)
+    skeleton[:, L_WRIST] = 0
+    skeleton[1, L_WRIST] = (10, 100, 0.5)
+    skeleton[4, L_WRIST] = (40, 70, 0.5)
+    filled = skeleton_transform.imputed(skeleton)
+    assert filled[:, L_WRIST, 0].tolist() == [10, 10, 20, 30, 40, 40, 40]
+    assert filled[:, L_WRIST, 1].tolist() == [100, 100, 90, 80, 70, 70, 70]
+    assert filled[:, L_WRIST, 2].tolist() == [0, 0.5, 0, 0, 0.5, 0, 0]
+
+
+def test_a_hand_that_was_never_seen_lies_on_its_wrist() -> None:
+    skeleton = np.random.default_rng(0).uniform(1, 500, (5, 27, 3)).astype(np.float32)
+    skeleton[:, LEFT_FINGERS] = 0
+    filled = skeleton_transform.imputed(skeleton)
+    for joint in range(7, 17):
+        np.testing.assert_array_equal(filled[:, joint, :2], skeleton[:, L_WRIST, :2])
+    assert (filled[:, LEFT_FINGERS, 2] == 0).all()
+    skeleton[:, L_WRIST] = 0
+    filled = skeleton_transform.imputed(skeleton)
+    np.testing.assert_array_equal(filled[:, 8, :2], skeleton[:, L_ELBOW, :2])
+
+
+def test_a_nose_that_was_never_seen_lies_amid_the_shoulders() -> None:
+    skeleton = np.random.default_rng(0).uniform(1, 500, (5, 27, 3)).astype(np.float32)
+    skeleton[:, 0] = 0
+    filled = skeleton_transform.imputed(skeleton)
+    np.testing.assert_allclose(filled[:, 0, :2], skeleton[:, 1:3, :2].mean(axis=1))
+    skeleton[:, 1:3] = 0
+    filled = skeleton_transform.imputed(skeleton)
+    np.testing.assert_allclose(filled[:, 0, :2], skeleton[:, 3:, :2].mean(axis=1), rtol=1e-6)
+
+
+@settings(max_examples=50)
+@given(
+    missing=hnp.arrays(np.bool_, (12, 27)),
+    never=hnp.arrays(np.bool_, 27),
+    junk=st.sampled_from([0.0, 77.0]),
+)
+def test_imputed_stays_within_what_was_seen(
+    missing: NDArray[np.bool_], never: NDArray[np.bool_], junk: float
+) -> None:
+    skeleton = np.random.default_rng(0).uniform(1, 500, (12, 27, 3)).astype(np.float32)
+    gone = missing | never
+    skeleton[gone] = (junk, junk, 0)
+    filled = skeleton_transform.imputed(skeleton)
+    assert np.isfinite(filled).all()
+    np.testing.assert_array_equal(filled[~gone], skeleton[~gone])
+    np.testing.assert_array_equal(filled[..., 2], skeleton[..., 2])
+    seen = skeleton[~gone][:, :2]
+    if len(seen):
+        assert (filled[..., :2] >= seen.min(axis=0) - 1e-3).all()
+        assert (filled[..., :2] <= seen.max(axis=0) + 1e-3).all()
+    else:
+        assert (filled == 0).all()
+
+
+def test_a_clip_without_a_person_is_all_zero() -> None:
+    nobody = np.zeros((30, 133, 3), np.float32)
+    assert (CORRECTED(nobody, 1920, 1080, None) == 0).all()
+    calm = replace(CORRECTED, shift_px=0)
+    for seed in range(4):
+        assert (calm(nobody, 1920, 1080, np.random.default_rng(seed)) == 0).all()
+
+
+def test_corrected_centres_on_the_frames_that_have_the_nose() -> None:
+    keypoints = person(150)
+    keypoints[:, 0, :2] = (200, 100)
+    keypoints[140:, 0, :2] = (300, 100)
+    keypoints[20:140, 0] = 0  # seen in 30 frames: 20 at x = 200, 10 at x = 300
+    tensor = CORRECTED(keypoints, 512, 512, None)
+    np.testing.assert_allclose(tensor[0, 0, 0], 200 - (20 * 200 + 10 * 300) / 30, rtol=1e-5)
+
+
+def test_corrected_flip_is_the_person_mirrored_in_the_frame() -> None:
+    keypoints = person(100)
+    transform = SkeletonTransform(frames=100, flip_probability=1, shift_px=0)
+    other = keypoints[:, FLIP_133]
+    other[..., 0] = 400 - other[..., 0]
+    np.testing.assert_allclose(
+        transform(keypoints, 400, 300, np.random.default_rng(0)),
+        transform(other, 400, 300, None),
+        atol=1e-3,
+    )
+
+
+def test_rest_before_and_after_a_sign_is_trimmed() -> None:
+    keypoints = np.zeros((30, 133, 3), np.float32)
+    keypoints[:, 0] = np.stack([np.arange(30), np.zeros(30), np.ones(30)], axis=-1)
+    keypoints[10:20, 95, 2] = 1  # a left hand
+    assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 22))
+    keypoints[29, 120, 2] = 1  # a right one
+    assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 30))
+    few = keypoints.copy()
+    few[:, 91:, 2] = 0
+    few[3:8, 100, 2] = 1
+    assert len(trimmed(few)) == 30
+
+
+@pytest.mark.parametrize("kind", get_args(Representation))
+def test_a_short_clip_is_stretched(kind: Representation) -> None:
+    rng = np.random.default_rng(0)
+    keypoints = rng.uniform(1, 200, (10, 133, 3)).astype(np.float32)
+    once = corrected_skeleton(keypoints, 512, 512, kind, frames=10)
+    stretched = corrected_skeleton(keypoints, 512, 512, kind, frames=20, stretch=True)
+    np.testing.assert_array_equal(stretched, np.repeat(once, 2, axis=0))
+    item = SkeletonTransform(representation=kind, frames=20, window=20, stretch=True, trim=True)
+    assert item(keypoints, 512, 512, rng).shape == (3, 20, 27)
+    with pytest.raises(ValueError, match="neither rotates, scales, trims nor stretches"):
+        SkeletonTransform("published", stretch=True)

@@ -1,0 +1,279 @@
+"""`.pose` files: names of every layout, versions, what is refused, and round trips."""
+
+import io
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from slr_pipeline.errors import SlrError
+from slr_pipeline.io.foreign import pose_file
+from slr_pipeline.io.foreign.pose_file import read_pose, write_pose
+from slr_pipeline.skeleton import BODY_25_HANDS_FACE, BODY_135, KEYPOINTS_133, LAYOUTS
+from tests.pose.foreign import truth
+
+pose_format = pytest.importorskip("pose_format", reason="the extra `formats` is not installed")
+
+from pose_format.numpy import NumPyPoseBody  # noqa: E402
+from pose_format.pose_header import (  # noqa: E402
+    PoseHeader,
+    PoseHeaderComponent,
+    PoseHeaderDimensions,
+)
+from pose_format.utils import cocowholebody133_header, openpose, openpose_135  # noqa: E402
+
+POINTS = truth()
+
+
+def component(name: str, points: list[str], form: str = "XYC") -> PoseHeaderComponent:
+    return PoseHeaderComponent(name, points, [], [], form)
+
+
+def saved(
+    path: Path,
+    components: list[PoseHeaderComponent],
+    values: np.ndarray,
+    *,
+    size: tuple[int, int] = (512, 512),
+    fps: float = 25,
+) -> Path:
+    """A file of points (T, P, V, 3), written by pose-format."""
+    header = PoseHeader(0.2, PoseHeaderDimensions(*size), components)
+    body = NumPyPoseBody(fps, values[..., :-1].astype(np.float32), values[..., -1])
+    with path.open("wb") as file:
+        pose_format.Pose(header, body).write(file)
+    return path
+
+
+def as_0_1(data: bytes, frames: int, fps: int = 25) -> bytes:
+    """Format 0.1: rate and number of frames are two short numbers."""
+    reader = pose_format.utils.reader.BufferReader(data)
+    PoseHeader.read(reader)
+    start = reader.read_offset
+    body = struct.pack("<HH", fps, frames % 2**16) + data[start + 8 :]
+    return struct.pack("<f", 0.1) + data[4:start] + body
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_names_are_those_that_pose_format_writes() -> None:
+    known = {
+        name: list(theirs)
+        for layout in pose_file._LAYOUTS.values()
+        for name, (theirs, _) in layout.items()
+    }
+    for theirs in (
+        *openpose.OpenPose_Components,
+        *openpose_135.OpenPose_Components,
+        *cocowholebody133_header.cocowholebody_components(),
+    ):
+        assert known[theirs.name] == theirs.points
+
+
+def test_names_are_those_of_mediapipe() -> None:
+    holistic = pytest.importorskip("pose_format.utils.holistic")
+    for theirs in holistic.holistic_components()[:4]:
+        assert list(pose_file._COMPONENTS[theirs.name][0]) == theirs.points
+
+
+def test_what_openpose_calls_a_point_is_what_it_is_called_here() -> None:
+    """Sides and joints, where the names say them."""
+    for theirs, ours in (
+        (openpose_135.BODY_135_POINTS, BODY_135),
+        (openpose.BODY_POINTS, BODY_25_HANDS_FACE[:25]),
+    ):
+        for their, our in zip(theirs, ours, strict=True):
+            if their.startswith(("L", "R")):
+                assert our.startswith({"L": "left", "R": "right"}[their[0]]) or "face-" in our
+            joint = our.removeprefix("left_").removeprefix("right_").replace("_", "")
+            if joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle", "eye", "ear"):
+                assert their[1:].lower() == joint
+
+
+# --- what is read --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_written_files_read_back_to_the_bit(tmp_path: Path, layout: str) -> None:
+    points = POINTS.copy()
+    points[3] = 0
+    points[5, 0, :2] = (-3.1415927, 600)
+    path = tmp_path / "x.pose"
+    write_pose(path, points, layout, width=512, height=384, fps=29.97)
+    found = read_pose(path)
+    absent = [i for i, name in enumerate(KEYPOINTS_133) if name not in LAYOUTS[layout]]
+    points[:, absent] = 0
+    assert found.size == (512, 384)
+    assert [len(frame) for frame in found.frames] == [int(frame.any()) for frame in points]
+    for frame, expected in zip(found.frames, points, strict=True):
+        assert not len(frame) or np.array_equal(frame[0], expected)
+    pose = pose_format.Pose.read(path.read_bytes())
+    assert pose.body.data.shape == (len(points), 1, len(LAYOUTS[layout]), 2)
+    assert round(pose.body.fps, 2) == 29.97
+    assert any(one.limbs for one in pose.header.components)
+
+
+def test_points_are_found_by_name_in_any_order_and_number(tmp_path: Path) -> None:
+    values = np.zeros((2, 1, 7, 4))
+    values[..., :2] = np.arange(14).reshape(7, 2) + 10
+    values[..., 2:] = (99, 0.5)
+    components = [
+        component("POSE_WORLD_LANDMARKS", ["NOSE"], "XYZC"),
+        component("RIGHT_HAND_LANDMARKS", ["PINKY_TIP", "WRIST"], "XYZC"),
+        component("POSE_LANDMARKS", ["RIGHT_WRIST", "LEFT_FOOT_INDEX"], "XYZC"),
+        component("FACE_LANDMARKS", ["356", "470"], "XYZC"),
+    ]
+    found = read_pose(saved(tmp_path / "x.pose", components, values)).frames[1][0]
+    given = {
+        KEYPOINTS_133[i]: found[i, :2].tolist()
+        for i in range(133)
+        if found[i, 2] == np.float32(0.5)
+    }
+    assert given == {
+        "right_pinky_finger4": [12, 13],
+        "right_hand_root": [14, 15],
+        "right_wrist": [16, 17],
+        "left_big_toe": [18, 19],
+        "face-16": [20, 21],
+    }
+
+
+def test_several_people_and_places_hidden_by_the_mask(tmp_path: Path) -> None:
+    values = np.stack([POINTS[:4], POINTS[:4] / 2], axis=1)
+    values[1, 0] = 0
+    values[2, 1, :, 2] = 0
+    values[0, 0, 7] = (np.nan, np.nan, 0)
+    components = cocowholebody133_header.cocowholebody_components()
+    found = read_pose(saved(tmp_path / "x.pose", components, values))
+    assert [len(frame) for frame in found.frames] == [2, 1, 1, 2]
+    assert np.array_equal(found.frames[1][0], values[1, 1].astype(np.float32))
+    assert not found.frames[0][0, 7].any()
+
+
+def test_format_0_1(tmp_path: Path) -> None:
+    path = tmp_path / "x.pose"
+    write_pose(path, POINTS, "body-25", width=512, height=512, fps=25)
+    newer = np.concatenate(read_pose(path).frames)
+    path.write_bytes(as_0_1(path.read_bytes(), len(POINTS)))
+    assert np.array_equal(np.concatenate(read_pose(path).frames), newer)
+
+
+# --- what is refused -----------------------------------------------------------------------------
+
+
+def test_a_short_file_of_format_0_1_does_not_pass_for_a_shorter_clip(tmp_path: Path) -> None:
+    """It is read to its end: scores would be taken from where places are."""
+    path = tmp_path / "x.pose"
+    write_pose(path, POINTS, "body-25", width=512, height=512, fps=25)
+    data = as_0_1(path.read_bytes(), len(POINTS))
+    for lost in (1, 4, 137 * 12, 137 * 12 * 3):
+        path.write_bytes(data[:-lost])
+        with pytest.raises(SlrError, match=r"not a whole \.pose \("):
+            read_pose(path)
+    path.write_bytes(data + bytes(137 * 12))
+    with pytest.raises(SlrError, match=r"0 bytes too many, 24 frames of 23"):
+        read_pose(path)
+
+
+@pytest.mark.parametrize(
+    ("components", "message"),
+    [
+        ([component("HEAD", ["x"])], "component 'HEAD' of format 'XYC'; expected XYC or XYZC and"),
+        ([component("BODY", ["nose"], "YXC")], "component 'BODY' of format 'YXC'"),
+        ([component("BODY", ["x"])], "none of its points is known"),
+        ([component("POSE_WORLD_LANDMARKS", ["NOSE"])], "none of its points is known"),
+    ],
+)
+def test_other_points_are_refused(
+    tmp_path: Path, components: list[PoseHeaderComponent], message: str
+) -> None:
+    path = saved(tmp_path / "x.pose", components, np.ones((2, 1, 1, 3)))
+    with pytest.raises(SlrError) as caught:
+        read_pose(path)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("channel", "value", "message"),
+    [
+        (0, np.nan, "a place that is no number"),
+        (2, np.nan, "scores that are no numbers"),
+        (2, 99, "scores from 0 to 99; expected 0 to 1"),
+        (2, -5, "scores from -5 to 0.75"),
+    ],
+)
+def test_values_that_are_none(tmp_path: Path, channel: int, value: float, message: str) -> None:
+    values = POINTS[:, None].copy()
+    values[3, 0, 5, channel] = value
+    components = cocowholebody133_header.cocowholebody_components()
+    with pytest.raises(SlrError) as caught:
+        read_pose(saved(tmp_path / "x.pose", components, values))
+    assert message in str(caught.value)
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "x.pose"
+    with pytest.raises(SlrError, match="No such file"):
+        read_pose(path)
+    path.write_bytes(b"")
+    with pytest.raises(SlrError, match=r"not a whole \.pose"):
+        read_pose(path)
+    write_pose(path, POINTS, "body-25", width=512, height=512, fps=25)
+    data = path.read_bytes()
+    path.write_bytes(struct.pack("<f", 0.3) + data[4:])
+    with pytest.raises(SlrError, match=r"\.pose of format 0\.3; expected one of 0\.0, 0\.1, 0\.2"):
+        read_pose(path)
+    path.write_bytes(data + b"x")
+    with pytest.raises(SlrError, match="1 bytes too many"):
+        read_pose(path)
+    path.write_bytes(data[:-1])
+    with pytest.raises(SlrError, match=r"not a whole \.pose"):
+        read_pose(path)
+
+
+def test_frames_of_nobody_take_no_bytes_and_no_time(tmp_path: Path) -> None:
+    components = cocowholebody133_header.cocowholebody_components()
+    path = saved(tmp_path / "x.pose", components, np.zeros((5, 0, 133, 3)))
+    assert [len(frame) for frame in read_pose(path).frames] == [0] * 5
+    data = path.read_bytes()
+    path.write_bytes(data[:-6] + struct.pack("<IH", 2**32 - 1, 0))
+    with pytest.raises(SlrError, match="says it has 4294967295 frames"):
+        read_pose(path)
+
+
+def valid() -> bytes:
+    buffer = io.BytesIO()
+    header = PoseHeader(0.2, PoseHeaderDimensions(99, 99), [component("BODY", ["nose"] * 3)])
+    body = NumPyPoseBody(25, np.ones((2, 1, 3, 2), np.float32), np.ones((2, 1, 3), np.float32))
+    pose_format.Pose(header, body).write(buffer)
+    return buffer.getvalue()
+
+
+VALID = valid()
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    cut=st.integers(0, 2 * len(VALID)),
+    changes=st.lists(st.tuples(st.integers(0, len(VALID)), st.binary(min_size=1, max_size=4))),
+    version=st.sampled_from([0.0, 0.1, 0.2]),
+)
+def test_whatever_is_in_a_file_only_an_slr_error_comes_out(
+    tmp_path: Path, cut: int, changes: list[tuple[int, bytes]], version: float
+) -> None:
+    data = bytearray(struct.pack("<f", version) + VALID[4:])
+    for at, new in changes:
+        data[at : at + len(new)] = new
+    path = tmp_path / "x.pose"
+    path.write_bytes(data[:cut])
+    try:
+        found = read_pose(path)
+    except SlrError:
+        return
+    assert all(np.isfinite(frame).all() for frame in found.frames)

@@ -1,0 +1,94 @@
+"""Progress of long steps: a bar for who watches, a line now and then for who reads the log."""
+
+import logging
+import sys
+from contextlib import suppress
+
+import pytest
+
+from slr_pipeline.io.progress import duration, progress
+from tests.terminal import terminal
+
+
+def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_log_has_a_line_each_half_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    now = 100.0
+    with progress(10, frames=1000, clock=lambda: now) as done:
+        for _ in range(10):
+            now += 12
+            done(1, 100)
+    assert messages(caplog) == [
+        "sample 3 of 10, 8.3 frames/s, 84 s left",
+        "sample 6 of 10, 8.3 frames/s, 48 s left",
+        "sample 9 of 10, 8.3 frames/s, 12 s left",
+        "sample 10 of 10, 8.3 frames/s, took 2 min",
+    ]
+
+
+def test_what_is_counted_where_frames_are_not_known(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    now = 0.0
+    with progress(400, "clip", clock=lambda: now) as done:
+        for _ in range(2):
+            now += 50
+            done(200, 0)
+    assert messages(caplog) == [
+        "clip 200 of 400, 4.0 clips/s, 50 s left",
+        "clip 400 of 400, 4.0 clips/s, took 2 min",
+    ]
+
+
+def test_quarantined_samples_alone_tell_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    now = 0.0
+    with progress(2, frames=0, clock=lambda: now) as done:
+        for _ in range(2):
+            now += 40
+            done(1, 0)
+    assert messages(caplog)[-1] == "sample 2 of 2, 0.0 frames/s, took 80 s"
+
+
+def test_what_fails_is_not_told_as_done(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with suppress(ValueError), progress(2) as done:
+        done(1, 5)
+        raise ValueError
+    assert messages(caplog) == []
+
+
+def test_nothing_is_told_where_the_log_is_quiet(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with terminal(monkeypatch) as shown, progress(1) as done:
+        done(1, 0)
+    assert shown() == ""
+    assert messages(caplog) == []
+
+
+def test_a_terminal_has_a_bar_and_the_log_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal(monkeypatch) as shown:
+        handler = logging.StreamHandler(sys.stderr)
+        root = logging.getLogger()
+        monkeypatch.setattr(root, "handlers", [handler])
+        monkeypatch.setattr(root, "level", logging.INFO)
+        with progress(3, frames=30) as done:
+            done(1, 10)
+            root.info("quarantined b")
+            done(1, 0)
+            done(1, 20)
+        assert handler.stream is sys.stderr
+    text = shown()
+    for part in ("sample 0 of 3", "sample 3 of 3", "30/30", "frames/s, left", "took "):
+        assert part in text
+    # The bar is wiped before the line is written, which stays whole.
+    assert "\x1b[2Kquarantined b\r\n" in text
+
+
+def test_durations() -> None:
+    found = [duration(seconds) for seconds in (0.2, 89, 90, 5000, 7200, 300_000)]
+    assert found == ["0 s", "89 s", "2 min", "83 min", "2.0 h", "3.5 d"]

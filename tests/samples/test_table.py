@@ -1,0 +1,195 @@
+"""Sample tables of both layouts, their faults, and stable shards."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slr_pipeline.config.experiment import AutslData, AutslLabels, TableData
+from slr_pipeline.errors import DataError
+from slr_pipeline.samples.table import Sample, labels_digest, load_samples, shards, videos_digest
+
+HEADER = "sample,split,label,signer,color,depth\n"
+ROWS = "a,train,yes,1,v/a.mp4,\nb,val,no,2,v/b.mp4,v/b_d.mp4\nc,test,,3,v/c.mp4,\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Callable[..., TableData]:
+    def write(text: str | bytes, **settings: str) -> TableData:
+        path = tmp_path / "samples.csv"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return TableData(layout="table", table=str(path), **settings)
+
+    return write
+
+
+@pytest.fixture
+def autsl(tmp_path: Path) -> AutslData:
+    (tmp_path / "SignList_ClassId_TR_EN.csv").write_text(
+        "ClassId,TR,EN\r\n0,abla,sister\r\n1,ad,name\r\n"
+    )
+    for number, split in enumerate(("train", "val", "test")):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / f"signer{number}_sample1_color.mp4").touch()
+        (tmp_path / f"{split}_labels.csv").write_bytes(
+            f"signer{number}_sample1,0\r\nsigner{number}_sample2,1\r\n".encode()
+        )
+    return AutslData(layout="autsl", root=str(tmp_path), depth=True)
+
+
+def test_autsl_layout(autsl: AutslData) -> None:
+    table = load_samples(autsl)
+    assert table.classes == ("abla", "ad")
+    assert [s.name for s in table.split("val")] == ["signer1_sample1", "signer1_sample2"]
+    sample = table.split("test")[1]
+    assert (sample.label, sample.signer) == (1, "2")
+    assert sample.color == f"{autsl.root}/test/signer2_sample2_color.mp4"
+    assert sample.depth == f"{autsl.root}/test/signer2_sample2_depth.mp4"
+
+
+def test_autsl_test_split_without_labels_comes_from_its_folder(autsl: AutslData) -> None:
+    data = autsl.model_copy(update={"labels": AutslLabels(test=None)})
+    (sample,) = load_samples(data).split("test")
+    assert (sample.name, sample.label) == ("signer2_sample1", None)
+
+
+def test_table_layout_with_glosses(table: Callable[..., TableData], tmp_path: Path) -> None:
+    found = load_samples(table(HEADER + ROWS))
+    assert found.classes == ("no", "yes")
+    assert [s.label for s in found.samples] == [1, 0, None]
+    assert found.samples[1].depth == str(tmp_path / "v/b_d.mp4")
+    assert found.samples[0].depth is None
+
+
+def test_table_accepts_bom_crlf_turkish_and_absent_columns(
+    table: Callable[..., TableData],
+) -> None:
+    text = "sample,split,label,color\na,train,çığ,a.mp4\nb,val,şöför,b.mp4\nc,test,çığ,c.mp4\n"
+    plain = load_samples(table(text))
+    other = load_samples(table(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()))
+    assert plain == other
+    assert plain.classes == ("çığ", "şöför")
+    assert {s.signer for s in plain.samples} == {None}
+
+
+def test_numbers_name_the_classes(table: Callable[..., TableData]) -> None:
+    text = "sample,split,label,color\na,train,10,a.mp4\nb,val,2,b.mp4\nc,test,0,c.mp4\n"
+    found = load_samples(table(text))
+    assert found.classes == tuple(str(number) for number in range(11))
+    assert [s.label for s in found.samples] == [10, 2, 0]
+
+
+def test_classes_file_fixes_the_order(table: Callable[..., TableData], tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("yes\nno\nmaybe\n")
+    found = load_samples(table(HEADER + ROWS, classes=str(tmp_path / "classes.txt")))
+    assert found.classes == ("yes", "no", "maybe")
+    assert found.samples[0].label == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "expected a header of sample,split"),
+        ("sample,split,label\n", "expected a header of sample,split"),
+        ("sample,split,label,color,colour\n", "expected a header of sample,split"),
+        (HEADER + ROWS + "a,train,yes,1,v/a.mp4,\n", "sample a stands twice; names must be"),
+        (HEADER + ROWS + "d,dev,yes,1,v/a.mp4,\n", "line 5: split 'dev' is none of train, val,"),
+        (HEADER + ROWS + "d,train,,1,v/a.mp4,\n", "line 5: sample d of train has no label"),
+        (HEADER + ROWS + "d,train,yes,1,v/a.mp4\n", "line 5: expected 6 cells, found 5"),
+        (HEADER + ROWS + "../d,train,yes,1,v.mp4,\n", "line 5: sample name '../d' must be 1 to"),
+        (HEADER + ROWS + "-rf,train,yes,1,v.mp4,\n", "line 5: sample name '-rf' must be 1 to"),
+        (HEADER + ROWS + "d,train,yes,1,../../x,\n", "line 5: path '../../x' leaves the data fol"),
+        (HEADER + ROWS + "d,train,yes,1,/etc/x,\n", "line 5: path '/etc/x' leaves the data fold"),
+        (HEADER + ROWS + "d,train,yes,1,./.,\n", "line 5: path './.' leaves the data fold"),
+        (HEADER + ROWS + "d,train,yes,1,x/../../y,\n", "line 5: path 'x/../../y' leaves the d"),
+        (HEADER + "a,train,yes,1,v/a.mp4,\n", "split val has no samples"),
+        (HEADER.encode() + b"\xff\xfe,train\n", "not UTF-8 text; save it as a UTF-8 CSV"),
+        (HEADER + 'a,train,"yes,1\n', "not a CSV"),
+    ],
+)
+def test_a_bad_table_gives_one_line(
+    table: Callable[..., TableData], text: str | bytes, line: str
+) -> None:
+    data = table(text)
+    with pytest.raises(DataError) as caught:
+        load_samples(data)
+    message = str(caught.value)
+    assert message.startswith(data.table)
+    assert line in message
+    assert len(message.splitlines()) == 1
+
+
+def test_a_gloss_outside_the_class_file_is_named(
+    table: Callable[..., TableData], tmp_path: Path
+) -> None:
+    (tmp_path / "classes.txt").write_text("no\n")
+    with pytest.raises(DataError, match=r"line 2: label 'yes' is not a class \(known: no\)"):
+        load_samples(table(HEADER + ROWS, classes=str(tmp_path / "classes.txt")))
+
+
+@pytest.mark.parametrize("label", ["2", "-1", "1.0", "x", ""])
+def test_an_autsl_label_out_of_range_is_named(autsl: AutslData, label: str) -> None:
+    path = Path(autsl.root) / "val_labels.csv"
+    path.write_text(f"signer1_sample1,0\nsigner1_sample2,{label}\n")
+    with pytest.raises(DataError, match=rf"line 2: label '{label}' is not a number in 0\.\.1"):
+        load_samples(autsl)
+
+
+def test_a_missing_file_is_named(autsl: AutslData) -> None:
+    (Path(autsl.root) / "val_labels.csv").unlink()
+    with pytest.raises(DataError, match=r"val_labels\.csv: cannot be read \(No such file"):
+        load_samples(autsl)
+
+
+def make(names: list[str]) -> list[Sample]:
+    return [Sample(name, "train", 0, None, f"{name}.mp4", None) for name in names]
+
+
+names = st.lists(st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True), unique=True, max_size=60)
+
+
+@given(names, st.integers(1, 10))
+def test_every_sample_is_in_one_small_shard(found: list[str], size: int) -> None:
+    parts = shards(make(found), size)
+    assert sorted(s.name for part in parts.values() for s in part) == sorted(found)
+    assert all(0 < len(part) <= size for part in parts.values())
+
+
+@given(names.filter(len), st.integers(1, 10), st.randoms(use_true_random=False))
+def test_an_added_sample_changes_only_its_shard(found: list[str], size: int, random) -> None:
+    before = shards(make(found[:-1]), size)
+    random.shuffle(shuffled := list(found))
+    after = shards(make(shuffled), size)
+    same = {key for key in after if before.get(key) == after[key]}
+    changed = {s.name for key in set(after) - same for s in after[key]}
+    holders = [key for key in before if before[key] != after.get(key)]
+    assert found[-1] in changed
+    assert len(holders) <= 1
+    assert changed - {found[-1]} == {s.name for key in holders for s in before[key]}
+
+
+def test_digests_follow_what_they_stand_for(autsl: AutslData) -> None:
+    table = load_samples(autsl)
+    val = table.split("val")
+    moved = [*val[:-1], Sample(val[-1].name, "val", 0, "1", "elsewhere.mp4", None)]
+    relabelled = [*val[:-1], Sample(val[-1].name, "val", 0, "1", val[-1].color, val[-1].depth)]
+    assert videos_digest(val) != videos_digest(moved)
+    assert videos_digest(val) == videos_digest(relabelled)
+    assert labels_digest(table, ["val"]) != labels_digest(table, ["test"])
+
+
+def test_checksums_are_read_and_stand_in_the_digest(tmp_path: Path) -> None:
+    def load(sums: str) -> tuple[Sample, ...]:
+        path = tmp_path / "samples.csv"
+        rows = [f"s,train,a,a.mp4,{sums}", "t,val,b,b.mp4,,", "u,test,,c.mp4,,"]
+        path.write_text("\n".join(["sample,split,label,color,color_sha256,depth_sha256", *rows]))
+        return load_samples(TableData(layout="table", table=str(path))).samples
+
+    plain, color, depth = load(","), load(f"{'aB' * 32},"), load(f",{'ab' * 32}")
+    assert (color[0].color_sha256, color[0].depth_sha256) == ("ab" * 32, None)
+    assert plain[0].color_sha256 is None
+    assert len({videos_digest(samples) for samples in (plain, color, depth)}) == 3
+    with pytest.raises(DataError, match=r"samples.csv, line 2: 'abc' is not a SHA-256 of 64 hex"):
+        load("abc,")

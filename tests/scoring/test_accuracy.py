@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.scoring.accuracy import evaluate
+
+
+def test_scores_by_hand() -> None:
+    logits = np.zeros((4, 10), np.float32)
+    logits[0, 3] = 2  # right
+    logits[1, 5] = 2  # true class 9: among equals it comes tenth
+    logits[2, :5] = [5, 4, 3, 2, 1]  # true class 4 comes fifth
+    logits[3, :5] = [5, 4, 3, 2, 1]  # true class 5 comes sixth
+    scores = evaluate(logits, [3, 9, 4, 5])
+    assert scores["samples"] == 4
+    assert scores["correct"] == 1
+    assert scores["top1"] == 0.25
+    assert scores["top5"] == 0.5
+    assert scores["chance"] == 0.1
+    tail = np.log(5 + np.exp([5.0, 4, 3, 2, 1]).sum())
+    losses = [np.log(9 + np.exp(2)) - 2, np.log(9 + np.exp(2)), tail - 1, tail]
+    assert scores["loss"] == pytest.approx(np.mean(losses))
+
+
+def test_interval_is_wilsons() -> None:
+    """9 of 10: centre and half width of Wilson, 1927, with z = 1.96."""
+    logits = np.eye(2, dtype=np.float32)[[1] * 9 + [0]]
+    scores = evaluate(logits, [1] * 10)
+    z, p, n = 1.959964, 0.9, 10
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert scores["top1_low"] == pytest.approx(centre - half, abs=1e-6)
+    assert scores["top1_high"] == pytest.approx(centre + half, abs=1e-6)
+
+
+def test_constant_logits_do_not_score() -> None:
+    scores = evaluate(np.zeros((226, 226), np.float32), range(226))
+    assert scores["top1"] == pytest.approx(1 / 226)
+    assert scores["top5"] == pytest.approx(5 / 226)
+    assert scores["loss"] == pytest.approx(np.log(226))
+
+
+def test_huge_logits_give_a_finite_loss() -> None:
+    assert evaluate(np.array([[1e30, -1e30]], np.float32), [0])["loss"] == 0
+
+
+@given(
+    logits=hnp.arrays(np.float32, (7, 6), elements=st.floats(-100, 100, width=32)),
+    labels=st.lists(st.integers(0, 5), min_size=7, max_size=7),
+)
+def test_scores_agree_with_arg_max(logits: NDArray[np.float32], labels: list[int]) -> None:
+    scores = evaluate(logits, labels)
+    assert scores["correct"] == (logits.argmax(axis=1) == labels).sum()
+    assert scores["top1"] <= scores["top5"] <= 1
+    assert 0 <= scores["top1_low"] <= scores["top1"] <= scores["top1_high"] <= 1
+    assert scores["loss"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "message"),
+    [
+        (np.zeros((0, 3)), [], "no samples"),
+        (np.zeros((2, 3)), [0], "2 rows of logits, but 1 labels"),
+        (np.zeros((2, 3)), [0, 3], "labels 0 to 3 found, expected 0 to 2"),
+        (np.zeros((2, 3)), [-1, 2], "labels -1 to 2"),
+        (np.full((2, 3), np.nan), [0, 1], "NaN or infinite"),
+    ],
+)
+def test_wrong_input_is_named(logits: NDArray[np.float64], labels: list[int], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        evaluate(logits.astype(np.float32), labels)

@@ -1,0 +1,188 @@
+"""Temperatures and weights: known answers, and what must hold for any logits."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp, softmax
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.scoring.calibration import (
+    fit_temperature,
+    fit_weights,
+    log_probabilities,
+    weighted_mean,
+)
+
+Floats = NDArray[np.float64]
+
+
+def loss(logits: Floats, labels: NDArray[np.int64]) -> float:
+    return float((logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]).mean())
+
+
+def drawn(N: int, K: int, seed: int, spread: float = 2.0) -> tuple[Floats, NDArray[np.int64]]:
+    """Logits whose softmax is the true chance of each label."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, spread, (N, K))
+    labels = (logits + generator.gumbel(size=(N, K))).argmax(axis=1)
+    return logits, labels
+
+
+class TestTemperature:
+    def test_by_hand(self) -> None:
+        # Three of four are right by a lead of 1, so the best chance of the leader is 3/4:
+        # 1 / (1 + exp(-1 / T)) = 3/4, or T = 1 / log 3.
+        logits = np.array([[1.0, 0], [1, 0], [1, 0], [1, 0]])
+        assert fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(1 / np.log(3))
+
+    def test_of_true_chances_is_one(self) -> None:
+        logits, labels = drawn(20_000, 5, seed=1)
+        assert fit_temperature(logits, labels.tolist()) == pytest.approx(1, abs=0.03)
+
+    @given(st.floats(1e-3, 1e3), st.integers(0, 99))
+    @settings(max_examples=25, deadline=None)
+    def test_grows_with_the_logits(self, scale: float, seed: int) -> None:
+        logits, labels = drawn(40, 4, seed)
+        once = fit_temperature(logits, labels.tolist())
+        assert fit_temperature(scale * logits, labels.tolist()) == pytest.approx(scale * once)
+
+    @given(st.integers(0, 99))
+    @settings(max_examples=25, deadline=None)
+    def test_no_other_temperature_is_better(self, seed: int) -> None:
+        logits, labels = drawn(60, 4, seed)
+        found = fit_temperature(logits, labels.tolist())
+        best = minimize_scalar(
+            lambda sharpness: loss(logits * sharpness, labels), bounds=(1e-3, 30), method="bounded"
+        )
+        assert loss(logits / found, labels) == pytest.approx(best.fun, abs=1e-6)
+
+    def test_all_right_is_as_sure_as_so_many_samples_allow(self) -> None:
+        logits = 5 * np.eye(4)[[0, 1, 2, 3] * 4]
+        found = fit_temperature(logits, [0, 1, 2, 3] * 4)
+        assert softmax(logits / found, axis=1).max(axis=1).mean() == pytest.approx(17 / 18)
+
+    def test_worse_than_chance_is_held_at_the_dull_end(self) -> None:
+        logits = np.array([[1.0, 0], [1, 0]])
+        assert fit_temperature(logits, [1, 1]) == pytest.approx(100 * 0.5)
+
+    def test_logits_without_differences_give_one(self) -> None:
+        assert fit_temperature(np.full((3, 4), 7.0), [0, 1, 2]) == 1
+
+    @given(
+        hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2), elements=st.floats(-9, 9))
+    )
+    @settings(deadline=None)
+    def test_is_a_positive_number_for_any_logits(self, logits: NDArray[np.float32]) -> None:
+        N, K = logits.shape
+        assert 0 < fit_temperature(logits, [n % K for n in range(N)]) < np.inf
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "line"),
+    [
+        (np.zeros((2, 3)), [0], "1 labels for logits of shape"),
+        (np.zeros((0, 3)), [], "1 streams of 0 samples"),
+        (np.zeros((2, 3)), [0, 3], "labels 0 to 3 found, expected 0 to 2"),
+        (np.array([[np.nan, 0]]), [0], "NaN or infinite"),
+    ],
+)
+def test_what_cannot_be_fitted(logits: Floats, labels: list[int], line: str) -> None:
+    with pytest.raises(DataError, match=line):
+        fit_temperature(logits, labels)
+
+
+def test_log_probabilities_by_hand() -> None:
+    found = log_probabilities(np.array([[2 * np.log(3), 0]]), 2.0)
+    np.testing.assert_allclose(np.exp(found), [[0.75, 0.25]])
+    with pytest.raises(DataError, match="temperature 0: expected a positive number"):
+        log_probabilities(np.zeros((1, 2)), 0)
+
+
+class TestWeights:
+    def test_noise_weighs_little(self) -> None:
+        logits, labels = drawn(400, 10, seed=1)
+        noise = np.random.default_rng(2).normal(0, 2, logits.shape)
+        streams = [
+            log_probabilities(x, fit_temperature(x, labels.tolist())) for x in (logits, noise)
+        ]
+        weights = fit_weights(np.stack(streams), labels.tolist(), np.ones((2, 400), bool))
+        assert weights[1] < 0.05
+
+    def test_the_same_stream_twice_weighs_the_same(self) -> None:
+        logits, labels = drawn(50, 3, seed=3)
+        twice = np.stack([logits, logits])
+        weights = fit_weights(twice, labels.tolist(), np.ones((2, 50), bool))
+        np.testing.assert_allclose(weights, [0.5, 0.5])
+
+    def test_best_of_a_grid(self) -> None:
+        logits, labels = drawn(300, 4, seed=4)
+        generator = np.random.default_rng(5)
+        pair = np.stack(
+            [log_probabilities(logits + generator.normal(0, s, (300, 4)), 1.0) for s in (1, 2)]
+        )
+        weights = fit_weights(pair, labels.tolist(), np.ones((2, 300), bool))
+
+        def objective(w: float) -> float:
+            pull = -0.5 * np.log(2 * w) - 0.5 * np.log(2 * (1 - w))
+            return loss(w * pair[0] + (1 - w) * pair[1], labels) + pull / 300
+
+        grid = np.linspace(0.001, 0.999, 999)
+        assert weights[0] == pytest.approx(grid[np.argmin([objective(w) for w in grid])], abs=1e-3)
+
+    def test_few_samples_that_all_are_right_keep_weights_near_equal(self) -> None:
+        generator = np.random.default_rng(6)
+        labels = [n % 4 for n in range(16)]
+        streams = []
+        for lead in (3, 4, 5, 6):
+            logits = generator.normal(0, 0.3, (16, 4)) + lead * np.eye(4)[labels]
+            streams.append(log_probabilities(logits, fit_temperature(logits, labels)))
+        weights = fit_weights(np.stack(streams), labels, np.ones((4, 16), bool))
+        np.testing.assert_allclose(weights, 0.25, atol=0.05)
+
+    def test_the_true_stream_is_found_where_another_answers_in_part(self) -> None:
+        logits, labels = drawn(400, 5, seed=7)
+        answered = np.ones((2, 400), bool)
+        answered[1, :300] = False
+        noise = np.random.default_rng(8).normal(0, 3, logits.shape)
+        noise[:300] = np.nan  # not read
+        both = np.stack([logits, noise])
+        weights = fit_weights(both, labels.tolist(), answered)
+        assert weights[1] < 0.05
+
+    def test_samples_that_nobody_answered_do_not_count(self) -> None:
+        logits, labels = drawn(60, 3, seed=9)
+        pair = np.stack([logits, logits[:, ::-1]])
+        answered = np.ones((2, 60), bool)
+        answered[:, 40:] = False
+        some = fit_weights(pair, labels.tolist(), answered)
+        first = fit_weights(pair[:, :40], labels[:40].tolist(), answered[:, :40])
+        np.testing.assert_allclose(some, first)
+        with pytest.raises(DataError, match="no sample of val was answered"):
+            fit_weights(pair, labels.tolist(), np.zeros((2, 60), bool))
+
+    def test_wrong_shape_of_answers(self) -> None:
+        with pytest.raises(DataError, match=r"shape \(2, 2\), expected \(2, 3\)"):
+            fit_weights(np.zeros((2, 3, 4)), [0, 1, 2], np.ones((2, 2), bool))
+
+    @given(st.integers(1, 5), st.integers(1, 20), st.integers(1, 4), st.integers(0, 999))
+    @settings(max_examples=60, deadline=None)
+    def test_lie_on_the_simplex(self, M: int, N: int, K: int, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        values = log_probabilities(generator.normal(0, 10, (M, N, K)), 1.0)
+        answered = generator.random((M, N)) < 0.7
+        answered[0, 0] = True
+        weights = fit_weights(values, generator.integers(0, K, N).tolist(), answered)
+        assert weights.shape == (M,)
+        assert (weights > 0).all()
+        assert weights.sum() == pytest.approx(1)
+
+
+def test_weighted_mean_by_hand() -> None:
+    values = np.array([[[4.0], [1.0], [9.0]], [[8.0], [9.0], [9.0]]])
+    answered = np.array([[True, True, False], [True, False, False]])
+    found = weighted_mean(values, answered, np.array([3.0, 1.0]))
+    np.testing.assert_allclose(found, [[5.0], [1.0], [0.0]])

@@ -1,0 +1,375 @@
+"""Late fusion by hand-computed cases, by properties, and of the published SL-GCN logits."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.foreign.logits import read_foreign_logits
+from slr_pipeline.scoring.ensemble import (
+    Calibration,
+    calibrated,
+    class_prior,
+    drop_one_stream,
+    fit_calibration,
+    flat_weights,
+    fuse,
+    join,
+    leave_one_signer_out,
+)
+from slr_pipeline.scoring.logits import Logits
+from tests.shared_data import SHARED
+
+PRIOR = np.array([0.5, 0.25, 0.25])
+JOINT = Logits(
+    samples=("a", "b", "c"),
+    values=np.array([[4, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32),
+    answered=np.array([True, True, False]),
+    classes=("x", "y", "z"),
+    protocol="strict",
+)
+BONE = replace(
+    JOINT,
+    samples=("c", "b", "a"),
+    values=np.array([[0, 0, 0], [0, 0, 0], [0, 8, 0]], np.float32),
+    answered=np.array([False, False, True]),
+)
+SLGCN_A = {"joint": 1.0, "bone": 0.9, "joint_motion": 0.5, "bone_motion": 0.5}
+SLGCN_B = {
+    "joint_finetuned": 1.2,
+    "bone_finetuned": 1.2,
+    "joint_motion_finetuned": 0.5,
+    "bone_motion_finetuned": 0.5,
+    "A": 1.5,
+}
+SIGNERS = [f"signer{n % 4}" for n in range(240)]
+
+
+def stream(values: NDArray[np.floating], names: list[str] | None = None) -> Logits:
+    """All answered, in the order of `names` or numbered."""
+    N, K = values.shape
+    return Logits(
+        samples=tuple(names or map(str, range(N))),
+        values=values.astype(np.float32),
+        answered=np.ones(N, bool),
+        classes=tuple(f"sign{k}" for k in range(K)),
+        protocol="strict",
+    )
+
+
+def three_streams(seed: int, N: int = 240, K: int = 6) -> tuple[dict[str, Logits], list[int]]:
+    """A good stream, a worse one of thrice its scale, and noise; with the labels."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, K, N)
+    true = np.eye(K)[labels]
+    values = {
+        "good": 4 * true + generator.normal(0, 1.5, (N, K)),
+        "worse": 3 * (3 * true + generator.normal(0, 2, (N, K))),
+        "noise": generator.normal(0, 5, (N, K)),
+    }
+    return {name: stream(array) for name, array in values.items()}, labels.tolist()
+
+
+class TestFuse:
+    def test_weighted_mean_joined_by_name(self) -> None:
+        fused = fuse(
+            join({"joint": JOINT, "bone": BONE}, "cab"), {"joint": 3.0, "bone": 1.0}, PRIOR
+        )
+        np.testing.assert_allclose(fused.scores[1], [3.0, 2.0, 0.0])  # a: (3*4, 1*8, 0) / 4
+        np.testing.assert_allclose(fused.scores[2], [0.0, 1.0, 0.0])  # b: the joint stream alone
+        np.testing.assert_allclose(fused.scores[0], np.log(PRIOR))  # c: nobody answered
+        assert fused.answers.tolist() == [0, 2, 1]
+
+    def test_one_stream_of_any_weight_is_itself(self) -> None:
+        fused = fuse(join({"joint": JOINT}, "abc"), {"joint": 0.3}, PRIOR)
+        np.testing.assert_allclose(fused.scores[:2], JOINT.values[:2])
+
+    @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6), st.integers(0, 99))
+    def test_equal_logits_are_what_they_give(self, weights: list[float], seed: int) -> None:
+        logits = stream(np.random.default_rng(seed).normal(0, 5, (4, 3)))
+        names = [f"stream{m}" for m in range(len(weights))]
+        fused = fuse(
+            join(dict.fromkeys(names, logits), logits.samples),
+            dict(zip(names, weights, strict=True)),
+            PRIOR,
+        )
+        np.testing.assert_allclose(fused.scores, logits.values, rtol=1e-6, atol=1e-9)
+
+    @pytest.mark.parametrize(
+        ("bone", "line"),
+        [
+            (
+                replace(BONE, samples=("c", "b", "d")),
+                r"1 missing \['a'\], 1 extra \['d'\], 0 doubled",
+            ),
+            (
+                replace(BONE, samples=("c", "b", "b")),
+                r"1 missing \['a'\], 0 extra \[\], 1 doubled \['b'\]",
+            ),
+            (
+                replace(BONE, classes=("x", "z", "y")),
+                r"3 classes are not the 3 of stream joint; 2 unequal \['z for y', 'y for z'\]",
+            ),
+            (
+                replace(BONE, protocol="challenge"),
+                "made by protocol challenge, stream joint by strict",
+            ),
+        ],
+    )
+    def test_streams_that_do_not_belong_together(self, bone: Logits, line: str) -> None:
+        with pytest.raises(DataError, match=f"^stream bone.*{line}"):
+            fuse(join({"joint": JOINT, "bone": bone}, "abc"), {"joint": 1.0, "bone": 1.0}, PRIOR)
+
+    def test_a_table_that_does_not_belong(self) -> None:
+        with pytest.raises(DataError, match="their 3 classes are not the 2 of the table"):
+            fuse(join({"joint": JOINT}, "abc"), {"joint": 1.0}, PRIOR[:2])
+        with pytest.raises(DataError, match=r"the sample table has 1 doubled \['a'\]"):
+            fuse(join({"joint": JOINT}, "abca"), {"joint": 1.0}, PRIOR)
+
+    def test_weights_that_do_not_belong(self) -> None:
+        with pytest.raises(DataError, match=r"1 without \['joint'\], 1 of no logits \['rgb'\]"):
+            fuse(join({"joint": JOINT}, "abc"), {"rgb": 1.0}, PRIOR)
+        for weight in (0.0, -1.0, np.nan, np.inf):
+            with pytest.raises(ConfigError, match=r"found joint .*, expected positive numbers"):
+                fuse(join({"joint": JOINT}, "abc"), {"joint": weight}, PRIOR)
+        with pytest.raises(DataError, match="no streams to join"):
+            fuse(join({}, "abc"), {}, PRIOR)
+
+
+class TestFlatWeights:
+    def test_by_hand(self) -> None:
+        flat = flat_weights({"skeleton": 1.0, "rgb": 0.9}, {"skeleton": {"joint": 3, "bone": 1}})
+        assert flat == pytest.approx({"joint": 0.75, "bone": 0.25, "rgb": 0.9})
+
+    def test_without_groups_is_what_it_was(self) -> None:
+        assert flat_weights({"joint": 2.0, "rgb": 0.9}, {}) == {"joint": 2.0, "rgb": 0.9}
+
+    def test_a_stream_in_two_groups_has_both_weights(self) -> None:
+        flat = flat_weights({"p": 1.0, "q": 2.0}, {"p": {"joint": 1}, "q": {"joint": 1, "bone": 3}})
+        assert flat == pytest.approx({"joint": 1.5, "bone": 1.5})
+
+    def test_fuses_as_group_by_group(self) -> None:
+        generator = np.random.default_rng(1)
+        logits = {
+            name: stream(generator.normal(0, 3, (20, 3)))
+            for name in [*SLGCN_A, *SLGCN_B, "rgb", "flow", "features", "hha", "depth_flow"]
+            if name != "A"
+        }
+        x = {name: found.values.astype(np.float64) for name, found in logits.items()}
+        names = logits["rgb"].samples
+        a = (x["joint"] + 0.9 * x["bone"] + 0.5 * x["joint_motion"] + 0.5 * x["bone_motion"]) / 2.9
+        b = (
+            1.2 * x["joint_finetuned"]
+            + 1.2 * x["bone_finetuned"]
+            + 0.5 * x["joint_motion_finetuned"]
+            + 0.5 * x["bone_motion_finetuned"]
+            + 1.5 * a
+        ) / 4.9
+        rgbd = b + 1.4 * x["rgb"] + 0.5 * x["flow"] + 0.4 * x["features"]
+        rgbd += 0.5 * x["hha"] + 0.4 * x["depth_flow"]
+        weights = {"B": 1, "rgb": 1.4, "flow": 0.5, "features": 0.4, "hha": 0.5, "depth_flow": 0.4}
+        flat = flat_weights(weights, {"A": SLGCN_A, "B": SLGCN_B})
+        assert sum(flat.values()) == pytest.approx(4.2)
+        np.testing.assert_allclose(fuse(join(logits, names), flat, PRIOR).scores, rgbd / 4.2)
+
+    @pytest.mark.parametrize(
+        ("weights", "groups", "line"),
+        [
+            ({"p": 1}, {"p": {"q": 1}, "q": {"p": 1}}, "group p stands within itself .p > q > p."),
+            ({"p": 1}, {"p": {"joint": 0}}, "weights of group p: found joint 0, expected positive"),
+            ({"p": 1}, {"p": {}}, "weights of group p: found none"),
+            ({}, {}, "weights of track: found none"),
+            ({"joint": 1}, {"p": {"joint": 1}}, r"1 unused \['p'\] of 1 groups"),
+        ],
+    )
+    def test_groups_that_mean_nothing(
+        self, weights: dict[str, float], groups: dict[str, dict[str, float]], line: str
+    ) -> None:
+        with pytest.raises(ConfigError, match=line):
+            flat_weights(weights, groups)
+
+
+class TestCalibrated:
+    def test_by_hand(self) -> None:
+        calibration = Calibration({"joint": 2.0, "bone": 4.0}, {"joint": 0.75, "bone": 0.25})
+        fused = fuse(
+            calibrated(join({"joint": JOINT, "bone": BONE}, "abc"), calibration),
+            calibration.weights,
+            PRIOR,
+        )
+        expected = 0.75 * log_softmax([2.0, 0, 0]) + 0.25 * log_softmax([0, 2.0, 0])
+        np.testing.assert_allclose(fused.scores[0], expected)
+        np.testing.assert_allclose(fused.scores[1], log_softmax([0, 0.5, 0]))
+        np.testing.assert_allclose(fused.scores[2], np.log(PRIOR))
+
+    def test_does_not_depend_on_the_scale_of_a_stream(self) -> None:
+        logits, labels = three_streams(seed=1)
+        names, prior = logits["good"].samples, np.full(6, 1 / 6)
+        scaled = logits | {"good": replace(logits["good"], values=logits["good"].values * 64)}
+        plain = fit_calibration(join(logits, names), labels)
+        other = fit_calibration(join(scaled, names), labels)
+        assert other.temperatures["good"] == pytest.approx(64 * plain.temperatures["good"])
+        assert other.weights == pytest.approx(plain.weights, abs=1e-4)
+        np.testing.assert_allclose(
+            fuse(calibrated(join(scaled, names), other), other.weights, prior).scores,
+            fuse(calibrated(join(logits, names), plain), plain.weights, prior).scores,
+            atol=1e-2,
+        )
+
+    def test_is_better_than_equal_weights_of_raw_logits(self) -> None:
+        val, labels = three_streams(seed=1)
+        test, truth = three_streams(seed=2)
+        names, prior = val["good"].samples, np.full(6, 1 / 6)
+        calibration = fit_calibration(join(val, names), labels)
+        assert sum(calibration.weights.values()) == pytest.approx(1)
+        assert calibration.weights["good"] > calibration.weights["worse"] > 0.05
+        assert calibration.weights["noise"] < 0.05
+        ours = fuse(
+            calibrated(join(test, names), calibration), calibration.weights, prior
+        ).scores.argmax(axis=1)
+        raw = fuse(join(test, names), dict.fromkeys(test, 1.0), prior).scores.argmax(axis=1)
+        assert (ours == truth).mean() > (raw == truth).mean() + 0.1
+
+    def test_samples_without_a_label_do_not_count(self) -> None:
+        logits, labels = three_streams(seed=3)
+        names = logits["good"].samples
+        some = [label if n < 200 else None for n, label in enumerate(labels)]
+        short = {
+            name: replace(x, samples=names[:200], values=x.values[:200], answered=x.answered[:200])
+            for name, x in logits.items()
+        }
+        found = fit_calibration(join(logits, names), some)
+        assert found == fit_calibration(join(short, names[:200]), labels[:200])
+        with pytest.raises(DataError, match="none of the 240 samples has a label"):
+            fit_calibration(join(logits, names), [None] * 240)
+        with pytest.raises(DataError, match="3 labels for 240 samples"):
+            fit_calibration(join(logits, names), [1, 2, 3])
+
+    def test_a_stream_that_saw_no_labelled_sample(self) -> None:
+        with pytest.raises(DataError, match="stream bone: it answered none of the 2 samples"):
+            fit_calibration(join({"joint": JOINT, "bone": BONE}, "abc"), [None, 1, 2])
+
+    def test_temperatures_of_other_streams(self) -> None:
+        calibration = Calibration({"rgb": 1.0}, {"rgb": 1.0})
+        with pytest.raises(DataError, match=r"a temperature for each.*without \['joint'\]"):
+            fuse(calibrated(join({"joint": JOINT}, "abc"), calibration), calibration.weights, PRIOR)
+
+    @given(st.integers(1, 12), st.integers(1, 4), st.integers(0, 999))
+    @settings(max_examples=40, deadline=None)
+    def test_any_val_however_small_gives_finite_scores(self, N: int, M: int, seed: int) -> None:
+        generator = np.random.default_rng(seed)
+        logits = {
+            f"stream{m}": stream(10 ** generator.uniform(-3, 3) * generator.normal(0, 1, (N, 3)))
+            for m in range(M)
+        }
+        names = logits["stream0"].samples
+        found = fit_calibration(join(logits, names), generator.integers(0, 3, N).tolist())
+        assert all(0 < weight <= 1 for weight in found.weights.values())
+        assert np.isfinite(
+            fuse(calibrated(join(logits, names), found), found.weights, PRIOR).scores
+        ).all()
+
+
+class TestDropOneStream:
+    def test_by_hand(self) -> None:
+        rgb = stream(np.array([[9.0, 0, 0], [0, 9, 0], [0, 9, 0]]), ["a", "b", "c"])
+        rgb = replace(rgb, classes=JOINT.classes)
+        joined = join({"joint": JOINT, "rgb": rgb}, "abc")
+        shares = drop_one_stream(joined, {"joint": 1.0, "rgb": 1.0}, PRIOR, [0, 1, 1])
+        # Without rgb nobody answers c, and the prior says class 0.
+        assert shares == pytest.approx({"joint": 1, "rgb": 2 / 3})
+        shares = drop_one_stream(joined, {"joint": 1.0, "rgb": 1.0}, PRIOR, [0, 1, None])
+        assert shares == {"joint": 1, "rgb": 1}
+
+    def test_one_stream_cannot_be_dropped(self) -> None:
+        joined = join({"joint": JOINT}, "abc")
+        assert drop_one_stream(joined, {"joint": 1.0}, PRIOR, [0, 1, 1]) == {}
+
+    def test_the_best_stream_is_missed_most(self) -> None:
+        logits, labels = three_streams(seed=4)
+        names = logits["good"].samples
+        calibration = fit_calibration(join(logits, names), labels)
+        joined = calibrated(join(logits, names), calibration)
+        shares = drop_one_stream(joined, calibration.weights, np.full(6, 1 / 6), labels)
+        assert shares["good"] < shares["worse"] < shares["noise"]
+
+
+class TestLeaveOneSignerOut:
+    def test_each_signer_is_scored_by_the_others(self) -> None:
+        logits, labels = three_streams(seed=5)
+        names = logits["good"].samples
+        found = leave_one_signer_out(join(logits, names), labels, SIGNERS)
+        assert found is not None
+        assert sorted(found.weights) == ["signer0", "signer1", "signer2", "signer3"]
+        rows = np.array([signer != "signer0" for signer in SIGNERS])
+        others = {
+            name: stream(x.values[rows], np.array(names)[rows].tolist())
+            for name, x in logits.items()
+        }
+        first = fit_calibration(
+            join(others, others["good"].samples), np.array(labels)[rows].tolist()
+        )
+        assert found.weights["signer0"] == pytest.approx(first.weights)
+        assert found.samples == 240
+        assert found.in_sample == pytest.approx(found.held_out, abs=0.03)
+
+    def test_a_stream_that_knows_single_signers_looks_better_than_it_is(self) -> None:
+        generator = np.random.default_rng(6)
+        logits, labels = three_streams(seed=6)
+        # Right for three signers, and as surely wrong for the fourth: then weighed as if right.
+        known = np.array(labels) + np.array([signer == "signer3" for signer in SIGNERS])
+        memory = 9 * np.eye(6)[known % 6] + generator.normal(0, 0.1, (240, 6))
+        logits["good"] = stream(memory)
+        found = leave_one_signer_out(join(logits, logits["worse"].samples), labels, SIGNERS)
+        assert found is not None
+        assert found.held_out < found.in_sample
+        assert found.weights["signer3"]["good"] > found.weights["signer0"]["good"]
+
+    def test_samples_without_label_or_answer_take_no_part(self) -> None:
+        logits, labels = three_streams(seed=7)
+        answered = np.arange(240) > 9
+        logits = {name: replace(x, answered=answered) for name, x in logits.items()}
+        some = [None if n > 229 else label for n, label in enumerate(labels)]
+        signers = [None if not 9 < n < 230 else name for n, name in enumerate(SIGNERS)]
+        found = leave_one_signer_out(join(logits, logits["good"].samples), some, signers)
+        assert found is not None
+        assert found.samples == 220
+
+    @pytest.mark.parametrize("signers", [["a"] * 240, [*SIGNERS[1:], None]])
+    def test_one_signer_or_unknown_ones_give_no_estimate(self, signers: list[str | None]) -> None:
+        logits, labels = three_streams(seed=8)
+        joined = join(logits, logits["good"].samples)
+        assert leave_one_signer_out(joined, labels, signers) is None
+
+
+def test_class_prior_counts_labels_and_never_is_zero() -> None:
+    np.testing.assert_allclose(class_prior([0, 0, 2], 3), [3 / 6, 1 / 6, 2 / 6])
+
+
+def test_published_skeleton_fusion() -> None:
+    folder = SHARED / "autsl"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here (set SLR_SHARED_DATA to the shared data folder)")
+    with (folder / "test_labels.csv").open(newline="") as file:
+        truth = {name: int(label) for name, label in csv.reader(file)}
+    names, labels, prior = list(truth), np.array(list(truth.values())), np.full(226, 1 / 226)
+    logits = {name: published(name) for name in [*SLGCN_A, *SLGCN_B] if name != "A"}
+    four = {name: logits[name] for name in SLGCN_A}
+    a = fuse(join(four, names), SLGCN_A, prior).scores
+    assert round(100 * (a.argmax(axis=1) == labels).mean(), 2) == 96.47
+    flat = flat_weights({"B": 1.0}, {"A": SLGCN_A, "B": SLGCN_B})
+    b = fuse(join(logits, names), flat, prior).scores
+    assert round(100 * (b.argmax(axis=1) == labels).mean(), 2) == 96.90
+    final = join({"final": published("final")}, names).values[0]
+    np.testing.assert_allclose(b, final, rtol=0, atol=1e-5)
+
+
+def published(name: str) -> Logits:
+    found = read_foreign_logits(SHARED / "autsl" / "samslr_gcn" / f"{name}.pkl")
+    return stream(found.values, list(found.samples))

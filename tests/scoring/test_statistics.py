@@ -1,0 +1,266 @@
+"""Statistics by hand, what they do not depend on, and of published submissions."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
+from slr_pipeline.errors import DataError
+from slr_pipeline.scoring.statistics import (
+    Interval,
+    McNemar,
+    Share,
+    accuracy_by,
+    bootstrap,
+    bootstrap_signers,
+    confidences,
+    expected_calibration_error,
+    keypoint_accuracy,
+    macro_recall,
+    mcnemar_exact,
+    reliability,
+    worst,
+)
+from tests.shared_data import SHARED
+
+
+def test_counts_by_hand() -> None:
+    truth = np.zeros((2, 4, 3))
+    truth[..., 2] = 1
+    truth[0, 3, 2] = 0  # hidden: not counted, whatever was found there
+    found = truth.copy()
+    found[..., 2] = 0.5
+    found[0, 1, :2] = (3, 4)  # 5 px of 50: on the threshold, correct
+    found[0, 2, :2] = (6, 8)  # 10 px of 50: wrong
+    found[0, 3, :2] = (99, 99)
+    found[1, 0] = 0  # missing: wrong, though (0, 0) is the right place
+    score = keypoint_accuracy(found, truth, scale_px=np.array([50.0, 50.0]), threshold=0.1)
+    assert score.visible == 7
+    assert score.recall == pytest.approx(6 / 7)
+    assert score.pck == pytest.approx(5 / 7)
+    assert score.median_error == 0
+
+
+def test_the_length_is_that_of_the_frame() -> None:
+    truth = np.ones((2, 1, 3))
+    found = truth + np.array([10, 0, 0])
+    score = keypoint_accuracy(found, truth, scale_px=np.array([50.0, 200.0]), threshold=0.1)
+    assert (score.pck, score.recall) == (0.5, 1)
+    assert score.median_error == pytest.approx((0.2 + 0.05) / 2)
+
+
+def test_does_not_depend_on_the_size_of_the_picture() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.uniform(1, 100, (5, 7, 3))
+    found = truth + generator.normal(0, 5, truth.shape) * (1, 1, 0)
+    scale = generator.uniform(40, 60, 5)
+    larger = np.array([2, 2, 1])
+    once = keypoint_accuracy(found, truth, scale, 0.1)
+    assert keypoint_accuracy(found * larger, truth * larger, scale * 2, 0.1) == once
+    assert 0 < once.pck < 1
+
+
+def test_nothing_visible_is_not_a_number() -> None:
+    nothing = np.zeros((3, 2, 3))
+    score = keypoint_accuracy(nothing, nothing, scale_px=np.ones(3), threshold=0.1)
+    assert score.visible == 0
+    assert np.isnan([score.recall, score.pck, score.median_error]).all()
+
+
+def test_nothing_found_has_no_error() -> None:
+    score = keypoint_accuracy(np.zeros((3, 2, 3)), np.ones((3, 2, 3)), np.ones(3), threshold=0.1)
+    assert (score.visible, score.recall, score.pck) == (6, 0, 0)
+    assert np.isnan(score.median_error)
+
+
+def right(correct: int, samples: int) -> NDArray[np.bool_]:
+    return np.arange(samples) < correct
+
+
+class TestBootstrap:
+    def test_is_that_of_drawn_samples(self) -> None:
+        correct = right(45, 60)
+        drawn = np.random.default_rng(7).choice(correct, (10_000, 60)).mean(axis=1)
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        found = bootstrap(correct)
+        assert found.low == pytest.approx(low, abs=1 / 60)
+        assert found.high == pytest.approx(high, abs=1 / 60)
+        assert found.low < 45 / 60 < found.high
+
+    def test_one_seed_gives_one_interval(self) -> None:
+        correct = right(450, 600)
+        assert bootstrap(correct, seed=3) == bootstrap(correct, seed=3)
+        signers = [f"s{n % 6}" for n in range(600)]
+        assert bootstrap_signers(correct, signers) == bootstrap_signers(correct, signers)
+
+    @pytest.mark.parametrize("samples", [0, 9])
+    def test_none_or_all_right_has_no_width(self, samples: int) -> None:
+        assert bootstrap(right(samples, 9)) == Interval(samples / 9, samples / 9)
+
+    def test_signers_by_hand(self) -> None:
+        # Two signers, all right and all wrong, 3:1 samples. A draw of two signers is one of them
+        # twice in a quarter of the cases each, so that the interval is all there is.
+        correct = np.array([True, True, True, False])
+        assert bootstrap_signers(correct, ["a", "a", "a", "b"]) == Interval(0, 1)
+
+    def test_signers_that_differ_widen_the_interval(self) -> None:
+        signers = [f"s{n // 100}" for n in range(600)]
+        alike = np.arange(600) % 4 > 0
+        unlike = np.arange(600) < 450
+        widths = []
+        for correct in (alike, unlike):
+            found = bootstrap_signers(correct, signers)
+            assert found is not None
+            widths.append(found.high - found.low)
+        single = bootstrap(alike)
+        assert widths[0] == 0
+        assert widths[1] > 3 * (single.high - single.low)
+
+    @pytest.mark.parametrize("signers", [["a", "a", "a"], ["a", "b", None]])
+    def test_nothing_is_known_of_signers_by_one_or_by_unknown_ones(
+        self, signers: list[str | None]
+    ) -> None:
+        assert bootstrap_signers(right(2, 3), signers) is None
+
+
+class TestMcNemar:
+    def test_by_hand(self) -> None:
+        # 5 against 1: 2 (C(6,0) + C(6,1)) / 2^6
+        a = np.array([True] * 5 + [False] + [True] * 10)
+        b = np.array([False] * 5 + [True] + [True] * 10)
+        found = mcnemar_exact(a, b)
+        assert (found.only_a, found.only_b) == (5, 1)
+        assert found.p == pytest.approx(2 * 7 / 64)
+
+    @given(st.integers(0, 60), st.integers(0, 60))
+    def test_is_the_exact_binomial_test(self, only_a: int, only_b: int) -> None:
+        a = np.array([True] * only_a + [False] * only_b + [True])
+        b = np.array([False] * only_a + [True] * only_b + [True])
+        found = mcnemar_exact(a, b)
+        total = only_a + only_b
+        assert found.p == pytest.approx(binomtest(only_a, total, 0.5).pvalue if total else 1)
+        assert mcnemar_exact(b, a).p == found.p
+
+    def test_equal_systems_do_not_differ(self) -> None:
+        assert mcnemar_exact(right(3, 9), right(3, 9)) == McNemar(0, 0, 1.0)
+
+
+def test_macro_recall_counts_classes_alike() -> None:
+    labels = np.array([0, 0, 0, 0, 2, 5])
+    predicted = np.array([0, 0, 0, 1, 2, 0])
+    assert macro_recall(predicted, labels) == pytest.approx((3 / 4 + 1 + 0) / 3)
+
+
+class TestReliability:
+    def test_by_hand(self) -> None:
+        confidence = np.array([0.5, 0.3, 0.6, 1.0, 0.0])
+        found = reliability(confidence, np.array([True, False, False, True, False]), bins=2)
+        assert found.samples.tolist() == [3, 2]  # the edge 0.5 is of the lower bin
+        np.testing.assert_allclose(found.accuracy, [1 / 3, 1 / 2])
+        np.testing.assert_allclose(found.confidence, [0.8 / 3, 0.8])
+        error = (3 * (1 / 3 - 0.8 / 3) + 2 * (0.8 - 0.5)) / 5
+        assert expected_calibration_error(found) == pytest.approx(error)
+
+    def test_fifteen_bins_and_empty_ones_do_not_count(self) -> None:
+        found = reliability(np.array([0.99, 0.99]), np.array([True, False]))
+        assert len(found.samples) == 15
+        assert np.isnan(found.accuracy[:14]).all()
+        assert expected_calibration_error(found) == pytest.approx(0.49)
+
+    def test_true_chances_are_calibrated_and_sharpened_ones_not(self) -> None:
+        generator = np.random.default_rng(1)
+        logits = generator.normal(0, 2, (20_000, 5))
+        labels = (logits + generator.gumbel(size=logits.shape)).argmax(axis=1)
+        correct = logits.argmax(axis=1) == labels
+        errors = [
+            expected_calibration_error(reliability(confidences(scale * logits), correct))
+            for scale in (1, 3)
+        ]
+        assert errors[0] < 0.02
+        assert errors[1] > 0.1
+
+    def test_logits_are_no_confidences(self) -> None:
+        with pytest.raises(DataError, match=r"confidences 0.5 to 3.0 of 2 samples, expected 0..1"):
+            reliability(np.array([0.5, 3]), right(1, 2))
+
+
+def test_shares_of_groups_and_the_worst() -> None:
+    shares = accuracy_by(list("bababc"), np.array([True, True, False, True, False, False]))
+    assert shares == [Share("a", 2, 2), Share("b", 3, 1), Share("c", 1, 0)]
+    assert [share.accuracy for share in shares] == pytest.approx([1, 1 / 3, 0])
+    assert worst(shares, 2) == [shares[2], shares[1]]
+    assert worst([Share("x", 1, 0), Share("y", 2, 0)], 1) == [Share("y", 2, 0)]
+
+
+@pytest.mark.parametrize(
+    "statistic",
+    [
+        lambda: mcnemar_exact(right(1, 2), right(1, 3)),
+        lambda: macro_recall(np.array([1]), np.array([1, 2])),
+        lambda: reliability(np.array([0.5]), right(1, 2)),
+        lambda: accuracy_by(["a"], right(1, 2)),
+        lambda: bootstrap_signers(right(1, 2), ["a"]),
+    ],
+)
+def test_samples_that_do_not_belong_together(statistic: Callable[[], object]) -> None:
+    with pytest.raises(DataError, match="expected the same samples in each"):
+        statistic()
+
+
+def test_no_samples_have_no_statistics() -> None:
+    with pytest.raises(DataError, match="no samples"):
+        bootstrap(right(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("submission", "labels", "percent"),
+    [
+        ("RGB_TEST_VTN_HCPF", "test_labels", 92.92),
+        ("RGBD_TEST_VTN_HCPF_D", "test_labels", 93.32),
+        ("RGB_DEV_VTN_HCPF", "validation_labels", 90.83),
+        ("RGBD_DEV_VTN_HCPF_D", "validation_labels", 91.67),
+    ],
+)
+def test_published_submissions_score_what_was_published(
+    submission: str, labels: str, percent: float
+) -> None:
+    names, correct = published(submission, labels)
+    assert round(100 * correct.mean(), 2) == percent
+    signers = [name.split("_")[0] for name in names]
+    by_sample, by_signer = bootstrap(correct), bootstrap_signers(correct, signers)
+    assert by_signer is not None
+    assert by_signer.low < by_sample.low < percent / 100 < by_sample.high < by_signer.high
+    shares = accuracy_by(signers, correct)
+    assert len(shares) == 6
+    assert sum(share.correct for share in shares) == correct.sum()
+
+
+def test_depth_helped_the_published_submission_of_val_more_than_that_of_test() -> None:
+    p = {}
+    for split, labels in (("DEV", "validation_labels"), ("TEST", "test_labels")):
+        _, colour = published(f"RGB_{split}_VTN_HCPF", labels)
+        _, depth = published(f"RGBD_{split}_VTN_HCPF_D", labels)
+        p[split] = mcnemar_exact(colour, depth).p
+    assert p["DEV"] < 0.05 < p["TEST"]
+
+
+def published(submission: str, labels: str) -> tuple[list[str], NDArray[np.bool_]]:
+    """Names, and what is right in a submission; skips where the shared data is not."""
+    folder = SHARED / "autsl"
+    if not folder.exists():
+        pytest.skip(f"{folder} is not here (set SLR_SHARED_DATA to the shared data folder)")
+    truth = dict(rows(folder / f"{labels}.csv"))
+    given = dict(rows(folder / "decoster" / f"{submission}.csv"))
+    assert given.keys() == truth.keys()
+    return list(truth), np.array([given[name] == label for name, label in truth.items()])
+
+
+def rows(path: Path) -> list[tuple[str, int]]:
+    with path.open(newline="") as file:
+        return [(name, int(label)) for name, label in csv.reader(file)]

@@ -1,0 +1,83 @@
+"""Jobs on a host with several devices, as real processes: each gets its own."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from slr_pipeline.errors import ConfigError
+from slr_pipeline.training.device import choose_device, several_gpus
+
+CLAIM = """
+import sys
+from pathlib import Path
+from slr_pipeline.training.device import claim_device
+print(claim_device(sys.argv[2:], Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+Claim = Callable[..., tuple[int, "subprocess.Popen[str]"]]
+
+
+@pytest.fixture
+def claim(tmp_path: Path) -> Iterator[Claim]:
+    """Start a process that claims one of these devices and holds it."""
+    started = []
+
+    def start(*names: str) -> tuple[int, "subprocess.Popen[str]"]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, str(tmp_path / "claims"), *names],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        return int(process.stdout.readline()), process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_each_process_has_its_own_device_until_it_ends(claim: Claim) -> None:
+    first, one = claim("a", "b")
+    second, two = claim("a", "b")
+    assert (first, second) == (0, 1)
+    two.kill()
+    two.wait()
+    assert claim("a", "b")[0] == 1
+    one.communicate("")  # ends by itself
+    assert claim("a", "b")[0] == 0
+
+
+def test_more_jobs_than_devices_are_spread(claim: Claim) -> None:
+    assert [claim("a", "b")[0] for _ in range(4)] == [0, 1, 0, 1]
+
+
+def test_a_device_is_known_by_its_name_not_its_index(claim: Claim) -> None:
+    """As with CUDA_VISIBLE_DEVICES=0,1 in one process and 1,2 in another."""
+    assert claim("a", "b")[0] == 0
+    assert claim("a", "b")[0] == 1
+    assert claim("b", "c")[0] == 1
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match=r"device cuda:63: \d+ GPUs are visible"):
+        choose_device("cuda:63")
+    with pytest.raises(ConfigError, match=r"gpus: 64: \d+ GPUs are visible to torch .*; set fewer"):
+        several_gpus(torch.device("cuda"), 64)
+    assert choose_device("cpu") == torch.device("cpu")
+    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.mark.gpu
+def test_a_gpu_has_a_name_that_every_process_knows() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU")
+    assert len(str(torch.cuda.get_device_properties(0).uuid)) >= 32
+    assert choose_device("cuda") == choose_device("auto") == choose_device("cuda")

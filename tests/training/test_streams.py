@@ -1,0 +1,252 @@
+"""Settings meet features and models: every kind of stream on real feature files."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from slr_pipeline.config.experiment import check_stream
+from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
+from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of
+from slr_pipeline.data.loading import batches
+from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.features.heatmaps import draw_heatmaps
+from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.features import FeatureStore, open_features
+from slr_pipeline.io.sealed import seal
+from slr_pipeline.models.dropgraph import DropGraph
+from slr_pipeline.models.slgcn import learned_adjacencies
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.training.predict import predict
+from slr_pipeline.training.streams import (
+    Stores,
+    build_dataset,
+    build_model,
+    epoch_starter,
+    test_views,
+    val_views,
+)
+
+test_views.__test__ = False  # type: ignore[attr-defined]
+
+FRAMES = {"short": 5, "long": 40}
+SAMPLES = [("short", 0), ("long", 1)]
+
+SKELETON = {"model": "slgcn", "width": 16, "frames": 20, "window": 12}
+VIDEO = {"model": "r2plus1d", "width": 4, "frames": 8, "size": 32, "feature": "frames"}
+HANDS = {
+    "model": "vtn",
+    "backbone": "resnet18",
+    "backbone_width": 4,
+    "width": 32,
+    "heads": 2,
+    "layers": 1,
+    "frames": 6,
+    "size": 32,
+}
+STREAMS: dict[str, dict[str, Any]] = {
+    "joint": SKELETON,
+    "bone": {**SKELETON, "representation": "bone"},
+    "joint_motion": {**SKELETON, "representation": "joint_motion"},
+    "bone_motion": {**SKELETON, "representation": "bone_motion"},
+    "sstcn": {"model": "sstcn", "width": 8, "frames": 6},
+    "rgb": {**VIDEO, "jitter": 0.0},
+    "flow": {**VIDEO, "feature": "flow"},
+    "hha": {**VIDEO, "feature": "hha"},
+    "depth_flow": {**VIDEO, "feature": "depth_flow"},
+    "vtn_hcpf": HANDS,
+    "vtn_hcpf_d": {**HANDS, "depth": True},
+}
+SHAPES = {
+    "slgcn": [(3, 20, 27)],
+    "sstcn": [(6, 33, 24, 24)],
+    "rgb": [(3, 8, 32, 32)],
+    "flow": [(2, 8, 32, 32)],
+    "vtn_hcpf": [(6, 2, 3, 32, 32), (6, 106)],
+    "vtn_hcpf_d": [(6, 4, 3, 32, 32), (6, 106)],
+}
+
+
+def settings(name: str, **changes: Any) -> StreamSettings:
+    return check_stream({**STREAMS[name], **changes})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A file of every feature with a short, a long and a quarantined clip."""
+    folder = tmp_path_factory.mktemp("features")
+    return {feature: write(folder / f"{feature}.h5", feature) for feature in FEATURES}
+
+
+def write(path: Path, feature: str) -> Path:
+    schema = FEATURES[feature]
+    rng = np.random.default_rng(1)
+    clips = [NewClip("quarantined")]
+    for name, T in FRAMES.items():
+        frames = schema.frames or T
+        values = rng.uniform(0, 255, (frames, *schema.shape)).astype(schema.dtype)
+        if feature == "keypoints":
+            values[..., 2] = 0.9
+        boxes = np.tile(np.int32([0, 0, 99, 99]), (frames, schema.boxes, 1))
+        counts = dict.fromkeys(schema.counts, 0)
+        clips.append(NewClip(name, values, 320, 240, 25.0, boxes=boxes, counts=counts))
+    write_feature(path, feature, clips, {}, {"settings": {}})
+    return path
+
+
+def stores_of(stream: StreamSettings, files: dict[str, Path]) -> Stores:
+    return open_features(files[feature] for feature in features_of(stream, FeatureSettings()))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_items_fit_the_model_and_train_it(name: str, files: dict[str, Path]) -> None:
+    stream = settings(name)
+    stores = stores_of(stream, files)
+    torch.manual_seed(0)
+    model = build_model(stream, classes=3)
+    train = build_dataset(stream, stores, SAMPLES, train=True, seed=1)
+    inputs, labels, names = next(batches(train, batch_size=2))
+    assert list(names) == ["short", "long"]
+    assert labels.tolist() == [0, 1]
+    assert all(part.dtype == torch.float32 and part.isfinite().all() for part in inputs)
+    logits = model(*inputs)
+    assert logits.shape == (2, 3)
+    logits.sum().backward()
+    still = build_dataset(stream, stores, SAMPLES, train=False, seed=1)
+    expected = SHAPES.get(name) or SHAPES.get(stream.model) or SHAPES["rgb"]
+    if name == "depth_flow":
+        expected = SHAPES["flow"]
+    assert [tuple(part.shape) for part in still[0][0]] == expected
+    assert [tuple(part.shape) for part in still[1][0]] == expected
+
+
+@pytest.mark.parametrize("name", ["joint", "sstcn", "flow", "hha", "vtn_hcpf_d"])
+def test_published_items_fit_the_model(name: str, files: dict[str, Path]) -> None:
+    stream = settings(name, fidelity="published")
+    stores = stores_of(stream, files)
+    model = build_model(stream, classes=3).eval()
+    for train in (True, False):
+        data = build_dataset(stream, stores, SAMPLES, train=train, seed=1)
+        inputs, _, _ = next(batches(data, batch_size=2))
+        assert model(*inputs).isfinite().all()
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_logits_are_independent_of_batch_size_and_workers(
+    name: str, files: dict[str, Path]
+) -> None:
+    stream = settings(name)
+    torch.manual_seed(0)
+    model = build_model(stream, classes=3)
+    data = build_dataset(
+        stream, stores_of(stream, files), SAMPLES, train=False, seed=1, views=test_views(stream)
+    )
+    one = predict(model, data, batch_size=1)
+    assert one.shape == (2, 3)
+    for batch_size, workers in ((2, 0), (3, 2)):
+        other = predict(model, data, batch_size=batch_size, workers=workers)
+        np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
+
+
+def test_clips_of_a_video_are_averaged(files: dict[str, Path]) -> None:
+    stream = settings("rgb")
+    torch.manual_seed(0)
+    model = build_model(stream, classes=3)
+    stores = stores_of(stream, files)
+
+    def logits(views: tuple[int, ...]) -> np.ndarray:
+        data = build_dataset(stream, stores, [("long", 1)], train=False, seed=1, views=views)
+        return predict(model, data, batch_size=4)
+
+    assert test_views(stream) == (0, 1, 2, 3, 4)
+    assert val_views(stream) == (2,)
+    each = np.concatenate([logits((view,)) for view in test_views(stream)])
+    np.testing.assert_allclose(logits(test_views(stream)), each.mean(0, keepdims=True), atol=1e-6)
+    assert np.abs(each - each[0]).max() > 1e-4  # they are different clips
+    assert test_views(settings("joint")) == val_views(settings("joint")) == (0,)
+
+
+def test_drawn_heatmaps_are_the_stored_ones(files: dict[str, Path], tmp_path: Path) -> None:
+    stream, drawing = settings("sstcn"), HeatmapsSettings(stored=False, sigma=2.5)
+    keypoints = FeatureStore("keypoints", [files["keypoints"]])
+    clips = []
+    for name in FRAMES:
+        clip = keypoints.read(name)
+        maps = draw_heatmaps(clip.values, width=320, height=240, sigma=2.5, fidelity="corrected")
+        clips.append(NewClip(name, maps, 320, 240, 25.0))
+    write_feature(tmp_path / "maps.h5", "heatmaps", clips, {}, {})
+    stored = open_features([tmp_path / "maps.h5"])
+    drawn = {"keypoints": keypoints}
+    for train in (True, False):
+        a = build_dataset(stream, stored, SAMPLES, train=train, seed=1)
+        b = build_dataset(stream, drawn, SAMPLES, train=train, seed=1, heatmaps=drawing)
+        for index in range(2):
+            assert torch.equal(a[index][0][0], b[index][0][0])
+    features = FeatureSettings(heatmaps=drawing)
+    assert features_of(stream, features) == ("keypoints",)
+
+
+def test_values_that_are_not_finite_name_file_sample_and_feature(tmp_path: Path) -> None:
+    path = write(tmp_path / "keypoints.h5", "keypoints")
+    with h5py.File(path, "r+") as file:
+        file["values"][int(file["offset"][2]), 0, 0] = np.nan  # the first frame of `long`
+    seal(path)
+    stream = settings("joint")
+    data = build_dataset(stream, open_features([path]), SAMPLES, train=True, seed=1)
+    with pytest.raises(DataError, match=r"keypoints\.h5: sample long: keypoints have NaN or inf"):
+        list(batches(data, batch_size=1))
+
+
+def test_a_sample_that_a_feature_lacks_is_named(files: dict[str, Path]) -> None:
+    stream = settings("rgb")
+    data = build_dataset(stream, stores_of(stream, files), [("other", 0)], train=True, seed=1)
+    with pytest.raises(ArtifactError, match="sample other is in none of the frames files"):
+        list(batches(data, batch_size=1))
+
+
+def test_files_are_sorted_by_their_feature(files: dict[str, Path], tmp_path: Path) -> None:
+    stores = open_features([files["hha"], files["keypoints"]])
+    assert list(stores) == ["hha", "keypoints"]
+    assert stores["hha"].digest() != stores["keypoints"].digest()
+    (tmp_path / "text.h5").write_text("text")
+    with h5py.File(tmp_path / "other.h5", "w"):
+        pass
+    seal(tmp_path / "other.h5")
+    for name in ("text", "other", "none"):
+        with pytest.raises(ArtifactError, match=f"{name}.h5: not a feature file"):
+            open_features([tmp_path / f"{name}.h5"])
+
+
+def test_datasets_survive_pickling(files: dict[str, Path]) -> None:
+    stream = settings("vtn_hcpf")
+    data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=True, seed=1)
+    item = data[1][0]
+    assert all(map(torch.equal, pickle.loads(pickle.dumps(data))[1][0], item))
+
+
+def test_epochs_of_slgcn_set_dropgraph_and_free_the_graph() -> None:
+    training = {"epochs": 4, "freeze_graph_epochs": 2, "keep_final": 0.8, "keep_epochs": 4}
+    stream = settings("joint", training=training)
+    model = build_model(stream, classes=3)
+    start = epoch_starter(stream, recipe_of(stream, "train"), model)
+    for epoch in range(4):
+        start(epoch)
+        keeps = {module.keep for module in model.modules() if isinstance(module, DropGraph)}
+        assert list(keeps) == [pytest.approx(1 - 0.2 * epoch / 4)]
+        assert {a.requires_grad for a in learned_adjacencies(model)} == {epoch >= 2}
+    other = settings("rgb")
+    epoch_starter(other, other.training, build_model(other, classes=3))(0)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_finetuning_has_a_fixed_schedule(name: str) -> None:
+    stream = settings(name)
+    recipe = recipe_of(stream, "finetune")
+    assert recipe.epochs == stream.finetune.epochs
+    assert recipe.learning_rate == stream.finetune.learning_rate < stream.training.learning_rate
+    assert recipe.plateau_patience is recipe.patience is None
+    assert recipe_of(stream, "train") is stream.training
