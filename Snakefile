@@ -1,21 +1,11 @@
-"""From videos to submissions: checks the config, includes the rules, names the targets."""
+"""From videos to submissions: the configuration, the rules and the default target."""
 
-import os
-import sys
+from snakemake.utils import min_version
 
-from slr_pipeline.config.experiment import Config, check_config, read_values
-from slr_pipeline.errors import SlrError
-from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+min_version("9.17")  # pathvars
 
-# Steps run with the interpreter that runs Snakemake, activated or not; conda comes before it.
-os.environ.update(
-    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()])
-)
 
-# A cluster sends its signals to every process of a job: the shell waits for the step, which saves.
-shell.prefix("set -euo pipefail; trap : TERM USR1; ")
-
-# Other experiments are whole files: --configfile replaces the demo and is not merged into it.
+# The demo. Another experiment is a whole file: --configfile replaces this one, without a merge.
 if not workflow.config_settings.configfiles:
 
     configfile: "config.yaml"
@@ -24,19 +14,7 @@ if not workflow.config_settings.configfiles:
 report: "workflow/report/workflow.rst"
 
 
-try:
-    for file in workflow.configfiles:
-        read_values(file)  # Snakemake takes the last of two equal keys
-    CONFIG: Config = check_config(config)
-    TABLE: SampleTable = load_samples(CONFIG.data)
-    check_streams(CONFIG, TABLE)
-except SlrError as error:
-    sys.exit(f"error: {error}")
-
-# Variables in it, such as $TMPDIR, are those of the node that a step runs on.
-os.environ.update(SLR_SCRATCH=CONFIG.scratch or "")
-
-
+include: "workflow/rules/setup.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/samples.smk"
 include: "workflow/rules/features.smk"
@@ -51,9 +29,9 @@ rule all:
         rules.submission.input,
         rules.report.output,
     message:
-        told("{rule}: everything is there")
+        start_message("{rule}: all files are complete")
 
 
 onerror:
-    # What was being submitted while Snakemake was told to stop is not cancelled by Snakemake.
+    # Snakemake does not cancel a SLURM job that it is submitting while it stops.
     shell("{workflow.basedir:q}/profiles/slurm/cancel {log:q}")

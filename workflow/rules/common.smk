@@ -5,22 +5,21 @@ from slr_pipeline.config.estimators import ON_GPU, files_of
 from slr_pipeline.samples.table import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
-RESULTS = CONFIG.results
 PHASES = CONFIG.phases
-# What a phase was not trained on.
+# Splits that a phase does not train on.
 UNSEEN = {"train": ("val", "test"), "finetune": ("test",)}
 TRAINED = [
     name for name, stream in CONFIG.streams.items() if stream.model != "imported"
 ]
-# Trainings that leave signers of train out, each of them for its logits of those.
+# Each fold trains without some signers of train and computes logits for them.
 FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
-# Streams train side by side on a CPU, with one thread each: torch's threads wait busily for each
-# other, and two on shared cores are slower than one. Beside a GPU the threads load the items.
+# On a CPU, streams train side by side with one thread each: torch's threads busy-wait, so two of
+# them on shared cores are slower than one. Beside a GPU, the threads load the items.
 GPUS = 0 if CONFIG.device == "cpu" else 1
 TRAINING_THREADS = 1 if CONFIG.device == "cpu" else 8
 DATA = CONFIG.data.model_dump_json()
 POSE_GPUS = GPUS if CONFIG.features.keypoints.estimator in ON_GPU else 0
-# What one pass of the pose estimator makes.
+# Features that one pass of the pose estimator computes.
 POSE_FEATURES = ["keypoints"]
 if CONFIG.features.heatmaps.source == "network":
     POSE_FEATURES.append("heatmaps")
@@ -35,54 +34,58 @@ wildcard_constraints:
     track="|".join(CONFIG.tracks),
 
 
-def shard_files(pattern, *splits):
-    """One file per shard of these splits; `pattern` has {split} and {shard}."""
+def shard_files(pattern, *splits, **values):
+    """One file per shard of the splits; `values` fill the pattern's other wildcards."""
     return [
-        pattern.format(split=split, shard=shard)
+        path
         for split in splits
-        for shard in SHARDS[split]
+        for path in expand(pattern, split=split, shard=SHARDS[split], **values)
+    ]
+
+
+def feature_files(features, *splits):
+    """One file per feature and shard of the splits."""
+    pattern = "<results>/features/{feature}/{split}/{shard}.h5"
+    return [
+        path
+        for feature in features
+        for path in shard_files(pattern, *splits, feature=feature)
     ]
 
 
 def stream_features(stream, *splits):
-    """The files of the features that a stream reads, of these splits."""
-    return [
-        path
-        for feature in CONFIG.stream_features(stream)
-        for path in shard_files(
-            f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5", *splits
-        )
-    ]
+    """Feature files that a stream reads for the splits."""
+    return feature_files(CONFIG.stream_features(stream), *splits)
 
 
 def stream_settings(stream, phase):
-    """A stream's section for a phase: `train` does not depend on how fine-tuning goes."""
+    """A stream's section for a phase: `train` does not depend on the settings of `finetune`."""
     unused = None if phase == "finetune" else {"finetune"}
     return CONFIG.streams[stream].model_dump_json(exclude=unused)
 
 
 def start_weights(wildcards):
-    """Input function: what a phase starts from; a list, empty where that is random."""
+    """Input function: initial weights of a phase as a list, empty for random weights."""
     if wildcards.phase == "finetune":
-        return [f"{RESULTS}/streams/{wildcards.stream}/train/model.safetensors"]
+        return [f"<results>/streams/{wildcards.stream}/train/model.safetensors"]
     init = CONFIG.streams[wildcards.stream].init
     return [] if init is None else [init.path]
 
 
 def processes(stream):
-    """How many train a stream together."""
+    """Number of processes that train a stream."""
     return CONFIG.streams[stream].gpus * CONFIG.streams[stream].nodes
 
 
 def of_several(wildcards, value):
-    """A resource of a training by several processes; others do without."""
+    """A resource that only a training by several processes has."""
     return value if processes(wildcards.stream) > 1 else None
 
 
 def launcher(stream):
-    """Command before a training that starts its processes, in a job of SLURM.
+    """Command that starts the processes of a training within a SLURM job.
 
-    Elsewhere the training itself starts those of its machine.
+    Outside SLURM the training starts the processes of its machine itself.
     """
     settings, tasks = CONFIG.streams[stream], processes(stream)
     if tasks == 1:
@@ -103,7 +106,7 @@ def phase_flags(phase):
 
 
 def pose_files():
-    """The files that the pose estimator needs beside its package: its weights."""
+    """Weights and other files that the pose estimator needs beside its package."""
     return [
         path
         for section in (CONFIG.features.keypoints, CONFIG.features.heatmaps)
@@ -112,39 +115,39 @@ def pose_files():
 
 
 def network_heatmaps():
-    """Flags of a job that makes the network's own heat-maps with the keypoints."""
+    """Flags of a keypoints job that also stores the heat-maps of the pose network."""
     if CONFIG.features.heatmaps.source == "drawn":
         return []
     return ["--heatmaps", CONFIG.features.heatmaps.model_dump_json()]
 
 
 def drawn_heatmaps(stream):
-    """Flags of a stream whose heat-maps are not stored but drawn from keypoints."""
+    """Flags of a stream that draws its heat-maps from keypoints instead of reading them."""
     if CONFIG.streams[stream].model != "sstcn" or CONFIG.features.heatmaps.stored:
         return []
     return ["--heatmaps", CONFIG.features.heatmaps.model_dump_json()]
 
 
 def stream_logits(split):
-    """Input function: logits of a track's streams on one split, in the order of its weights.
+    """Input function: logits of a track's streams on a split, in the order of its weights.
 
-    What was fine-tuned on val answers test alone. None of val where a stream has none.
+    Models fine-tuned on val only have logits for test. Empty if a stream has none for the split.
     """
     phase = PHASES[-1] if split == "test" else "train"
 
     def files(wildcards):
         track = CONFIG.tracks[wildcards.track]
-        found = [
+        logits = [
             *(logits_file(stream, phase, split) for stream in track.streams),
             *(logits_file(stream, "train", split) for stream in track.untuned),
         ]
-        return [] if None in found else found
+        return [] if None in logits else logits
 
     return files
 
 
 def out_of_fold(track):
-    """Of each stream of a track the logits of train that something is fitted to, if any are."""
+    """Out-of-fold logits of train, a list per stream of a track; empty if nothing is fitted to them."""
     settings = CONFIG.tracks[track]
     if not FOLDS or settings.fusion == "published":
         return []
@@ -159,40 +162,41 @@ def out_of_fold(track):
 
 
 def unseen_splits(stream, phase):
-    """The splits that a phase of a stream was not trained on and answers."""
+    """Splits that a phase of a stream does not train on and has logits for."""
     return [split for split in UNSEEN[phase] if logits_file(stream, phase, split)]
 
 
 def logits_file(stream, phase, split):
-    """The logits of a stream, made here or elsewhere; None where there are none."""
+    """Logits of a stream, computed here or imported; None if there are none."""
     settings = CONFIG.streams[stream]
     if settings.model == "imported":
         return getattr(settings, split)
-    return f"{RESULTS}/streams/{stream}/{phase}/logits/{split}.h5"
+    # No pathvar: Snakemake does not expand them in params, where this path appears too.
+    return f"{CONFIG.results}/streams/{stream}/{phase}/logits/{split}.h5"
 
 
 def stream_metrics():
-    """The metrics of every stream and phase; logits made elsewhere know no phase."""
+    """Metrics of every stream and phase; imported logits only have phase `train`."""
     return [
-        f"{RESULTS}/streams/{stream}/{phase}/metrics.json"
+        f"<results>/streams/{stream}/{phase}/metrics.json"
         for stream, settings in CONFIG.streams.items()
         for phase in (("train",) if settings.model == "imported" else PHASES)
     ]
 
 
 def other_predictions(track):
-    """The files of others that a track is written or compared by."""
+    """Files made elsewhere: the template of a track's submission and a baseline to compare with."""
     settings = CONFIG.tracks[track]
     return [path for path in (settings.template, settings.baseline) if path]
 
 
-def told(text):
-    """What is said of a job when it starts; a dry run shows all there is to a job instead."""
+def start_message(text):
+    """Message when a job starts; None in a dry run, which then prints the whole job."""
     return None if workflow.output_settings.dryrun else text
 
 
 def untracked(value):
-    """A param that is passed on and is no reason to run a job again; digests stand for it.
+    """A param whose change does not rerun a job; a digest tracks its content instead.
 
     Snakemake does not compare params that are functions of the output.
     """
@@ -200,12 +204,12 @@ def untracked(value):
 
 
 def kept(path):
-    """The file of a feature of pictures; without `keep_features` it goes with its last reader."""
+    """A file of a picture feature; without `keep_features`, Snakemake deletes it after its last use."""
     return path if CONFIG.keep_features else temp(path)
 
 
 def stored_features():
-    """Features that can be made of the data and stay, without those that training draws itself."""
+    """Features that the data and the config allow and that stay on disk."""
     depth = all(sample.depth for sample in TABLE.samples)
     drawn = () if CONFIG.features.heatmaps.stored else ("heatmaps",)
     dropped = () if CONFIG.keep_features else PICTURE_FEATURES
@@ -214,35 +218,35 @@ def stored_features():
 
 
 def shown_files():
-    """Of a shard of train what the report shows a sample of: its videos, then its features.
+    """Files of the shard of train that the report shows a sample of: its videos, then its features.
 
-    Nothing where every stream is made elsewhere: no video is read then.
+    Empty if all streams are imported: then no video is read.
     """
     if not TRAINED:
         return []
     shard = min(SHARDS["train"])
     read = {"keypoints"}.union(*map(CONFIG.stream_features, TRAINED))
-    return [f"{RESULTS}/verify/train/{shard}.csv"] + [
-        f"{RESULTS}/features/{feature}/train/{shard}.h5"
+    return [f"<results>/verify/train/{shard}.csv"] + [
+        f"<results>/features/{feature}/train/{shard}.h5"
         for feature in stored_features()
         if feature in read
     ]
 
 
 def sample_checks():
-    """What was found out about every sample; nothing where no video is read."""
+    """Results of `verify` and `quality` for every sample; empty if no video is read."""
     if not TRAINED:
         return []
-    verified = shard_files(f"{RESULTS}/verify/{{split}}/{{shard}}.csv", *SPLITS)
-    return verified + expand(f"{RESULTS}/quality/{{split}}.csv", split=SPLITS)
+    verified = shard_files("<results>/verify/{split}/{shard}.csv", *SPLITS)
+    return verified + expand("<results>/quality/{split}.csv", split=SPLITS)
 
 
 def keypoints_minutes(settings):
-    """Runtime of a keypoints job: without a GPU a large network takes some 4 s a frame."""
+    """Time limit of a keypoints job: a large network takes about 4 s per frame on a CPU."""
     slow = settings.estimator in ("mmpose", "onnx") and not GPUS
     return 4320 if slow else 240
 
 
 def flow_minutes(settings):
-    """Runtime of a flow job: the published parameters take some 3 s a frame, at 512 x 512."""
+    """Time limit of a flow job: the published parameters take about 3 s per frame at 512 x 512."""
     return 4320 if settings.fidelity == "published" else 240

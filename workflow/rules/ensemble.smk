@@ -1,8 +1,8 @@
-"""Tracks. In: logits of streams. Out: tracks/{track}/ with submission.csv, submission.zip, metrics.json."""
+"""Tracks. In: logits of the streams. Out: tracks/{track}/ with submission.csv, submission.zip, metrics.json."""
 
 
 rule ensemble:
-    """Weigh the streams of a track; write its submission and its metrics."""
+    """Fuse the streams of a track; write its submission and metrics."""
     input:
         val=stream_logits("val"),
         test=stream_logits("test"),
@@ -10,22 +10,22 @@ rule ensemble:
         others=lambda wildcards: other_predictions(wildcards.track),
     output:
         submission=report(
-            f"{RESULTS}/tracks/{{track}}/submission.csv",
+            "<results>/tracks/{track}/submission.csv",
             caption="../report/submission.rst",
             category="Tracks",
             labels={"track": "{track}", "what": "submission"},
         ),
-        archive=f"{RESULTS}/tracks/{{track}}/submission.zip",
+        archive="<results>/tracks/{track}/submission.zip",
         metrics=report(
-            f"{RESULTS}/tracks/{{track}}/metrics.json",
+            "<results>/tracks/{track}/metrics.json",
             caption="../report/metrics.rst",
             category="Tracks",
             labels={"track": "{track}", "what": "metrics"},
         ),
     log:
-        f"{RESULTS}/logs/ensemble/{{track}}.log",
+        "<logs>/ensemble/{track}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/ensemble/{{track}}.tsv"
+        "<benchmarks>/ensemble/{track}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -45,7 +45,7 @@ rule ensemble:
         track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
         labels=labels_digest(TABLE, SPLITS),
     message:
-        told("{rule} {wildcards.track}; {log}")
+        start_message("{rule} {wildcards.track}; {log}")
     shell:
         "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
@@ -54,15 +54,15 @@ rule ensemble:
 
 
 rule submission:
-    """Every track's submission and metrics, and what `slr predict` needs beside the models."""
+    """Submission and metrics of every track, and the config that `slr predict` reads."""
     input:
-        f"{RESULTS}/config.yaml",
+        "<results>/config.yaml",
         expand(
-            f"{RESULTS}/tracks/{{track}}/{{file}}",
+            "<results>/tracks/{track}/{file}",
             track=CONFIG.tracks,
             file=("submission.csv", "submission.zip", "metrics.json"),
         ),
         stream_metrics(),
     localrule: True
     message:
-        told("{rule}: everything is there")
+        start_message("{rule}: all files are complete")

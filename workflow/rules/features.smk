@@ -1,22 +1,23 @@
-"""Features. In: verify/{split}/{shard}.csv and the videos it names. Out: features/{feature}/{split}/{shard}.h5, quality/{split}.csv."""
+"""Features. In: verify/{split}/{shard}.csv and its videos. Out: features/{feature}/{split}/{shard}.h5, quality/{split}.csv."""
 
 
 rule keypoints:
-    """133 whole-body keypoints of every frame of a shard."""
+    """Estimate 133 whole-body keypoints in every frame of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        # Only opens the gate: a sample added elsewhere must not remake this shard.
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
+        verified="<results>/verify/{split}/{shard}.csv",
+        # Only checks that quarantine passed: a new sample in another shard must not rerun this one.
+        quarantine=ancient("<results>/quarantine.csv"),
         weights=pose_files(),
     output:
-        [
-            f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5"
-            for feature in POSE_FEATURES
-        ],
+        expand(
+            "<results>/features/{feature}/{split}/{shard}.h5",
+            feature=POSE_FEATURES,
+            allow_missing=True,
+        ),
     log:
-        f"{RESULTS}/logs/keypoints/{{split}}/{{shard}}.log",
+        "<logs>/keypoints/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/keypoints/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/keypoints/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -26,12 +27,12 @@ rule keypoints:
         runtime=keypoints_minutes(CONFIG.features.keypoints),
     params:
         device=untracked(CONFIG.device),
-        # A function: {sample} in a path of imported files is no wildcard.
+        # A function, so that {sample} in a path of imported files is not taken as a wildcard.
         settings=lambda wildcards: CONFIG.features.keypoints.model_dump_json(),
         heatmaps=network_heatmaps(),
         version=[FEATURES[feature].version for feature in POSE_FEATURES],
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.keypoints --settings {params.settings:q} "
         "{params.heatmaps:q} --device {params.device} --verified {input.verified:q} "
@@ -39,17 +40,17 @@ rule keypoints:
 
 
 rule quality:
-    """How well the keypoints of a split were found; stop the run when too many clips fail."""
+    """Rate the keypoints of each clip of a split; stop the run if too many clips fail."""
     input:
         lambda wildcards: shard_files(
-            f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5", wildcards.split
+            "<results>/features/keypoints/{split}/{shard}.h5", wildcards.split
         ),
     output:
-        f"{RESULTS}/quality/{{split}}.csv",
+        "<results>/quality/{split}.csv",
     log:
-        f"{RESULTS}/logs/quality/{{split}}.log",
+        "<logs>/quality/{split}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/quality/{{split}}.tsv"
+        "<benchmarks>/quality/{split}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -59,24 +60,24 @@ rule quality:
     params:
         settings=CONFIG.quality.model_dump_json(),
     message:
-        told("{rule} {wildcards.split}; {log}")
+        start_message("{rule} {wildcards.split}; {log}")
     shell:
         "python -m slr_pipeline.steps.quality --settings {params.settings:q} "
         "--keypoints {input:q} --out {output:q} 2> {log:q}"
 
 
 rule frames:
-    """Signer crops of the colour videos of a shard."""
+    """Crop the signer from the colour videos of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        kept(f"{RESULTS}/features/frames/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/frames/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/frames/{{split}}/{{shard}}.log",
+        "<logs>/frames/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/frames/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/frames/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -87,7 +88,7 @@ rule frames:
         settings=CONFIG.features.frames.model_dump_json(),
         version=FEATURES["frames"].version,
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.frames --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -95,17 +96,17 @@ rule frames:
 
 
 rule hand_crops:
-    """Crops of both hands from the colour videos of a shard."""
+    """Crop both hands from the colour videos of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        kept(f"{RESULTS}/features/hand_crops/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/hand_crops/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/hand_crops/{{split}}/{{shard}}.log",
+        "<logs>/hand_crops/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/hand_crops/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/hand_crops/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -117,7 +118,7 @@ rule hand_crops:
         version=FEATURES["hand_crops"].version,
         feature="hand_crops",
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.hand_crops --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -126,11 +127,11 @@ rule hand_crops:
 
 use rule hand_crops as depth_hand_crops with:
     output:
-        kept(f"{RESULTS}/features/depth_hand_crops/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/depth_hand_crops/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/depth_hand_crops/{{split}}/{{shard}}.log",
+        "<logs>/depth_hand_crops/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/depth_hand_crops/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/depth_hand_crops/{split}/{shard}.tsv"
     resources:
         mem_mb=1000,
         runtime=120,
@@ -141,17 +142,17 @@ use rule hand_crops as depth_hand_crops with:
 
 
 rule pose_flow:
-    """Movement of 53 keypoints of a shard."""
+    """Compute the motion of 53 keypoints for a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        f"{RESULTS}/features/pose_flow/{{split}}/{{shard}}.h5",
+        "<results>/features/pose_flow/{split}/{shard}.h5",
     log:
-        f"{RESULTS}/logs/pose_flow/{{split}}/{{shard}}.log",
+        "<logs>/pose_flow/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pose_flow/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/pose_flow/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -162,7 +163,7 @@ rule pose_flow:
         settings=CONFIG.features.pose_flow.model_dump_json(),
         version=FEATURES["pose_flow"].version,
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.pose_flow --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -170,17 +171,17 @@ rule pose_flow:
 
 
 rule flow:
-    """Optical flow of the colour videos of a shard."""
+    """Compute optical flow of the colour videos of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        kept(f"{RESULTS}/features/flow/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/flow/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/flow/{{split}}/{{shard}}.log",
+        "<logs>/flow/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/flow/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/flow/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -192,7 +193,7 @@ rule flow:
         version=FEATURES["flow"].version,
         feature="flow",
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.flow --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -201,11 +202,11 @@ rule flow:
 
 use rule flow as depth_flow with:
     output:
-        kept(f"{RESULTS}/features/depth_flow/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/depth_flow/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/depth_flow/{{split}}/{{shard}}.log",
+        "<logs>/depth_flow/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/depth_flow/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/depth_flow/{split}/{shard}.tsv"
     resources:
         mem_mb=1000,
         runtime=flow_minutes(CONFIG.features.depth_flow),
@@ -216,17 +217,17 @@ use rule flow as depth_flow with:
 
 
 rule hha:
-    """Disparity, height and angle with gravity from the depth videos of a shard."""
+    """Compute disparity, height and angle with gravity from the depth videos of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        kept(f"{RESULTS}/features/hha/{{split}}/{{shard}}.h5"),
+        kept("<results>/features/hha/{split}/{shard}.h5"),
     log:
-        f"{RESULTS}/logs/hha/{{split}}/{{shard}}.log",
+        "<logs>/hha/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/hha/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/hha/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -237,29 +238,29 @@ rule hha:
         settings=CONFIG.features.hha.model_dump_json(),
         version=FEATURES["hha"].version,
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.hha --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
 
-# With the network's own heat-maps both rules have an output of that name.
+# Both rules can write heatmaps: keypoints does so if the pose network's heat-maps are stored.
 ruleorder: keypoints > heatmaps
 
 
 rule heatmaps:
-    """Heat-maps of 33 keypoints in 60 frames of each clip of a shard."""
+    """Draw heat-maps of 33 keypoints in 60 frames of each clip of a shard."""
     input:
-        verified=f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
-        quarantine=ancient(f"{RESULTS}/quarantine.csv"),
-        keypoints=f"{RESULTS}/features/keypoints/{{split}}/{{shard}}.h5",
+        verified="<results>/verify/{split}/{shard}.csv",
+        quarantine=ancient("<results>/quarantine.csv"),
+        keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        f"{RESULTS}/features/heatmaps/{{split}}/{{shard}}.h5",
+        "<results>/features/heatmaps/{split}/{shard}.h5",
     log:
-        f"{RESULTS}/logs/heatmaps/{{split}}/{{shard}}.log",
+        "<logs>/heatmaps/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/heatmaps/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/heatmaps/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -270,7 +271,7 @@ rule heatmaps:
         settings=CONFIG.features.heatmaps.model_dump_json(),
         version=FEATURES["heatmaps"].version,
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.heatmaps --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
@@ -278,14 +279,9 @@ rule heatmaps:
 
 
 rule features:
-    """Every feature that the data and the config allow, whether a stream reads it or not."""
+    """All features that the data and the config allow, even if no stream reads them."""
     input:
-        [
-            shard_files(
-                f"{RESULTS}/features/{feature}/{{split}}/{{shard}}.h5", *SPLITS
-            )
-            for feature in stored_features()
-        ],
+        feature_files(stored_features(), *SPLITS),
     localrule: True
     message:
-        told("{rule}: everything is there")
+        start_message("{rule}: all files are complete")

@@ -1,35 +1,35 @@
-"""The page of a run. In: what the run says of itself. Out: report/index.html."""
+"""Report page. In: tables, metrics and models of the run. Out: report/index.html."""
 
 
 rule report:
-    """One page on data, features, training and results: a file that needs no network."""
+    """Write one self-contained HTML page on data, features, training and results."""
     input:
-        config=f"{RESULTS}/config.yaml",
+        config="<results>/config.yaml",
         tracks=expand(
-            f"{RESULTS}/tracks/{{track}}/{{file}}",
+            "<results>/tracks/{track}/{file}",
             track=CONFIG.tracks,
             file=("submission.csv", "metrics.json"),
         ),
         streams=stream_metrics(),
         models=expand(
-            f"{RESULTS}/streams/{{stream}}/{{phase}}/{{file}}",
+            "<results>/streams/{stream}/{phase}/{file}",
             stream=TRAINED,
             phase=PHASES,
             file=("history.csv", "model.safetensors"),
         ),
         samples=sample_checks(),
-        # One sample is shown: the features of other shards are not opened.
+        # The page shows one sample: it needs the features of one shard.
         shown=shown_files(),
     output:
         report(
-            f"{RESULTS}/report/index.html",
+            "<results>/report/index.html",
             caption="../report/page.rst",
             category="Page of the run",
         ),
     log:
-        f"{RESULTS}/logs/report.log",
+        "<logs>/report.log",
     benchmark:
-        f"{RESULTS}/benchmarks/report.tsv"
+        "<benchmarks>/report.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -40,7 +40,7 @@ rule report:
         labels=labels_digest(TABLE, SPLITS),
         shown=lambda wildcards, input: ["--shown", *input.shown] if input.shown else [],
     message:
-        told("{rule}; {log}")
+        start_message("{rule}; {log}")
     shell:
         "python -m slr_pipeline.steps.report --config {input.config:q} {params.shown:q} "
         "--out {output:q} 2> {log:q}"

@@ -2,30 +2,30 @@
 
 
 rule config:
-    """Keep the checked configuration of the run beside its results."""
+    """Write the complete configuration of the run beside its results."""
     output:
-        f"{RESULTS}/config.yaml",
+        "<results>/config.yaml",
     log:
-        f"{RESULTS}/logs/config.log",
+        "<logs>/config.log",
     localrule: True
     conda:
         "../envs/slr.yaml"
     params:
         config=CONFIG.model_dump_json(),
     message:
-        told("{rule}; {log}")
+        start_message("{rule}; {log}")
     shell:
         "python -m slr_pipeline.steps.config --config {params.config:q} --out {output:q} 2> {log:q}"
 
 
 rule verify:
-    """Decode every video of a shard once, before anything costly runs."""
+    """Decode every video of a shard once, before anything expensive runs."""
     output:
-        f"{RESULTS}/verify/{{split}}/{{shard}}.csv",
+        "<results>/verify/{split}/{shard}.csv",
     log:
-        f"{RESULTS}/logs/verify/{{split}}/{{shard}}.log",
+        "<logs>/verify/{split}/{shard}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/verify/{{split}}/{{shard}}.tsv"
+        "<benchmarks>/verify/{split}/{shard}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -38,7 +38,7 @@ rule verify:
         seconds=CONFIG.verify.seconds_per_video,
         videos=lambda wildcards: videos_digest(SHARDS[wildcards.split][wildcards.shard]),
     message:
-        told("{rule} {wildcards.split} {wildcards.shard}; {log}")
+        start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} "
@@ -46,19 +46,19 @@ rule verify:
 
 
 rule quarantine:
-    """Gather the samples that failed; stop the run when there are too many."""
+    """List the samples that failed; stop the run if there are too many."""
     input:
-        shard_files(f"{RESULTS}/verify/{{split}}/{{shard}}.csv", *SPLITS),
+        shard_files("<results>/verify/{split}/{shard}.csv", *SPLITS),
     output:
         report(
-            f"{RESULTS}/quarantine.csv",
+            "<results>/quarantine.csv",
             caption="../report/quarantine.rst",
             category="Samples",
         ),
     log:
-        f"{RESULTS}/logs/quarantine.log",
+        "<logs>/quarantine.log",
     benchmark:
-        f"{RESULTS}/benchmarks/quarantine.tsv"
+        "<benchmarks>/quarantine.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -68,7 +68,7 @@ rule quarantine:
     params:
         settings=CONFIG.verify.model_dump_json(),
     message:
-        told("{rule}; {log}")
+        start_message("{rule}; {log}")
     shell:
         "python -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
         "--verified {input:q} --out {output:q} 2> {log:q}"

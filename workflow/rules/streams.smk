@@ -2,24 +2,24 @@
 
 
 rule train:
-    """Train a stream: on train, val picks the epoch; phase finetune on both; a fold without its signers."""
+    """Train a stream: phase train selects the epoch on val; finetune adds val; a fold omits its signers."""
     input:
         features=lambda wildcards: stream_features(wildcards.stream, "train", "val"),
-        quality=expand(f"{RESULTS}/quality/{{split}}.csv", split=("train", "val")),
+        quality=expand("<results>/quality/{split}.csv", split=("train", "val")),
         init=start_weights,
     output:
-        model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
-        sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
+        model="<results>/streams/{stream}/{phase}/model.safetensors",
+        sidecar="<results>/streams/{stream}/{phase}/model.json",
         history=report(
-            f"{RESULTS}/streams/{{stream}}/{{phase}}/history.csv",
+            "<results>/streams/{stream}/{phase}/history.csv",
             caption="../report/history.rst",
             category="Streams",
             labels={"stream": "{stream}", "phase": "{phase}", "what": "epochs"},
         ),
     log:
-        f"{RESULTS}/logs/train/{{stream}}/{{phase}}.log",
+        "<logs>/train/{stream}/{phase}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train/{{stream}}/{{phase}}.tsv"
+        "<benchmarks>/train/{stream}/{phase}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: lambda wildcards: TRAINING_THREADS * CONFIG.streams[wildcards.stream].gpus
@@ -27,7 +27,7 @@ rule train:
         gpu=lambda wildcards: GPUS * processes(wildcards.stream),
         mem_mb=lambda wildcards: 8000 * CONFIG.streams[wildcards.stream].gpus,
         runtime=1440,
-        # Of several processes only: as many tasks of one job of a cluster, a GPU for each.
+        # Only for several processes: tasks of one cluster job with a GPU each.
         tasks=lambda wildcards: of_several(wildcards, processes(wildcards.stream)),
         nodes=lambda wildcards: of_several(
             wildcards, CONFIG.streams[wildcards.stream].nodes
@@ -39,7 +39,7 @@ rule train:
         data=untracked(DATA),
         device=untracked(CONFIG.device),
         launch=lambda wildcards, output: launcher(wildcards.stream),
-        # What a stopped job left; beside the outputs, which Snakemake deletes.
+        # State of an interrupted job; outside the outputs, which Snakemake deletes.
         state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
         init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
         phase=lambda wildcards: phase_flags(wildcards.phase),
@@ -48,7 +48,7 @@ rule train:
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
     message:
-        told("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
+        start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "{params.launch}python -m slr_pipeline.steps.train "
         "--data {params.data:q} --stream {params.stream:q} "
@@ -59,18 +59,18 @@ rule train:
 
 
 rule predict:
-    """Logits of a split from a trained stream."""
+    """Compute the logits of a trained stream for a split."""
     input:
-        model=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.safetensors",
-        sidecar=f"{RESULTS}/streams/{{stream}}/{{phase}}/model.json",
+        model="<results>/streams/{stream}/{phase}/model.safetensors",
+        sidecar="<results>/streams/{stream}/{phase}/model.json",
         features=lambda wildcards: stream_features(wildcards.stream, wildcards.split),
-        quality=f"{RESULTS}/quality/{{split}}.csv",
+        quality="<results>/quality/{split}.csv",
     output:
-        f"{RESULTS}/streams/{{stream}}/{{phase}}/logits/{{split}}.h5",
+        "<results>/streams/{stream}/{phase}/logits/{split}.h5",
     log:
-        f"{RESULTS}/logs/predict/{{stream}}/{{phase}}/{{split}}.log",
+        "<logs>/predict/{stream}/{phase}/{split}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/predict/{{stream}}/{{phase}}/{{split}}.tsv"
+        "<benchmarks>/predict/{stream}/{phase}/{split}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: TRAINING_THREADS
@@ -81,7 +81,7 @@ rule predict:
     params:
         device=untracked(CONFIG.device),
     message:
-        told(
+        start_message(
             "{rule} {wildcards.stream}, phase {wildcards.phase}, split {wildcards.split}; {log}"
         )
     shell:
@@ -91,7 +91,7 @@ rule predict:
 
 
 rule evaluate:
-    """Accuracy of one stream on the splits it was not trained on, with intervals."""
+    """Score one stream on the splits that it did not train on, with confidence intervals."""
     input:
         lambda wildcards: [
             logits_file(wildcards.stream, wildcards.phase, split)
@@ -99,15 +99,15 @@ rule evaluate:
         ],
     output:
         report(
-            f"{RESULTS}/streams/{{stream}}/{{phase}}/metrics.json",
+            "<results>/streams/{stream}/{phase}/metrics.json",
             caption="../report/stream.rst",
             category="Streams",
             labels={"stream": "{stream}", "phase": "{phase}", "what": "metrics"},
         ),
     log:
-        f"{RESULTS}/logs/evaluate/{{stream}}/{{phase}}.log",
+        "<logs>/evaluate/{stream}/{phase}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{stream}}/{{phase}}.tsv"
+        "<benchmarks>/evaluate/{stream}/{phase}.tsv"
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -120,7 +120,7 @@ rule evaluate:
         labels=labels_digest(TABLE, ("val", "test")),
         splits=lambda wildcards: unseen_splits(wildcards.stream, wildcards.phase),
     message:
-        told("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
+        start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "python -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

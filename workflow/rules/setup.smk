@@ -1,0 +1,36 @@
+"""Check the configuration and the sample table; set paths and environment for all jobs."""
+
+import os
+import sys
+
+from slr_pipeline.config.experiment import Config, check_config, read_values
+from slr_pipeline.errors import SlrError
+from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+
+try:
+    for file in workflow.configfiles:
+        # Refuses duplicate keys: Snakemake silently takes the last one.
+        read_values(file)
+    CONFIG: Config = check_config(config)
+    TABLE: SampleTable = load_samples(CONFIG.data)
+    check_streams(CONFIG, TABLE)
+except SlrError as error:
+    sys.exit(f"error: {error}")
+
+
+pathvars:
+    results=CONFIG.results,
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+
+
+os.environ.update(
+    # Steps run with the Python that runs Snakemake, even if its environment is not activated.
+    # With --sdm conda, the conda environment comes first.
+    PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
+    # Variables such as $TMPDIR are expanded on the node that runs the step.
+    SLR_SCRATCH=CONFIG.scratch or "",
+)
+
+# A cluster signals every process of a job: the shell ignores the signal, so that the step can save.
+shell.prefix("set -euo pipefail; trap : TERM USR1; ")
