@@ -4,8 +4,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-from slr_pipeline.config.section import PlainPath, Section
-from slr_pipeline.schema import Fidelity
+from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
 
 PersonChoice = Literal["largest", "central", "tracked"]
 """How the signer is told among several people."""
@@ -156,7 +155,10 @@ SIMCC: Final = ("rtmpose", "rtmw", "dwpose", "simcc")
 
 
 class MmposeSettings(NetworkSettings):
-    """A whole-body network of MMPose 1.3 with its checkpoint."""
+    """A whole-body network of MMPose 1.3 with its checkpoint.
+
+    `fidelity: published` estimates as SAM-SLR did, and only in frames of 512 x 512.
+    """
 
     estimator: Literal["mmpose"] = Field(description="The whole-body pose estimator.")
     config: str = Field(
@@ -164,10 +166,7 @@ class MmposeSettings(NetworkSettings):
         "a config file, with it.",
     )
     checkpoint: WeightsFile = Field(description="The weights, as MMPose publishes or saves them.")
-    fidelity: Fidelity = Field(
-        "corrected",
-        description="`published`: the way SAM-SLR estimated, for frames of 512 x 512.",
-    )
+    fidelity: InheritedFidelity = "corrected"
     precision: Literal["fp32", "fp16"] = Field(
         "fp32", description="`fp16`: half precision where it does no harm; faster on a GPU."
     )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from slr_pipeline.config.features import FeatureSettings
+from slr_pipeline.config.fidelity import inherit_fidelity, mixture_problem
 from slr_pipeline.config.section import PlainPath, Section, checked, yaml_of
 from slr_pipeline.config.streams import (
     ImportedSettings,
@@ -16,7 +17,7 @@ from slr_pipeline.config.streams import (
     recipe_of,
 )
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.schema import DEPTH_FEATURES
+from slr_pipeline.schema import DEPTH_FEATURES, Fidelity
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -201,6 +202,12 @@ class Config(Section):
         description="`strict`: trained on train; val picks the epoch, nothing else. `challenge`: "
         "what test is answered with was then fine-tuned on train and val.",
     )
+    fidelity: Fidelity = Field(
+        "corrected",
+        description="`published` repeats the released code of the two systems, slips included; "
+        "`corrected` does what their papers mean. Every feature and stream inherits it unless it "
+        "sets its own; `slr check` refuses mixtures that do not fit.",
+    )
     shard_size: int = Field(
         512, ge=1, description="Most samples of one shard, the unit of work of a feature."
     )
@@ -233,6 +240,19 @@ class Config(Section):
     tracks: dict[Name, TrackSettings] = Field(
         min_length=1, description="Ensembles of streams; each gives one submission."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sections_inherit_fidelity(cls, values: Any) -> Any:
+        return inherit_fidelity(values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _fidelities_fit(self) -> "Config":
+        for name, stream in self.streams.items():
+            problem = mixture_problem(stream, self.features)
+            if problem is not None:
+                raise ValueError(f"streams.{name}.fidelity: {problem}")
+        return self
 
     @model_validator(mode="after")
     def _untrained_streams_have_weights(self) -> "Config":

@@ -11,24 +11,19 @@ from slr_pipeline.config.estimators import (
     MmposeSettings,
     WeightsFile,
 )
-from slr_pipeline.config.section import Section
-from slr_pipeline.schema import Fidelity
-
-_FIDELITY = (
-    "`published` repeats the released code, slips included; `corrected` does what the papers mean."
-)
+from slr_pipeline.config.section import InheritedFidelity, Section
 
 
 class FidelitySettings(Section):
     """A feature whose only choice is its fidelity."""
 
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    fidelity: InheritedFidelity = "corrected"
 
 
 class FlowSettings(Section):
     """Optical flow in bytes (SAM-SLR, section 3.3)."""
 
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    fidelity: InheritedFidelity = "corrected"
     method: Literal["tvl1", "dis"] = Field(
         "tvl1", description="`tvl1`, or `dis`: many times faster and noisier."
     )
@@ -60,7 +55,7 @@ class CameraSettings(Section):
 class HhaSettings(Section):
     """Disparity, height and angle with gravity of a depth video (Gupta et al., 2014)."""
 
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    fidelity: InheritedFidelity = "corrected"
     camera: CameraSettings | None = Field(
         None,
         description="The camera; null: NYU's as released in `published`, in `corrected` a focal "
@@ -85,7 +80,7 @@ class HhaSettings(Section):
 class HeatmapsSettings(Section):
     """Heat-maps of 33 keypoints in 60 frames for SSTCN (SAM-SLR, section 3.2)."""
 
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    fidelity: InheritedFidelity = "corrected"
     sigma: float = Field(
         3.0, gt=0, description="Standard deviation of a keypoint's Gaussian, cells of 96 x 96."
     )

@@ -10,14 +10,14 @@ from slr_pipeline.config.weights import PUBLISHED
 
 HEADER = """# Configuration
 
-Generated from `slr_pipeline/config.py` by `slr docs`; do not edit. Paths are relative to the
+Generated from `slr_pipeline/config/` by `slr docs`; do not edit. Paths are relative to the
 folder `snakemake` runs in. `config.yaml` is the demo; `config/` holds other experiments as whole
 files, used as `snakemake --configfile config/autsl.yaml ...`. Unknown keys are errors.
 """
 
 WEIGHTS_HEADER = """# Weights from outside
 
-Generated from `slr_pipeline/weights.py` by `slr docs`; do not edit. Nothing is downloaded while
+Generated from `slr_pipeline/config/published_weights.toml` by `slr docs`; do not edit. Nothing is downloaded while
 the pipeline runs, and no weights are part of this repository. Get a file, put it under `weights/`
 (which git ignores), and name it in the config. What a stream starts from is converted first:
 
@@ -116,7 +116,7 @@ def _rows(section: dict[str, Any]) -> Iterator[str]:
     for key, value in section["properties"].items():
         default = "required" if key in required else f"`{json.dumps(value.get('default'))}`"
         if key not in required and "default" not in value:
-            default = "its own defaults"
+            default = "inherited" if key == "fidelity" else "its own defaults"
         kind = _kind(value).replace("|", "\\|")
         yield f"| `{key}` | {kind} | {default} | {value.get('description', '')} |"
 

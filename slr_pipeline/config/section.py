@@ -7,10 +7,11 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.schema import Fidelity
 
 
 class Section(BaseModel):
@@ -29,6 +30,15 @@ def _path(text: str) -> str:
 
 PlainPath = Annotated[str, AfterValidator(_path)]
 """A path that Snakemake takes as it is, where braces are wildcards, and a program as no flag."""
+
+InheritedFidelity = Annotated[
+    Fidelity,
+    Field(
+        description="`published` or `corrected`; default: the experiment's `fidelity`.",
+        json_schema_extra=lambda schema: schema.pop("default", None),
+    ),
+]
+"""The fidelity of a feature or stream. A section that is parsed alone is `corrected` by default."""
 
 MOST_VALUES = 100_000
 """Of a YAML file, where each alias counts as what it stands for."""

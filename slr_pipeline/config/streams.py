@@ -6,12 +6,9 @@ from pydantic import Field, model_validator
 
 from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.config.features import FeatureSettings
-from slr_pipeline.config.section import PlainPath, Section
-from slr_pipeline.schema import Feature, Fidelity, Representation
+from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
+from slr_pipeline.schema import Feature, Representation
 
-_FIDELITY = (
-    "`published` repeats the released code, slips included; `corrected` does what the papers mean."
-)
 _TRAINING = "The recipe of phase `train`."
 _FINETUNE = "What differs in phase `finetune` of protocol `challenge`."
 
@@ -114,7 +111,7 @@ class _TrainedSettings(Section):
     """What streams with a model have in common."""
 
     model: str = Field(description="The model of the stream.")
-    fidelity: Fidelity = Field("corrected", description=_FIDELITY)
+    fidelity: InheritedFidelity = "corrected"
     init: WeightsFile | None = Field(
         None,
         description="Weights to start from, as `slr import-checkpoint` writes them; null: random.",

@@ -57,10 +57,11 @@ STREAMS: dict[str, dict[str, Any]] = {
     "flow": {**PICTURES, "feature": "flow", "fidelity": "published", "test_clips": 1},
     "hha": {**PICTURES, "feature": "hha", "frames": 1},
     "depth_flow": {**PICTURES, "feature": "depth_flow"},
-    "vtn_hcpf": {**HANDS, "frames": 1},
+    "vtn_hcpf": {**HANDS, "frames": 1, "fidelity": "published"},
     "vtn_hcpf_d": {**HANDS, "depth": True, "fidelity": "published"},
 }
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+PUBLISHED = ("flow", "hand_crops", "depth_hand_crops")
 THEIRS = {"model": "imported", "reads": ["keypoints"], "test": "theirs.h5"}
 
 
@@ -74,6 +75,7 @@ def write_run(
     values = {
         "name": "small",
         "data": {"layout": "table", "table": "samples.csv"},
+        "features": {feature: {"fidelity": "published"} for feature in PUBLISHED},
         "streams": {**STREAMS, "theirs": THEIRS},
         "tracks": {"all": {"fusion": "published", "streams": {"joint": 1.0}}},
         **changes,

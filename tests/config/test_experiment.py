@@ -42,7 +42,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
     ("path", "value", "line"),
     [
         ("data.rooot", "x", "config: data.rooot: unknown key (known: classes, depth, labels, layo"),
-        ("stream", {}, "config: stream: unknown key (known: data, device, features, folds, "),
+        ("stream", {}, "config: stream: unknown key (known: data, device, features, fidelity, "),
         (
             "streams.joint.training.epoch",
             3,

@@ -1,0 +1,107 @@
+"""The top-level fidelity is inherited, and mixtures that do not fit are refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slr_pipeline.config.experiment import check_config
+from slr_pipeline.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = {"fidelity": "published"}
+STREAMS: dict[str, dict[str, Any]] = {
+    "joint": {"model": "slgcn"},
+    "sstcn": {"model": "sstcn"},
+    "rgb": {"model": "r2plus1d", "feature": "frames"},
+    "flow": {"model": "r2plus1d", "feature": "flow"},
+    "hha": {"model": "r2plus1d", "feature": "hha"},
+    "vtn": {"model": "vtn"},
+    "vtn_d": {"model": "vtn", "depth": True},
+    "other": {"model": "imported", "reads": ["keypoints"], "val": "v.h5", "test": "t.h5"},
+}
+
+
+def config(stream: str, changes: dict[str, Any] | None = None, **top: Any) -> dict[str, Any]:
+    return {
+        "name": "small",
+        "data": {"layout": "autsl", "root": "data"},
+        "streams": {stream: {**STREAMS[stream], **(changes or {})}},
+        "tracks": {"all": {"streams": {stream: 1.0}}},
+        **top,
+    }
+
+
+def test_sections_inherit_the_fidelity_unless_they_set_their_own() -> None:
+    mmpose = {"estimator": "mmpose", "config": "td-hm_x", "checkpoint": {"path": "x.pth"}}
+    features = {"keypoints": mmpose, "frames": {"fidelity": "corrected"}, "heatmaps": {"sigma": 2}}
+    found = check_config(config("joint", fidelity="published", features=features))
+    fidelities = {name: section.fidelity for name, section in found.features}
+    assert fidelities.pop("frames") == "corrected"
+    assert set(fidelities.values()) == {"published"}
+    assert found.streams["joint"].fidelity == "published"
+    assert check_config(config("other", fidelity="published")).features.hha.fidelity == "published"
+    assert check_config(config("joint", {"fidelity": "published"})).fidelity == "corrected"
+
+
+def test_the_published_config_needs_one_line_for_what_every_section_says() -> None:
+    values = yaml.safe_load((ROOT / "config" / "autsl_published.yaml").read_text())
+    inherited = check_config(values)
+    for name in ("frames", "hand_crops", "depth_hand_crops", "pose_flow", "flow", "depth_flow"):
+        values["features"][name] = PUBLISHED
+    values["features"]["hha"] = PUBLISHED
+    for section in (values["features"]["keypoints"], values["features"]["heatmaps"]):
+        section.update(PUBLISHED)
+    values["streams"] = {name: {**given, **PUBLISHED} for name, given in values["streams"].items()}
+    del values["fidelity"]
+    explicit = check_config(values)
+    assert explicit.features == inherited.features
+    assert explicit.streams == inherited.streams
+
+
+@pytest.mark.parametrize("value", ["publish", None, []])
+def test_an_unknown_fidelity_gives_one_line(value: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^config: fidelity: input should be 'published' or "):
+        check_config(config("joint", fidelity=value))
+
+
+@pytest.mark.parametrize(
+    ("stream", "fidelity", "features", "expected"),
+    [
+        ("vtn", "published", (), "published on corrected hand_crops: published crops show the"),
+        ("vtn", "corrected", ("hand_crops",), "corrected on published hand_crops: published cr"),
+        ("vtn_d", "corrected", ("depth_hand_crops",), "corrected on published depth_hand_crops"),
+        ("vtn_d", "published", ("hand_crops",), "published on corrected depth_hand_crops"),
+        ("flow", "published", (), "published on corrected flow: a published stream fills borders"),
+        ("sstcn", "published", (), "published on corrected heatmaps: a published stream expects"),
+    ],
+)
+def test_mixtures_that_do_not_fit_give_one_line(
+    stream: str, fidelity: str, features: tuple[str, ...], expected: str
+) -> None:
+    values = config(stream, {"fidelity": fidelity}, features=dict.fromkeys(features, PUBLISHED))
+    with pytest.raises(ConfigError) as caught:
+        check_config(values)
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"config: streams.{stream}.fidelity: {expected}")
+    assert line.endswith("; give both the same fidelity")
+
+
+@pytest.mark.parametrize(
+    ("stream", "fidelity", "features"),
+    [
+        ("joint", "published", ()),
+        ("rgb", "published", ()),
+        ("rgb", "corrected", ("frames",)),
+        ("hha", "published", ()),
+        ("flow", "corrected", ("flow",)),
+        ("sstcn", "corrected", ("heatmaps",)),
+        ("vtn", "published", ("hand_crops",)),
+        ("vtn", "corrected", ("pose_flow", "depth_hand_crops")),
+    ],
+)
+def test_other_mixtures_are_allowed(stream: str, fidelity: str, features: tuple[str, ...]) -> None:
+    features_of = dict.fromkeys(features, PUBLISHED)
+    found = check_config(config(stream, {"fidelity": fidelity}, features=features_of))
+    assert found.streams[stream].fidelity == fidelity
