@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.listing import first_of
+from slr_pipeline.io.messages import first_few
 
 if TYPE_CHECKING:
     from slr_pipeline.samples.clip_folder import OwnClip
@@ -62,7 +62,7 @@ def main(given: argparse.Namespace) -> None:
     write_all(texts)
     print(describe(clips, split))
     if left_out:
-        print(f"left out, as {given.labels} does not name them: {first_of(left_out)}")
+        print(f"left out, as {given.labels} does not name them: {first_few(left_out)}")
     if warning:
         print(f"warning: {warning}")
     print(f"wrote {table} (the clips and their split) and {config} (what is trained, and how)")
@@ -91,7 +91,7 @@ def split_clips(clips: Sequence["OwnClip"]) -> tuple[list[Split], str]:
         learnt = {label for label, name in zip(labels, dealt, strict=True) if name == "train"}
         if learnt == set(labels):
             return dealt, ""
-        why = f"train would have no clip of {first_of(sorted(set(labels) - learnt))}"
+        why = f"train would have no clip of {first_few(sorted(set(labels) - learnt))}"
     dealt = splits.clip_split(labels, **SHARES, seed=SEED)
     return dealt, (
         f"split by clip and not by signer, as {why}: accuracy will say how well these people are "
@@ -113,15 +113,15 @@ def describe(clips: Sequence["OwnClip"], split: Sequence[Split]) -> str:
     """Clips of each sign, and clips and signers of each split."""
     signs = Counter(clip.label for clip in clips)
     counts = [f"{sign} {count}" for sign, count in sorted(signs.items())]
-    lines = [f"{len(clips)} clips of {len(signs)} signs: {first_of(counts)}"]
+    lines = [f"{len(clips)} clips of {len(signs)} signs: {first_few(counts)}"]
     for name in SPLITS:
         own = [clip for clip, at in zip(clips, split, strict=True) if at == name]
         signers = sorted({clip.signer for clip in own} - {""})
         lacking = sorted(signs.keys() - {clip.label for clip in own})
         lines.append(
             f"  {name}: {len(own)} clips"
-            + (f" by {first_of(signers)}" if signers else "")
-            + (f", none of {first_of(lacking)}" if lacking else "")
+            + (f" by {first_few(signers)}" if signers else "")
+            + (f", none of {first_few(lacking)}" if lacking else "")
         )
     return "\n".join(lines)
 

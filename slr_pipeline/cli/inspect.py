@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.listing import first_of
+from slr_pipeline.io.messages import first_few
 
 if TYPE_CHECKING:
     import h5py
@@ -41,11 +41,11 @@ def main(given: argparse.Namespace) -> None:
 def hdf5_facts(path: Path) -> Facts:
     """What is in a file of features or logits. ArtifactError for any other or a damaged one."""
     from slr_pipeline.io import features, logits  # noqa: PLC0415
-    from slr_pipeline.io.sealed import check_sealed, open_sealed  # noqa: PLC0415
+    from slr_pipeline.io.container import check_container, open_container  # noqa: PLC0415
 
     try:
-        check_sealed(path)
-        with open_sealed(path) as file:
+        check_container(path)
+        with open_container(path) as file:
             found = str(file.attrs.get("format"))
             if found == features.FORMAT:
                 return feature_facts(path, file)
@@ -87,8 +87,8 @@ def feature_facts(path: Path, file: "h5py.File") -> Facts:
         "frames": f"{index.offset[-1]}{lengths}",
         "values": f"{_shape(file['values'])}, {meaning}",
         "beside": ", ".join(f"{name} {_shape(file[name])}" for name in file if name != "values"),
-        "videos": f"{first_of(sizes, most=MOST_LISTED)} px, "
-        f"{first_of(rates, most=MOST_LISTED)} frames a second",
+        "videos": f"{first_few(sizes, most=MOST_LISTED)} px, "
+        f"{first_few(rates, most=MOST_LISTED)} frames a second",
         "estimator": _estimator(given),
         "noted": ", ".join(f"{name} {value}" for name, value in others.items()) or "nothing",
         **_made(str(given["provenance"])),
@@ -104,7 +104,7 @@ def logits_facts(path: Path, file: "h5py.File") -> Facts:
         "format": f"{FORMAT}, version {VERSION}",
         "protocol": found.protocol,
         "samples": f"{len(found.samples)}, {int((~found.answered).sum())} of them not answered",
-        "classes": f"{len(found.classes)}: {first_of(found.classes, most=MOST_LISTED)}",
+        "classes": f"{len(found.classes)}: {first_few(found.classes, most=MOST_LISTED)}",
         "values": f"{_shape(file['values'])}, raw logits",
         **_made(str(file.attrs["provenance"])),
     }
@@ -124,7 +124,7 @@ def weights_facts(path: Path) -> Facts:
     return {
         "format": f"{about['format']}, version {about['version']}: {stream['model']}",
         "weights": _count(state),
-        "classes": f"{len(about['classes'])}: {first_of(about['classes'], most=MOST_LISTED)}",
+        "classes": f"{len(about['classes'])}: {first_few(about['classes'], most=MOST_LISTED)}",
         "trained": f"phase {about['phase']}, protocol {about['protocol']}, seed {about['seed']}",
         "epoch": f"{about['epoch']}: "
         + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items() if name != "epoch"),

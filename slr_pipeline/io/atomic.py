@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, checked, then renamed."""
+"""Files that are written whole or not at all: to a temporary name, checked, then renamed."""
 
 import errno
 import glob
@@ -11,18 +11,18 @@ from pathlib import Path
 from slr_pipeline.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space, over the quota, over the limit of a file's size."""
+"""No space left, quota exceeded, file size limit exceeded."""
 
 
 @contextmanager
-def whole_file(path: str | Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
-    """Yield `<path>.<random>.partial` to write to; then it is flushed, checked, renamed to `path`.
+def atomic_write(path: str | Path, check: Callable[[Path], object] | None = None) -> Iterator[Path]:
+    """Yield `<path>.<random>.partial` to write to, then flush, check and rename it to `path`.
 
-    On any exception the partial file is removed and an older `path` stays as it was. Partial files
-    of others are removed at once: they were killed, or are cut off from a cluster that has already
-    started their job anew, and then fail when they come to an end.
+    On any exception the partial file is removed and an older `path` stays unchanged. Partial files
+    of other writers are removed first: those writers were killed, or run on a node that the
+    cluster has given up; such a writer fails when it finishes.
 
-    DataError where the disk or a quota is full, or where another has begun to write the file.
+    DataError if the disk or quota is full, or if another writer has removed the partial file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,14 +40,14 @@ def whole_file(path: str | Path, check: Callable[[Path], object] | None = None) 
         if error.filename is None or Path(error.filename) != partial:
             raise
         raise DataError(
-            f"{path}: another process has begun to write it; leave it to that one, or run the same "
-            "command again when it has ended"
+            f"{path}: another process writes the same file; wait until it ends, then run the same "
+            "command again"
         ) from error
     except Exception as error:
-        if (reason := full_disk(error)) is not None:
+        if (reason := _full_disk(error)) is not None:
             raise DataError(
-                f"{path}: cannot be written ({reason}); make room, then run the same command "
-                "again; an older file is unchanged"
+                f"{path}: cannot be written ({reason}); free some space, then run the same "
+                "command again; an older file is unchanged"
             ) from error
         raise
     finally:
@@ -56,15 +56,15 @@ def whole_file(path: str | Path, check: Callable[[Path], object] | None = None) 
 
 def write_text(path: str | Path, text: str) -> None:
     """Write a small UTF-8 text file, whole or not at all."""
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def full_disk(error: BaseException | None) -> str | None:
-    """Why there was no room, where that is what is behind an error; else None."""
+def _full_disk(error: BaseException | None) -> str | None:
+    """The reason if a full disk caused the error, else None."""
     while error is not None:
         for number in _FULL:
-            # Libraries in other languages tell it in words only.
+            # Libraries in other languages report it only in the message.
             if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
                 return os.strerror(number).lower()
         error = error.__cause__ or error.__context__

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError, SlrError
+from slr_pipeline.io.container import create_container
 from slr_pipeline.io.features import FORMAT, FeatureFile, picture_shape
-from slr_pipeline.io.hdf5 import whole_hdf5
 from slr_pipeline.io.jpeg import JPEG, Jpeg, encode_jpeg
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
@@ -54,7 +54,10 @@ def write_feature(
     Raises ArtifactError when a frame has not the shape, dtype or finite values of the schema.
     """
     schema = FEATURES[feature]
-    with whole_hdf5(path, lambda partial: FeatureFile(partial, feature)) as (file, check_disk):
+    with create_container(path, lambda partial: FeatureFile(partial, feature)) as (
+        file,
+        check_disk,
+    ):
         writer = _Writer(file, schema, jpeg)
         for clip in clips:
             with naming(clip.sample):  # most frames are made, or fail to be, when they are taken
@@ -163,7 +166,7 @@ def _batches(frames: Iterable[NDArray[Any]], size: int) -> Iterator[list[NDArray
 def _grow(
     file: h5py.File, name: str, chunk: tuple[int, ...], dtype: str, compress: bool = True
 ) -> None:
-    """A data set of no rows that can grow, with a checksum a chunk."""
+    """Create an empty dataset that can grow along its first axis."""
     filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
     file.create_dataset(
         name,
@@ -171,7 +174,6 @@ def _grow(
         maxshape=(None, *chunk[1:]),
         chunks=chunk,
         dtype=dtype,
-        fletcher32=True,
         **(filters if compress else {}),
     )
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.container import open_container
 from slr_pipeline.io.jpeg import decode_jpeg
-from slr_pipeline.io.sealed import open_sealed
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
@@ -55,7 +55,7 @@ class FeatureFile:
     def __init__(self, path: str | Path, feature: str) -> None:
         self.path = Path(path)
         try:
-            with open_sealed(self.path) as file:
+            with open_container(self.path) as file:
                 self._check_kind(file, feature)
                 self.samples = [name.decode() for name in file["sample"][:]]
                 self.offset: NDArray[np.int64] = file["offset"][:]
@@ -194,7 +194,7 @@ class FeatureStore:
         if self._process != os.getpid():
             self._open, self._process = {}, os.getpid()
         if path not in self._open:
-            self._open[path] = open_sealed(path)
+            self._open[path] = open_container(path)
         return self._open[path]
 
     def _values(
@@ -242,7 +242,7 @@ def open_features(
     files: dict[str, list[str | Path]] = {}
     for path in paths:
         try:
-            with open_sealed(path) as file:
+            with open_container(path) as file:
                 feature = str(file.attrs.get("feature"))
         except OSError as error:
             reason = " ".join(str(error).split())

@@ -8,8 +8,7 @@ import h5py
 import numpy as np
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.hdf5 import whole_hdf5
-from slr_pipeline.io.sealed import open_sealed
+from slr_pipeline.io.container import create_container, open_container
 from slr_pipeline.scoring.logits import Logits
 
 FORMAT = "slr-logits"
@@ -18,7 +17,7 @@ VERSION = 1
 
 def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -> None:
     """Write a logits file, whole or not at all. ArtifactError for NaN or doubled names."""
-    with whole_hdf5(path, read_logits) as (file, _):
+    with create_container(path, read_logits) as (file, _):
         text = h5py.string_dtype("utf-8")
         file.create_dataset("sample", data=list(logits.samples), dtype=text)
         file.create_dataset("values", data=logits.values)
@@ -33,7 +32,7 @@ def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -
 def read_logits(path: str | Path) -> Logits:
     """Read a logits file. ArtifactError for a foreign, short or damaged one."""
     try:
-        with open_sealed(path) as file:
+        with open_container(path) as file:
             found = (file.attrs.get("format"), file.attrs.get("version"))
             if found != (FORMAT, VERSION):
                 raise ArtifactError(

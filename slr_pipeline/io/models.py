@@ -17,7 +17,7 @@ from torch import Tensor
 
 from slr_pipeline.config.weights import how_to_get
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.tables import read_document, write_document
 from slr_pipeline.io.video import sha256_of
 
@@ -33,7 +33,7 @@ MOST_PACKED = 2**26
 
 def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[str, Any]) -> None:
     """Write `<path>` (safetensors) and the sidecar `<path stem>.json` beside it."""
-    with whole_file(path, load_file) as partial:
+    with atomic_write(path, load_file) as partial:
         save_file({name: tensor.cpu().contiguous() for name, tensor in state.items()}, partial)
     content = {"format": FORMAT, "version": VERSION, **sidecar, "sha256": sha256_of(path)}
     write_document(Path(path).with_suffix(".json"), content)
@@ -71,7 +71,7 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[s
     """
     header = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION, **facts}
     header["sha256"] = _digest(state, header)
-    with whole_file(path, load_weights) as partial:
+    with atomic_write(path, load_weights) as partial:
         save_file(
             {name: tensor.cpu().contiguous() for name, tensor in state.items()}, partial, header
         )

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.atomic import whole_file
-from slr_pipeline.io.listing import MOST_LISTED, listed
+from slr_pipeline.io.atomic import atomic_write
+from slr_pipeline.io.messages import MOST_LISTED, listed
 from slr_pipeline.samples.table import SAMPLE_NAME
 
 ZIP_MEMBER = "predictions.csv"
@@ -41,12 +41,12 @@ def write_submission(
         labels = dict(rows)
         rows, samples = [(name, labels[name]) for name in template], template
     text = "".join(f"{name},{label}\n" for name, label in rows)
-    with whole_file(path, lambda p: check_submission(p, samples, classes)) as partial:
+    with atomic_write(path, lambda p: check_submission(p, samples, classes)) as partial:
         partial.write_text(text, encoding="utf-8", newline="")
     member = zipfile.ZipInfo(ZIP_MEMBER, date_time=ZIP_TIME)
     member.compress_type = zipfile.ZIP_DEFLATED
     with (
-        whole_file(path.with_suffix(".zip")) as partial,
+        atomic_write(path.with_suffix(".zip")) as partial,
         zipfile.ZipFile(partial, "w") as archive,
     ):
         archive.writestr(member, text)

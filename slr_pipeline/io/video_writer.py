@@ -8,7 +8,7 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.video import Picture, probe
 
 USUAL_FPS = 25
@@ -29,7 +29,7 @@ def write_video(
     rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(USUAL_FPS)
     options = {"movflags": "+faststart", "fflags": "+bitexact"}
     with (
-        whole_file(path, probe) as partial,
+        atomic_write(path, probe) as partial,
         av.open(str(partial), "w", format="mp4", options=options) as container,
     ):
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(CRF)})

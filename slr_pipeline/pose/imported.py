@@ -17,7 +17,7 @@ from slr_pipeline.io.foreign.keypoints import FoundClip, people
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.foreign.pose_file import read_pose
 from slr_pipeline.io.foreign.samslr import read_samslr
-from slr_pipeline.io.listing import listed
+from slr_pipeline.io.messages import listed
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.people import signer_of
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.features.flow import from_bytes
 from slr_pipeline.features.heatmaps import sixty_frames
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.shards import Video, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
@@ -80,7 +80,7 @@ def write_sample_sheet(
     _, encoded = cv2.imencode(
         ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9]
     )
-    with whole_file(out) as partial:
+    with atomic_write(out) as partial:
         partial.write_bytes(encoded.tobytes())
 
 

@@ -20,7 +20,7 @@ import torch
 
 from slr_pipeline.data.loading import STOP_SIGNALS
 from slr_pipeline.errors import SlrError
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class TrainingState:
         whole = {"fingerprint": self._fingerprint, "counter": self._counter + 1, "content": content}
         try:
             # Given a name, torch would not tell why it could not write.
-            with whole_file(path) as partial, partial.open("wb") as file:
+            with atomic_write(path) as partial, partial.open("wb") as file:
                 torch.save(whole, file)
         except OSError as error:
             raise SlrError(

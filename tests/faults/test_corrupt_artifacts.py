@@ -24,12 +24,12 @@ import pytest
 import torch
 
 from slr_pipeline.errors import ArtifactError, SlrError
+from slr_pipeline.io.container import open_container, seal
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.features import FeatureFile, FeatureStore, open_features
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.models import load_model, load_weights, save_model, save_weights
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.sealed import open_sealed, seal
 from slr_pipeline.io.tables import read_metrics, read_table
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.schema import FEATURES
@@ -314,7 +314,7 @@ def test_a_seal_cut_off_or_of_another_file_is_none(artifacts: Path, tmp_path: Pa
     for content in ends:
         path.write_bytes(content)
         with pytest.raises(OSError, match="without its seal"):
-            open_sealed(path)
+            open_container(path)
 
 
 def test_weights_and_sidecar_of_two_trainings_are_refused(artifacts: Path, tmp_path: Path) -> None:

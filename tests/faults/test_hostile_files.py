@@ -25,9 +25,9 @@ import pytest
 import torch
 
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.io.container import seal
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.features import FeatureFile
-from slr_pipeline.io.sealed import seal
 from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.io.tables import write_document
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.atomic import whole_file, write_text
+from slr_pipeline.io.atomic import atomic_write, write_text
 
 
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
@@ -20,14 +20,14 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
 def test_a_writer_cut_off_spoils_nothing(tmp_path: Path) -> None:
     """It goes on writing while its job, started anew elsewhere, writes the same file."""
     path = tmp_path / "a.h5"
-    cut_off = whole_file(path)
+    cut_off = atomic_write(path)
     with cut_off.__enter__().open("w") as file:
         file.write("o")
-        with whole_file(path) as partial:
+        with atomic_write(path) as partial:
             file.write("ld")
             file.flush()
             partial.write_text("new")
-    with pytest.raises(DataError, match="another process has begun to write it"):
+    with pytest.raises(DataError, match="another process writes the same file"):
         cut_off.__exit__(None, None, None)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]

@@ -15,9 +15,9 @@ from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
+from slr_pipeline.io.container import seal
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.features import FeatureStore, open_features
-from slr_pipeline.io.sealed import seal
 from slr_pipeline.models.dropgraph import DropGraph
 from slr_pipeline.models.slgcn import learned_adjacencies
 from slr_pipeline.schema import FEATURES

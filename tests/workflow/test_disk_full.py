@@ -54,7 +54,7 @@ def test_a_full_disk(
     assert done.returncode == 1, log + done.stderr
     said = [line for line in log.splitlines() if line.startswith("error: ")]
     assert len(said) == 1, log
-    assert "cannot be written (no space left on device); make room" in said[0]
+    assert "cannot be written (no space left on device); free some space" in said[0]
     assert log.splitlines()[-1] == said[0]
     assert "Traceback" not in log
     found = {line.split("  ", 1)[1]: line.split()[0] for line in done.stdout.splitlines()}

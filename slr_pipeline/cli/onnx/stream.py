@@ -16,7 +16,7 @@ from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
-from slr_pipeline.io.atomic import whole_file, write_text
+from slr_pipeline.io.atomic import atomic_write, write_text
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.steps.predict import Trained, load_trained
 from slr_pipeline.training.streams import Stores, build_dataset, test_views
@@ -42,7 +42,7 @@ class Export:
 
     def write(self, folder: Path) -> None:
         """Write `<stream>.onnx` and `<stream>.md`."""
-        with whole_file(folder / f"{self.stream}.onnx") as partial:
+        with atomic_write(folder / f"{self.stream}.onnx") as partial:
             partial.write_bytes(self.content)
         write_text(folder / f"{self.stream}.md", self.page)
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.foreign.keypoints import FoundClip, checked, damaged, people, read_bytes
 from slr_pipeline.io.foreign.pickles import Array, load_pickle
-from slr_pipeline.io.listing import short
+from slr_pipeline.io.messages import printable
 from slr_pipeline.skeleton import BODY, BODY_135, KEYPOINTS_133
 
 MOST_BYTES: Final = 2**33
@@ -86,7 +86,7 @@ def _by_name(path: Path, content: object) -> dict[str, Mapping[str, Any]]:
             raise DataError(f"{path}: an annotation has no `frame_dir`; expected a sample name")
         name = _plain(given)
         if name in found:
-            raise DataError(f"{path}: {short(name)} is annotated twice; keep one")
+            raise DataError(f"{path}: {printable(name)} is annotated twice; keep one")
         found[name] = annotation
     return found
 
@@ -145,5 +145,5 @@ def write_annotations(path: Path, annotations: Iterable[Annotation]) -> None:
                 "keypoint_score": np.ascontiguousarray(one.keypoints[None, ..., 2]),
             }
         )
-    with whole_file(path) as partial, partial.open("wb") as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         pickle.dump({"split": split, "annotations": written}, file, protocol=4)

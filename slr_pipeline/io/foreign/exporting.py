@@ -10,7 +10,7 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import Annotation, write_annotations
 from slr_pipeline.io.foreign.openpose_json import write_folder
 from slr_pipeline.io.foreign.pose_file import write_pose
-from slr_pipeline.io.listing import listed
+from slr_pipeline.io.messages import listed
 from slr_pipeline.samples.table import load_samples
 
 LAYOUTS_OF: Final = {

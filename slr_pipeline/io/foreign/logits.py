@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.experiment import Split
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.io.container import open_container
 from slr_pipeline.io.foreign.pickles import Array, load_pickle
-from slr_pipeline.io.listing import listed, short
 from slr_pipeline.io.logits import read_logits
-from slr_pipeline.io.sealed import open_sealed
+from slr_pipeline.io.messages import listed, printable
 from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable
 from slr_pipeline.scoring.logits import Logits
 
@@ -289,7 +289,7 @@ def _array(path: Path, name: str, data: bytes) -> NDArray[Any]:
 
 
 def _read_own(path: Path, _: bytes) -> _Read:
-    with open_sealed(path) as file:
+    with open_container(path) as file:
         sets = [item for item in file.values() if isinstance(item, h5py.Dataset)]
         _limit(path, sum(item.size * item.dtype.itemsize for item in sets))
     logits = read_logits(path)
@@ -307,7 +307,7 @@ def _read_pickle(path: Path, data: bytes) -> _Read:
     for name, vector in vectors.items():
         if vector.size != width:
             raise DataError(
-                f"{path}: {short(name)} has {vector.size} logits and {short(first)} has "
+                f"{path}: {printable(name)} has {vector.size} logits and {printable(first)} has "
                 f"{width}; give each sample as many"
             )
     _limit(path, 4 * width * len(vectors))
@@ -326,7 +326,7 @@ def _vector(path: Path, name: object, value: object) -> NDArray[np.float32]:
     else:
         found = type(value).__name__.strip("_")
     raise DataError(
-        f"{path}: expected an array (K,) or (1, K) for {short(name)}, found {found}; give "
+        f"{path}: expected an array (K,) or (1, K) for {printable(name)}, found {found}; give "
         "each sample one row of logits"
     )
 

@@ -20,7 +20,7 @@ from slr_pipeline.io.foreign.keypoints import (
     numbers,
     read_bytes,
 )
-from slr_pipeline.io.listing import listed
+from slr_pipeline.io.messages import listed
 from slr_pipeline.skeleton import BODY_25_HANDS_FACE, BODY_135, KEYPOINTS_133
 
 MOST_BYTES: Final = 2**24

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.io.atomic import whole_file
+from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.foreign.keypoints import (
     FoundClip,
     arranged,
@@ -253,7 +253,7 @@ def write_pose(
     body = NumPyPoseBody(fps, np.ascontiguousarray(values[..., :2]), values[..., 2])
     buffer = io.BytesIO()
     Pose(header, body).write(buffer)
-    with whole_file(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(buffer.getvalue())
 
 

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import AutslData, AutslLabels
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.io.container import seal
 from slr_pipeline.io.foreign.logits import join_logits, read_foreign_logits
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.io.sealed import seal
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples
 from slr_pipeline.scoring.logits import Logits
 from tests.shared_data import SHARED
