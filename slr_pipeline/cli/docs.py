@@ -1,4 +1,4 @@
-"""Write the generated pages of docs/."""
+"""Write the generated pages of docs/reference/."""
 
 import argparse
 from pathlib import Path
@@ -8,7 +8,7 @@ from slr_pipeline.config.reference import write_docs
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs"))
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/reference"))
 
 
 def main(given: argparse.Namespace) -> None:

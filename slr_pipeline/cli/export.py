@@ -14,7 +14,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of a run")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--samples", nargs="+", help="whose keypoints; all by default")
-    parser.add_argument("--layout", help="of keypoints, see docs/estimators.md; 133 by default")
+    parser.add_argument(
+        "--layout", help="of keypoints, see docs/how-to/estimators.md; 133 by default"
+    )
 
 
 def main(given: argparse.Namespace) -> None:

@@ -184,8 +184,8 @@ def _path(path: Path) -> str:
 
 
 CONFIG = """\
-# Written by `slr init` for {clips} clips of {signs} signs. Change what you like (docs/config.md has
-# every key) and run the same command again: only what depends on the change is made anew.
+# Written by `slr init` for {clips} clips of {signs} signs. Change what you like and run the same
+# command again: only what depends on the change runs again. Every key: docs/reference/config.md.
 name: {name}
 results: {results}   # features, models, submission, report
 device: {device}  # auto takes a GPU; cpu: none, streams are trained side by side
@@ -199,7 +199,7 @@ data:
   signer_independent: {signer_independent}   # true: a signer in two splits is an error
 features:
   keypoints:
-    estimator: mediapipe  # others need weights: docs/estimators.md
+    estimator: mediapipe  # others need weights: docs/how-to/estimators.md
 streams:
   joint: &skeleton
     model: slgcn
@@ -227,8 +227,8 @@ streams:
   rgb:
     model: r2plus1d
     feature: frames
-    width: 8              # 64, size 112 and weights to start from (docs/weights.md) with a GPU and
-    size: 64              # hundreds of clips
+    width: 8              # with a GPU and hundreds of clips: 64, size 112 and initial weights
+    size: 64              # (docs/reference/weights.md)
     frames: 16            # in a row, thrice a clip; 32 if clips are longer than two seconds
     flip_probability: 0.5
     dropout: 0

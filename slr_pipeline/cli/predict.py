@@ -171,7 +171,7 @@ def overlay_files(
 
 
 def answer_of(found: "Recognised", track: "Track", top: int) -> dict[str, Any]:
-    """A video in the JSON document, see docs/predict.md."""
+    """A video in the JSON document, see docs/how-to/predict.md."""
     row, shares = found.row, () if found.probabilities is None else found.probabilities.tolist()
     best = sorted(range(len(shares)), key=lambda label: -shares[label])[:top]
     return {
@@ -191,7 +191,7 @@ def answer_of(found: "Recognised", track: "Track", top: int) -> dict[str, Any]:
 
 
 def document(track: "Track", answers: Answers) -> dict[str, Any]:
-    """The JSON document, see docs/predict.md."""
+    """The JSON document, see docs/how-to/predict.md."""
     return {
         "format": FORMAT,
         "version": VERSION,

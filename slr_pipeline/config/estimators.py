@@ -13,7 +13,7 @@ PersonChoice = Literal["largest", "central", "tracked"]
 class WeightsFile(Section):
     """A file with the weights of a network."""
 
-    path: PlainPath = Field(description="The file, as docs/weights.md names it.")
+    path: PlainPath = Field(description="The file, as docs/reference/weights.md names it.")
     sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",
@@ -75,7 +75,7 @@ class OpenposeSettings(EstimatorSettings):
     person: Literal["best", "largest", "central", "tracked"] = Field(
         "best",
         description="The signer among several people: `best`: the program keeps the one it is "
-        "surest of; the others as in docs/estimators.md.",
+        "surest of; the others as in docs/how-to/estimators.md.",
     )
 
 
@@ -118,7 +118,7 @@ class ImportedKeypointsSettings(EstimatorSettings):
         "does not tell, the size of the video.",
     )
     person: PersonChoice = Field(
-        "largest", description="The signer among several people, see docs/estimators.md."
+        "largest", description="The signer among several people, see docs/how-to/estimators.md."
     )
 
     @model_validator(mode="after")

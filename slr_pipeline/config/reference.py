@@ -1,4 +1,4 @@
-"""docs/config.md, the JSON schema and docs/weights.md, generated from what the code knows."""
+"""Generate docs/reference: config.md, config.schema.json and weights.md."""
 
 import json
 from collections.abc import Iterator
@@ -10,16 +10,17 @@ from slr_pipeline.config.weights import PUBLISHED
 
 HEADER = """# Configuration
 
-Generated from `slr_pipeline/config/` by `slr docs`; do not edit. Paths are relative to the
-folder `snakemake` runs in. `config.yaml` is the demo; `config/` holds other experiments as whole
-files, used as `snakemake --configfile config/autsl.yaml ...`. Unknown keys are errors.
+Generated from `slr_pipeline/config/` by `slr docs`; do not edit. Paths are relative to the folder
+in which you run `snakemake`. `config.yaml` is the demo; `config/` holds other complete
+experiments: `snakemake --configfile config/autsl.yaml ...`. Unknown keys are errors.
 """
 
 WEIGHTS_HEADER = """# Weights from outside
 
-Generated from `slr_pipeline/config/published_weights.toml` by `slr docs`; do not edit. Nothing is downloaded while
-the pipeline runs, and no weights are part of this repository. Get a file, put it under `weights/`
-(which git ignores), and name it in the config. What a stream starts from is converted first:
+Generated from `slr_pipeline/config/published_weights.toml` by `slr docs`; do not edit. The
+pipeline downloads nothing, and this repository contains no weights. Get a file, put it under
+`weights/` (which git ignores), and name it in the config. Convert initial weights of a stream
+first:
 
 ```
 slr import-checkpoint --model r2plus1d r2plus1d_18-91a641e6.pth \\
@@ -27,24 +28,25 @@ slr import-checkpoint --model r2plus1d r2plus1d_18-91a641e6.pth \\
 slr weights check config/autsl.yaml
 ```
 
-`slr weights check` looks at each file that a config names: whether it is there, and whether its
-SHA-256 is that of the config, or else the published one. It ends with exit status 1 and one line a
-file that is missing or another: which to get, from where, where to put it. What is missing stops a
-run in the same words before any job starts.
+`slr weights check` checks each file that a config names: whether it exists, and whether its
+SHA-256 is the one in the config, or else the published one. For each missing or different file it
+prints one line (which file to get, from where, where to put it) and exits with status 1. A run
+stops with the same lines before any job starts.
 
 """
 
 WEIGHTS_FOOTER = """
-Of an archive the SHA-256 is that of the file in it; eight digits are those that torchvision and
-MMPose write into the name. None of the files could be had where this was written: whole digests
-are as several people who have the files state them, and agree with those in the names. Of SAM-SLR's
-and De Coster's files no digest is known, and of the latter no name. Licences are those of the
-weights; the data they were trained on have terms of their own.
+For an archive, the SHA-256 is that of the file inside. Eight digits are the ones that torchvision
+and MMPose write into the file name. None of these files could be downloaded where this was
+written: the complete digests are quoted from several people who have the files, and agree with
+those in the names. The digests of SAM-SLR's and De Coster's files and the names of De Coster's are
+not known. Licences are those of the weights; the training data have their own terms.
 
-`import-checkpoint` opens a file with `weights_only=True`: code in it is refused, not run. Names
-are mapped, prefixes (`module.`, `model.`) and constants dropped, also the second extractor of the
-depth VTN, which nothing goes through. Unknown, missing and misshapen weights are listed, and
-nothing is written. So it is when a file has the name of one above and another SHA-256.
+`slr import-checkpoint` opens a file with `weights_only=True`: code in the file is refused, not
+run. It maps the names and drops prefixes (`module.`, `model.`), constants, and the second
+extractor of the depth VTN, which the released model never uses. If weights are unknown, missing or
+of the wrong shape, it lists them and writes nothing. It also writes nothing if a file has a name
+from the table and another SHA-256.
 
 ```yaml
 streams:
@@ -58,9 +60,10 @@ features:
     model: {path: weights/dw-ll_ucoco_384.onnx}
 ```
 
-`init` starts training from the file; null, from random numbers. A head of other classes stays
-random, and what did is said in the log. With `sha256` the file is checked first. `training:
-{epochs: 0}` uses the weights as they are: the authors' streams without any training.
+`init` starts training from the file; `null` starts from random weights. If the number of classes
+differs, the classification head stays random; the log lists what was not loaded. With `sha256` the
+file is checked first. `training: {epochs: 0}` uses the weights without training: the authors' own
+streams.
 """
 
 
@@ -72,7 +75,7 @@ def write_docs(folder: Path) -> None:
 
 
 def weights_markdown() -> str:
-    """The table of published weights, and how they are used."""
+    """The table of published weights and how to use them."""
     lines = [
         "| file | where it is published | licence | put or converted to | config key | what for "
         "| SHA-256 |",

@@ -1,6 +1,7 @@
 """Weights of others: which a config names, where they are published, what they must be.
 
-`PUBLISHED` is the one list of them; docs/weights.md is generated from it. Nothing is downloaded.
+`PUBLISHED` is the one list of them; docs/reference/weights.md is generated from it. Nothing is
+downloaded.
 """
 
 import os
@@ -299,7 +300,7 @@ def how_to_get(path: str, model: str = "") -> str:
     known = names.get(os.path.basename(path))
     if known is None:
         made = f"`slr import-checkpoint --model {model} SOURCE {path}` makes it of" if model else ""
-        return f"{made or 'get'} a file of docs/weights.md, or mend the path"
+        return f"{made or 'get'} a file of docs/reference/weights.md, or mend the path"
     got = f"get {known.archive or known.file or 'its file'} from {known.where} ({known.licence})"
     if known.model:
         source = known.file or "SOURCE"

@@ -2,7 +2,7 @@
 
 libhdf5 trusts the bytes of a file: a flipped byte can be another number or an endless search. The
 seal holds a CRC-32 of every block and is checked before libhdf5 sees the block. It follows the end
-of the HDF5 data, where other HDF5 readers do not look. docs/artifacts.md specifies it.
+of the HDF5 data, where other HDF5 readers do not look. docs/reference/artifacts.md specifies it.
 """
 
 import io

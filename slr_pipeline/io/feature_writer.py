@@ -1,4 +1,4 @@
-"""Feature files in HDF5, written frame by frame; docs/artifacts.md is their specification."""
+"""Write feature files in HDF5 frame by frame; docs/reference/artifacts.md specifies them."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Feature files in HDF5, read; docs/artifacts.md is their specification."""
+"""Feature files in HDF5, read; docs/reference/artifacts.md is their specification."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Logits of a stream or track in HDF5; docs/artifacts.md is their specification."""
+"""Logits of a stream or track in HDF5; docs/reference/artifacts.md is their specification."""
 
 import json
 from pathlib import Path

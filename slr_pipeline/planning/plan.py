@@ -196,7 +196,7 @@ def _disk_warnings(results: str, missing: float, files: int) -> list[str]:
         warnings.append(
             f"results: {missing / 1e9:,.1f} GB more are needed and {folder} has "
             f"{free / 1e9:,.1f} GB free; set results to a larger disk, or go stream by stream with "
-            "keep_features false, see docs/plan.md"
+            "keep_features false, see docs/how-to/plan.md"
         )
     if inodes.f_files and files > inodes.f_favail:
         warnings.append(

@@ -40,7 +40,7 @@ class PersonDetector:
             raise ArtifactError(
                 f"{file.path}: expected a detector with a square input and outputs dets (1, N, 5) "
                 f"and labels (1, N), or one (1, {cells}, 85), found {width}x{height} and {shapes}; "
-                "take one that docs/estimators.md names"
+                "take one that docs/how-to/estimators.md names"
             )
         self._side = width
 

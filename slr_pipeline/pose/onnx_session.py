@@ -53,7 +53,7 @@ class OnnxSession:
             found = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs)
             raise ArtifactError(
                 f"{file.path}: expected one input (batch, 3, H, W) of fixed H and W, found "
-                f"{found}; take a file that docs/estimators.md names"
+                f"{found}; take a file that docs/how-to/estimators.md names"
             )
         self._input, self._type = inputs[0].name, _TYPES[kind]
         self.size = int(shape[3]), int(shape[2])

@@ -109,7 +109,7 @@ def _digest(models: Path, model: str) -> str:
         if not any(path.suffix == ".caffemodel" for path in files):
             raise SlrError(
                 f"features.keypoints.model_folder: {models / folder} has no .caffemodel; get the "
-                f"weights of {model} and put them there, see docs/estimators.md"
+                f"weights of {model} and put them there, see docs/how-to/estimators.md"
             )
         lines += [f"{sha256_of(path)}  {folder}/{path.name}\n" for path in files]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -35,7 +35,7 @@ def launch(fabric: Fabric, gpus: int, nodes: int) -> None:
     if nodes > 1 and not environment.creates_processes_externally:
         raise ConfigError(
             f"nodes: {nodes}: nobody has started this training on other machines; submit it with "
-            "a cluster profile (docs/slurm.md), or set nodes: 1"
+            "a cluster profile (docs/how-to/slurm.md), or set nodes: 1"
         )
     threads = torch.get_num_threads()
     _end_with_the_launcher()

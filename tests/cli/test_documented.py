@@ -17,7 +17,7 @@ import yaml
 from slr_pipeline.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = ("git", "make", "pip", "python", "slr", "snakemake")
 
 # What is too long for a test, or changes the machine, is planned and not done.

@@ -365,7 +365,7 @@ def test_the_commands_of_the_page_of_docs_run(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pose_format", reason="the extra `formats` is not installed")
-    docs = ROOT / "docs/export.md"
+    docs = ROOT / "docs/how-to/export.md"
     blocks = re.findall(r"```\n(.*?)\n```", docs.read_text(), re.DOTALL)
     assert [block.split()[0] for block in blocks] == ["slr", "pip", "slr"]
     assert blocks[1] == INSTALL

@@ -36,7 +36,7 @@ def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
 
 
 def test_the_command_of_the_page(copied: Path) -> None:
-    command = (ROOT / "docs/predict.md").read_text().split("```\n")[1].splitlines()[-1]
+    command = (ROOT / "docs/how-to/predict.md").read_text().split("```\n")[1].splitlines()[-1]
     main(shlex.split(command)[1:])
     video = DEMO / "test" / f"{TESTED}_color.mp4"
     assert probe("overlay.mp4") == probe(video)

@@ -40,7 +40,7 @@ FIRST, SECOND = "signer6_sample2", "signer6_sample3"
 
 @pytest.fixture(scope="module")
 def models(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What docs/predict.md says is needed, on a machine without the rest."""
+    """What docs/how-to/predict.md says is needed, on a machine without the rest."""
     folder = tmp_path_factory.mktemp("elsewhere") / "models"
     for name in NEEDED:
         for path in (run_folder / "results").rglob(name):
@@ -265,7 +265,7 @@ def read_terminal(terminal: int) -> str:
 def test_the_commands_of_the_page(
     run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: int
 ) -> None:
-    text = (ROOT / "docs/predict.md").read_text()
+    text = (ROOT / "docs/how-to/predict.md").read_text()
     commands = text.split("```\n")[1].splitlines()
     assert [command.split()[:2] for command in commands] == [
         *[["slr", "predict"]] * 3,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from slr_pipeline.config.reference import config_markdown, config_schema, weights_markdown
 
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[2] / "docs/reference"
 
 
 def test_config_md_is_generated() -> None:

@@ -56,7 +56,7 @@ def test_what_is_published_is_told_whole(known: Any) -> None:
     assert known.where.endswith((known.archive or known.file, "models")) or "github" in known.where
     # The key is one of the config.
     section = known.key.split(".")[-1]
-    assert f"| `{section}` |" in (ROOT / "docs" / "config.md").read_text()
+    assert f"| `{section}` |" in (ROOT / "docs/reference/config.md").read_text()
 
 
 def test_no_two_files_are_put_in_one_place() -> None:
@@ -103,7 +103,7 @@ def test_all_weights_of_a_config_are_named() -> None:
             "/v1/projects/rtmposev1/onnx_sdk/yolox_m_8xb8-300e_humanart-c2c7a14a.zip (Apache-2.0) "
             "and put its end2end.onnx there",
         ),
-        ("w/mine.onnx", "", "get a file of docs/weights.md, or mend the path"),
+        ("w/mine.onnx", "", "get a file of docs/reference/weights.md, or mend the path"),
     ],
 )
 def test_it_is_said_which_file_to_get_and_where_to_put_it(path: str, model: str, said: str) -> None:

@@ -1,4 +1,4 @@
-"""docs/artifacts.md, feature files: whole or not at all, same bytes, refusals."""
+"""docs/reference/artifacts.md, feature files: whole or not at all, same bytes, refusals."""
 
 import pickle
 from pathlib import Path

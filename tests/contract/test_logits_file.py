@@ -1,4 +1,4 @@
-"""docs/artifacts.md, logits files."""
+"""docs/reference/artifacts.md, logits files."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/artifacts.md, weights with their sidecar; imported weights and files of other programs."""
+"""docs/reference/artifacts.md: weights with their sidecar, imported weights, foreign files."""
 
 import contextlib
 import io

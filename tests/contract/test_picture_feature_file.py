@@ -1,4 +1,4 @@
-"""docs/artifacts.md, features whose frames are stored as JPEG pictures with boxes and counts."""
+"""docs/reference/artifacts.md: features whose frames are JPEG pictures with boxes and counts."""
 
 from collections.abc import Iterator
 from pathlib import Path

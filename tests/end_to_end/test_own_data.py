@@ -1,4 +1,4 @@
-"""docs/own-data.md word for word: twenty clips and a CSV of three columns become an ensemble."""
+"""docs/tutorial/own-data.md word for word: from twenty clips and a CSV to an ensemble."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ pytestmark = [
 
 def blocks() -> list[str]:
     """The fenced blocks of the page's first section."""
-    page = (ROOT / "docs/own-data.md").read_text()
+    page = (ROOT / "docs/tutorial/own-data.md").read_text()
     section = page.partition("\n## ")[2].partition("\n## ")[0]
     return section.split("```\n")[1::2]
 

@@ -1,4 +1,4 @@
-"""The published SL-GCN logits as streams of a track, by the commands of docs/parity.md."""
+"""The published SL-GCN logits as streams of a track (commands of docs/explanation/parity.md)."""
 
 import json
 import subprocess

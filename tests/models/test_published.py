@@ -802,5 +802,7 @@ def test_sha256_is_checked(tmp_path: Path) -> None:
     check_sha256(path, f" {right.upper()}\n")
     with pytest.raises(ArtifactError, match=f"SHA-256 is {right}, expected {wrong}; fetch"):
         check_sha256(path, wrong)
-    with pytest.raises(DataError, match="there is no such file; get a file of docs/weights"):
+    with pytest.raises(
+        DataError, match="there is no such file; get a file of docs/reference/weights"
+    ):
         check_sha256(tmp_path / "none.pth", right)

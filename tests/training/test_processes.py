@@ -225,7 +225,7 @@ def test_other_machines_need_a_cluster(tmp_path: Path) -> None:
     assert code == 1
     assert error_lines(messages) == [
         "error: nodes: 2: nobody has started this training on other machines; submit it with a "
-        "cluster profile (docs/slurm.md), or set nodes: 1"
+        "cluster profile (docs/how-to/slurm.md), or set nodes: 1"
     ]
 
 

@@ -221,7 +221,7 @@ def test_dropped_features_are_not_made_again(finished_run: Run, tmp_path: Path) 
     }
     made = run.planned(**changes)
     assert {"frames", "train"} <= made.keys() <= {"config", "frames", *READERS}
-    # One stream alone, as docs/plan.md has it for small disks; then the rest reads no pictures.
+    # Train one stream alone, as docs/how-to/plan.md recommends for small disks.
     done = run.snakemake("results/streams/rgb/train/metrics.json", **changes)
     assert done.returncode == 0, done.stderr
     assert run.planned(**changes) == {"ensemble": 1, "submission": 1, "config": 1}
