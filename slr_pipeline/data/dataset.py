@@ -1,4 +1,4 @@
-"""The training and evaluation items of a stream, as a torch data set."""
+"""Training and evaluation items of a stream as a torch data set."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -12,31 +12,30 @@ from torch.utils.data import Dataset
 
 from slr_pipeline.errors import SlrError
 
-Make = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
-"""From a sample's name, the number of a view and a generator (None: no augmentation): the arrays a
-model takes."""
+ItemFactory = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
+"""Makes a model's inputs from the name of a sample, the number of a view and a random generator
+(None: no augmentation)."""
 
 Item = tuple[tuple[Tensor, ...], int, str]
-"""What the model takes, label (-1 if unknown), name of the sample."""
+"""Inputs of the model, label (-1 if unknown), name of the sample."""
 
 
 class StreamDataset(Dataset[Item]):
-    """Items of samples.
+    """Items of samples, one per sample and view.
 
     Args:
-        make: gives the arrays of an item. It is called in the workers of a data loader, so it must
-            survive a fork, or pickling where workers are spawned: open files on first use.
-        samples: (name, label) pairs; label -1 where unknown. Quarantined samples are left out.
+        make: makes the inputs of an item. Data loader workers call it, so it must survive a fork,
+            or pickling where workers are spawned: open files on first use.
+        samples: (name, label) pairs without quarantined samples; label -1 if unknown.
         train: whether items are augmented.
-        seed: of the augmentation; an item depends on (seed, epoch, name) only, whichever worker
-            makes it, in whichever order.
-        views: which views of a sample are items of their own, one after another; the views of a
-            model that sees more than one clip of a video.
+        seed: of the augmentation. An item depends on (seed, epoch, name) only, not on the worker
+            or the order.
+        views: views of each sample, for models that see several clips of a video.
     """
 
     def __init__(
         self,
-        make: Make,
+        make: ItemFactory,
         samples: Sequence[tuple[str, int]],
         *,
         train: bool,
@@ -52,24 +51,24 @@ class StreamDataset(Dataset[Item]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the augmentation of an epoch. Call it before a data loader starts its workers."""
+        """Set the epoch of the augmentation; call this before a data loader starts its workers."""
         self._epoch = epoch
 
     def __len__(self) -> int:
-        """Samples times views."""
+        """Number of samples times views."""
         return len(self.names) * len(self.views)
 
     def __getitem__(self, index: int) -> Item:
-        """One item: a view of sample number index // views."""
+        """Return one item: a view of sample number index // views."""
         sample, view = divmod(index, len(self.views))
         name = self.names[sample]
         rng = None
         if self._train:
-            key = zlib.crc32(name.encode())  # the same sample in any list of samples
+            key = zlib.crc32(name.encode())  # independent of the list of samples
             rng = np.random.default_rng((self._seed, self._epoch, key))
         try:
             arrays = self._make(name, self.views[view], rng)
-        except SlrError:  # names it itself
+        except SlrError:  # its message names the sample
             raise
         except Exception as error:
             error.add_note(f"sample {name}")

@@ -1,4 +1,4 @@
-"""Hand crops and pose flow of a clip to the input of VTN-HC/PF; numpy and OpenCV.
+"""Hand crops and pose flow of a clip as input of VTN-HC/PF; numpy and OpenCV.
 
 Source: De Coster et al., 2021 (CVPRW), section 3 and its released code.
 """
@@ -11,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
-from slr_pipeline.data.clip_transform import SIDE_PX, Array, Picture, jitter_factors, jittered
+from slr_pipeline.data.clip_transform import CROP_PX, SIDE_PX, jitter_factors, jittered
 from slr_pipeline.features.hand_crops import Flags, published_slots
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import BODY_135, POSE_FLOW_KEYPOINTS
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-"""Of ImageNet's colours, which the feature network was trained on."""
-
-TEST_CROP_PX = 224
+"""Colour statistics of ImageNet, which the backbone was trained on."""
 
 SCALES_PX = (256, 215, 181, 152)
-"""Sides of training windows: 256 / 2^(i/4), cut to whole pixels."""
+"""Sides of training windows: 256 / 2^(i/4), truncated."""
 
 WINDOWS_PX: tuple[tuple[int, int], ...] = tuple(
     (height, width)
@@ -31,7 +29,7 @@ WINDOWS_PX: tuple[tuple[int, int], ...] = tuple(
     for j, width in enumerate(SCALES_PX)
     if abs(i - j) <= 1
 )
-"""Height and width of the training windows: sides that differ by one scale at most."""
+"""Height and width of the training windows: their sides differ by at most one scale."""
 
 PUBLISHED_WINDOWS = 4
 
@@ -40,16 +38,16 @@ PLACES: tuple[tuple[int, int], ...] = (
     *((0, 2), (4, 2), (2, 0), (2, 4)),
     *((1, 1), (1, 3), (3, 1), (3, 3)),
 )
-"""Row and column of the training windows' places, in quarters of the room there is: corners,
-centre, middles of the sides, centres of the quarters."""
+"""Row and column of the training windows, in quarters of the free space: corners, centre, middles
+of the sides, centres of the quarters."""
 
 EXCHANGED = {2: (1, 0), 4: (1, 0, 3, 2)}
-"""Hands of the mirrored person, without and with depth."""
+"""Order of the hands after mirroring the person, without and with depth."""
 
 DEPTH_HANDS = (2, 3)
 
-Hands = Sequence[Sequence[Picture]]
-"""Of each frame the S pictures of its hands, colour (256, 256, 3) or grey (256, 256)."""
+Hands = Sequence[Sequence[NDArray[np.uint8]]]
+"""S pictures per frame, colour (256, 256, 3) or grey (256, 256)."""
 
 _SIDES = {"left": "right", "right": "left"}
 _NAMES = tuple(BODY_135[keypoint] for keypoint in POSE_FLOW_KEYPOINTS)
@@ -66,7 +64,7 @@ FLIP_53: tuple[int, ...] = tuple(_NAMES.index(_other_side(name)) for name in _NA
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a crop of 256 x 256 px; it may leave the crop below and on the right."""
+    """A part of a crop of 256 x 256 px; it may extend beyond the bottom and right border."""
 
     top: int
     left: int
@@ -76,59 +74,59 @@ class Window:
 
 @dataclass(frozen=True)
 class HandTransform:
-    """Hand crops and pose flow as stored to an item of VTN-HC/PF.
+    """Stored hand crops and pose flow to an item of VTN-HC/PF.
 
     Attributes:
-        fidelity: `published` repeats what became of missing hands (`published_hands`), takes only
-            windows of 256 and 215 px, which leave the crop, mirrors crops but neither exchanges
-            the hands nor mirrors the pose flow, and jitters depth like colour. `corrected` takes
-            all windows, inside the crop, and mirrors the person; depth, which is a measurement and
-            no colour, is not jittered.
+        fidelity: `published` repeats the released treatment of missing hands (`published_hands`),
+            uses only windows of 256 and 215 px, which extend beyond the crop, mirrors crops but
+            neither swaps the hands nor mirrors the pose flow, and jitters depth like colour.
+            `corrected` uses all windows, inside the crop, and mirrors the person; it does not
+            jitter depth, which is a measurement and not a colour.
         frames: frames of an item.
-        stride: from one of them to the next.
+        stride: temporal stride; use every n-th frame.
         size: height and width of the pictures in pixels.
         flip_probability: share of mirrored training items.
         jitter: largest relative change of brightness, contrast and saturation of a training item.
-        depth: whether items have depth crops, too.
+        depth: whether items include depth crops.
     """
 
-    fidelity: Fidelity = "corrected"
-    frames: int = 16
-    stride: int = 2
-    size: int = 224
-    flip_probability: float = 0.5
-    jitter: float = 0.5
-    depth: bool = False
+    fidelity: Fidelity
+    frames: int
+    stride: int
+    size: int
+    flip_probability: float
+    jitter: float
+    depth: bool
 
     def __post_init__(self) -> None:
         if self.frames < 1 or self.stride < 1 or self.size < 1:
             found = self.frames, self.stride, self.size
-            raise ValueError(f"frames, stride and size must be 1 at least, found {found}")
+            raise ValueError(f"frames, stride and size must be at least 1, found {found}")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter must be 0 to 1, found {self.jitter}")
 
     def index(self, T: int) -> NDArray[np.int64]:
-        """Which of T frames an item has, in training as in evaluation."""
+        """Indices of an item's frames among T, in training and in evaluation."""
         return frame_indices.strided(T, self.frames, self.stride, self.fidelity)
 
     def __call__(
         self,
-        crops: Picture,
-        pose: Array,
+        crops: NDArray[np.uint8],
+        pose: NDArray[np.float32],
         rng: np.random.Generator | None,
         *,
         missing: Flags,
-        depth: Picture | None = None,
-    ) -> tuple[Array, Array]:
-        """Pictures (frames, S, 3, size, size) and pose flow (frames, 106).
+        depth: NDArray[np.uint8] | None = None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return pictures (frames, S, 3, size, size) and pose flow (frames, 106).
 
-        S is 2, left and right hand, or 4, then both in depth.
+        S is 2 (left and right hand) or 4 (then both in depth).
 
         Args:
             crops: (frames, 2, 256, 256, 3), left hand first.
             pose: (frames, 106) as stored.
-            rng: source of the augmentation, None for none.
-            missing: (frames, 2) whether there is no box about the hand; `published` needs it.
+            rng: source of the augmentation; None disables it.
+            missing: (frames, 2) whether the hand has no box; used by `published`.
             depth: (frames, 2, 256, 256), or None without depth. ValueError for other shapes.
         """
         self._check(crops, pose, missing, depth)
@@ -139,8 +137,8 @@ class HandTransform:
         else:
             hands = [[*both, *in_depth] for both, in_depth in zip(crops, depth, strict=True)]
         if rng is None:
-            edge = (SIDE_PX - TEST_CROP_PX) // 2
-            window = Window(edge, edge, TEST_CROP_PX, TEST_CROP_PX)
+            edge = (SIDE_PX - CROP_PX) // 2
+            window = Window(edge, edge, CROP_PX, CROP_PX)
             return normalised(self._cut(hands, window)), pose.astype(np.float32)
         pictures = self._cut(hands, self._window(rng))
         mirrored = rng.random() < self.flip_probability
@@ -153,12 +151,18 @@ class HandTransform:
             return normalised(pictures), pose.astype(np.float32)
         pictures = pictures[:, :, :, ::-1]
         if self.fidelity == "published":
-            # PUBLISHED: the left hand, now shaped like a right one, stays the left one, and moves
-            # as before.
+            # PUBLISHED: the left hand, now shaped like a right one, stays in the left slot, and
+            # the pose flow does not change.
             return normalised(pictures), pose.astype(np.float32)
         return normalised(pictures[:, EXCHANGED[pictures.shape[1]]]), mirrored_pose_flow(pose)
 
-    def _check(self, crops: Picture, pose: Array, missing: Flags, depth: Picture | None) -> None:
+    def _check(
+        self,
+        crops: NDArray[np.uint8],
+        pose: NDArray[np.float32],
+        missing: Flags,
+        depth: NDArray[np.uint8] | None,
+    ) -> None:
         if (depth is None) == self.depth:
             given = "without" if depth is None else "with"
             raise ValueError(f"depth is {self.depth}, found an item {given} depth crops")
@@ -175,20 +179,20 @@ class HandTransform:
 
     def _window(self, rng: np.random.Generator) -> Window:
         published = self.fidelity == "published"
-        # PUBLISHED: the smaller windows are never drawn; the places are those of a window of 224,
-        # which larger ones leave the crop from.
+        # PUBLISHED: the smaller windows are never drawn. The positions are those of a 224 px
+        # window, so larger windows extend beyond the crop.
         height, width = WINDOWS_PX[
             rng.integers(PUBLISHED_WINDOWS if published else len(WINDOWS_PX))
         ]
         row, column = PLACES[rng.integers(len(PLACES))]
         if published:
-            unit = (SIDE_PX - TEST_CROP_PX) // 4
+            unit = (SIDE_PX - CROP_PX) // 4
             return Window(row * unit, column * unit, height, width)
         top, left = row * (SIDE_PX - height) // 4, column * (SIDE_PX - width) // 4
         return Window(top, left, height, width)
 
-    def _cut(self, hands: Hands, window: Window) -> Picture:
-        """The window of all pictures, (frames, S, size, size, 3)."""
+    def _cut(self, hands: Hands, window: Window) -> NDArray[np.uint8]:
+        """Cut the window out of all pictures: (frames, S, size, size, 3)."""
         cut = np.empty((len(hands), len(hands[0]), self.size, self.size, 3), np.uint8)
         bottom, right = window.top + window.height, window.left + window.width
         below, beside = max(bottom - SIDE_PX, 0), max(right - SIDE_PX, 0)
@@ -196,8 +200,8 @@ class HandTransform:
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         for frame, hand in np.ndindex(cut.shape[:2]):
             inside = hands[frame][hand][window.top : bottom, window.left : right]
-            # PUBLISHED: what a window has beyond the crop is black in depth, but left away in
-            # colour, whose rest is stretched. ASSUME: so it is with whatever has got there.
+            # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
+            # stretched. ASSUME: this depends on the slot, not on the picture in it.
             if hand in DEPTH_HANDS and (below or beside):
                 inside = _extended(inside, below, beside)
             if inside.shape[:2] != (self.size, self.size):
@@ -206,20 +210,22 @@ class HandTransform:
         return cut
 
 
-def published_hands(crops: Picture, missing: Flags, depth: Picture | None) -> Hands:
-    """The pictures of each frame in the places that the released code shows them in.
+def published_hands(
+    crops: NDArray[np.uint8], missing: Flags, depth: NDArray[np.uint8] | None
+) -> Hands:
+    """Arrange the pictures of each frame in slots as the released code does.
 
     Args:
         crops: (frames, 2, 256, 256, 3).
-        missing: (frames, 2); where set the crop is the whole frame.
+        missing: (frames, 2); where set, the crop is the whole frame.
         depth: (frames, 2, 256, 256), or None.
     """
     left, right = (published_slots(missing[:, hand]).tolist() for hand in (0, 1))
     if depth is None:
         return [[crops[i, 0], crops[j, 1]] for i, j in zip(left, right, strict=True)]
-    # PUBLISHED: without a right hand the whole frames of colour and depth change places. Other
-    # slots, which then take them, take them so. And a left slot that takes another's crops takes
-    # the colour crop as depth, too. ASSUME: in colours, as depth has three channels by then.
+    # PUBLISHED: without a right hand, the whole frames of colour and depth are swapped, also in
+    # slots that copy them. A left slot that copies another slot uses its colour crop as depth,
+    # too. ASSUME: in colour, because depth has three channels by then.
     swapped = missing[:, 1]
     return [
         [
@@ -232,11 +238,11 @@ def published_hands(crops: Picture, missing: Flags, depth: Picture | None) -> Ha
     ]
 
 
-def mirrored_pose_flow(pose: Array) -> Array:
-    """Pose flow (T, 106) of the mirrored person: left and right keypoints change places, too.
+def mirrored_pose_flow(pose: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Pose flow (T, 106) of the mirrored person; swaps left and right keypoints, too.
 
-    An angle a (in units of pi) becomes 1 - a, within (-1, 1]; of what stands still it stays 0.
-    Mirroring twice is the identity, but for angles of -1, which come back as 1.
+    An angle a (in units of pi) becomes 1 - a, wrapped to (-1, 1]; without movement it stays 0.
+    Mirroring twice is the identity, except that an angle of -1 becomes 1.
     """
     angles, magnitudes = pose[:, 0::2][:, FLIP_53], pose[:, 1::2][:, FLIP_53]
     other = 1 - angles
@@ -247,8 +253,8 @@ def mirrored_pose_flow(pose: Array) -> Array:
     return mirrored
 
 
-def normalised(pictures: Picture) -> Array:
-    """Pictures (frames, S, H, W, 3) as (frames, S, 3, H, W) with ImageNet's mean 0 and std 1."""
+def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Normalise pictures (frames, S, H, W, 3) to (frames, S, 3, H, W) with `MEAN` and `STD`."""
     values = np.empty((*pictures.shape[:2], 3, *pictures.shape[2:4]), np.float32)
     for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
         plane = values[:, :, channel]
@@ -257,11 +263,11 @@ def normalised(pictures: Picture) -> Array:
     return values
 
 
-def _extended(picture: Picture, below: int, beside: int) -> Picture:
-    """The picture with so many black rows below and columns on the right."""
+def _extended(picture: NDArray[np.uint8], below: int, beside: int) -> NDArray[np.uint8]:
+    """Pad the picture with black rows below and black columns on the right."""
     border = cv2.BORDER_CONSTANT
     return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, border), np.uint8)
 
 
-def _resized(picture: Picture, size: int, method: int) -> Picture:
+def _resized(picture: NDArray[np.uint8], size: int, method: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)

@@ -1,4 +1,4 @@
-"""Heat-maps of a clip to the input of SSTCN; pure numpy.
+"""Heat-maps of a clip as input of SSTCN; pure numpy.
 
 Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.2) and its released code. Arrays are
 (T, 33, 24, 24), see `slr_pipeline.features.heatmaps`.
@@ -19,26 +19,26 @@ FLIP_33: tuple[int, ...] = tuple(HEATMAP_KEYPOINTS.index(FLIP_133[k]) for k in H
 
 @dataclass(frozen=True)
 class HeatmapTransform:
-    """Heat-maps as stored, bytes (60, 33, 24, 24), to SSTCN's input (frames, 33, 24, 24) in [0, 1].
+    """Stored heat-maps, bytes (60, 33, 24, 24), to SSTCN's input (frames, 33, 24, 24) in [0, 1].
 
     Attributes:
-        frames: frames of an item, evenly spread over the 60; fewer than 60 for small models.
+        frames: frames of an item, evenly spread over the 60 stored.
         flip_probability: share of mirrored training items.
     """
 
-    frames: int = FRAMES
-    flip_probability: float = 0.5
+    frames: int
+    flip_probability: float
 
     def __post_init__(self) -> None:
         if not 1 <= self.frames <= FRAMES:
             raise ValueError(f"frames must be 1 to {FRAMES}, found {self.frames}")
 
     def __call__(self, heatmaps: NDArray[np.uint8], rng: np.random.Generator | None) -> Maps:
-        """The item, float32.
+        """Return the item, float32.
 
         Args:
             heatmaps: (60, 33, 24, 24) bytes, not mirrored; ValueError for another number of frames.
-            rng: source of the augmentation, None for none.
+            rng: source of the augmentation; None disables it.
         """
         if len(heatmaps) != FRAMES:
             raise ValueError(f"expected heat-maps of {FRAMES} frames, found {len(heatmaps)}")
@@ -51,35 +51,31 @@ class HeatmapTransform:
         return from_bytes(heatmaps)
 
 
-def augmented_frames(rng: np.random.Generator, frames: int = FRAMES) -> NDArray[np.int64]:
-    """Indices (frames,) into as many frames, in order of time, some missing and others repeated.
+def augmented_frames(rng: np.random.Generator) -> NDArray[np.int64]:
+    """Sorted indices (60,) into the 60 frames: drop some at random and repeat others.
 
-    In 4 of 13 cases more than half of the frames are kept, and some of them come twice; in 1 of 13
-    a quarter to a half is kept, and each comes at least twice; else nothing is changed. ValueError
-    for fewer than 4 frames.
+    4 of 13 draws keep 31 to 59 frames and repeat some once; 1 of 13 keeps 15 to 29 and repeats each
+    at least once; the others change nothing.
     """
-    if frames < 4:
-        raise ValueError(f"at least 4 frames are needed to leave some out, found {frames}")
-    index = np.arange(frames, dtype=np.int64)
+    index = np.arange(FRAMES, dtype=np.int64)
     case = rng.integers(13)
-    # ASSUME: the number of frames kept is uniform, both ends included, and what is lacking is
-    # filled with different frames.
+    # ASSUME: the number of kept frames is uniform, both ends included, and the remaining slots
+    # repeat distinct frames.
     if 8 <= case <= 11:
-        kept = rng.integers(frames // 2 + 1, frames)  # 31 to 59 of 60
+        kept = rng.integers(FRAMES // 2 + 1, FRAMES)  # 31 to 59
     elif case == 3:
-        kept = rng.integers(frames // 4, frames // 2)  # 15 to 29 of 60
+        kept = rng.integers(FRAMES // 4, FRAMES // 2)  # 15 to 29
     else:
         return index
     index = rng.choice(index, kept, replace=False)
-    times, lacking = divmod(frames, len(index))
-    again = rng.choice(index, lacking, replace=False)
-    return np.sort(np.concatenate([np.repeat(index, times), again]))
+    times, remainder = divmod(FRAMES, len(index))
+    extra = rng.choice(index, remainder, replace=False)
+    return np.sort(np.concatenate([np.repeat(index, times), extra]))
 
 
 def mirrored(heatmaps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Maps (T, 33, H, W) of the mirrored person: left and right keypoints change places, too.
+    """Maps (T, 33, H, W) of the mirrored person; swaps left and right keypoints, too.
 
-    The released code makes such maps from mirrored pictures, whose left and right its pose network
-    exchanges by itself. Mirroring twice is the identity.
+    Equals the released code, which runs the pose network on mirrored pictures.
     """
     return np.ascontiguousarray(heatmaps[:, FLIP_33, :, ::-1])

@@ -1,4 +1,4 @@
-"""Batches of a data set, made in this process or in worker processes."""
+"""Batches of a data set, loaded in this process or in worker processes."""
 
 import os
 import signal
@@ -14,10 +14,10 @@ from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import SlrError
 
 Batch = tuple[Sequence[Tensor], Tensor, Sequence[str]]
-"""What the model takes (B, ...), labels (B,), names."""
+"""Inputs of the model (B, ...), labels (B,), names."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""What a cluster sends to every process of a job before it ends it."""
+"""Signals that a cluster sends to every process of a job before it kills the job."""
 
 
 def batches(
@@ -25,28 +25,25 @@ def batches(
     *,
     batch_size: int,
     order: Sequence[int] | None = None,
-    drop_last: bool = False,
     workers: int = 0,
     pin_memory: bool = False,
 ) -> Iterator[Batch]:
-    """Batches in the given order of indices (None: as they are), the same for any `workers`.
+    """Yield batches in the given order of indices (None: 0, 1, ...), equal for any `workers`.
 
-    An SlrError met in a worker comes out as it was raised: the loader itself would wrap its one
-    line in the worker's traceback. Workers take STOP_SIGNALS from the process that reads the
-    batches only: from others they are for that process, which without workers could not stop in
-    order.
+    An SlrError in a worker is raised here with its own one-line message, without the worker's
+    traceback that the loader adds. Workers obey STOP_SIGNALS from the reading process only: when a
+    cluster signals every process, the reading process decides when to stop.
     """
-    cv2.setNumThreads(1)  # also of workers, which inherit it: they share the cores
+    cv2.setNumThreads(1)  # workers inherit this; they share the cores
     loader = DataLoader(
         dataset,
         batch_size,
         sampler=range(len(dataset)) if order is None else order,
-        drop_last=drop_last,
         num_workers=workers,
         pin_memory=pin_memory,
-        # An own generator: the loader would else draw from torch's global one.
+        # Without this the loader draws from torch's global generator.
         generator=torch.Generator().manual_seed(0),
-        worker_init_fn=_obey_the_parent_alone,
+        worker_init_fn=_obey_parent_only,
     )
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # workers inherit this
     try:
@@ -62,8 +59,8 @@ def batches(
         raise type(error)(last_line.partition(": ")[2]) from error
 
 
-def _obey_the_parent_alone(worker: int) -> None:
-    """End this worker, in which STOP_SIGNALS are blocked, when its parent terminates it."""
+def _obey_parent_only(worker: int) -> None:
+    """Exit this worker, which blocks STOP_SIGNALS, when its parent sends one."""
     parent = os.getppid()
 
     def wait() -> None:

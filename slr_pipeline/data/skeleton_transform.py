@@ -1,23 +1,30 @@
-"""Keypoints of a clip to the skeleton tensor of a model; pure numpy.
+"""Keypoints of a clip to the skeleton tensor of SL-GCN; pure numpy.
 
-Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.1) and its released code. Arrays are (T, V, 3):
-x and y in pixels with the origin at the top left, and a score; score 0 marks a missing keypoint.
+Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.1; bones and motion after 2s-AGCN) and its
+released code. Arrays are (T, V, 3): x and y in pixels with the origin at the top left, and a score.
+Score 0 marks a missing keypoint.
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
-from slr_pipeline.data.representations import represented
 from slr_pipeline.schema import Fidelity, Representation
-from slr_pipeline.skeleton import FLIP_27, JOINTS_27, LEFT_HAND, PARENTS_27, RIGHT_HAND
+from slr_pipeline.skeleton import BONES_27, FLIP_27, JOINTS_27, LEFT_HAND, PARENTS_27, RIGHT_HAND
 
 Array = NDArray[np.float32]
 
-SIDE_PX = 512.0
-"""Side of AUTSL's square frames, the pixels all lengths of the recipe are given in."""
+FRAME_PX = 512.0
+"""Side of AUTSL's square frames. All lengths of the recipe are in pixels of this frame."""
+
+TRIM_FRAMES = 2
+"""Frames that `trimmed` keeps before the first and after the last frame with a hand."""
+
+TRIM_MIN_HANDS = 6
+"""`trimmed` needs this many frames with a hand."""
 
 NOSE = 0
 ALL = slice(None)
@@ -28,32 +35,32 @@ SHOULDERS = (1, 2)
 class SkeletonTransform:
     """Keypoints (T, 133, 3) to the tensor (3, T', 27) of a skeleton stream: x, y and score.
 
-    Joints are relative to the mean nose. Bones and movements are vectors, which have no place.
-    PUBLISHED: of vectors the nose alone is centred and shifted.
+    Joints are relative to the mean nose. Bones and motion are vectors, which have no position.
+    PUBLISHED: for vectors, only the nose is centred and shifted.
 
     Attributes:
         fidelity: `published` or `corrected`, see `published_skeleton` and `corrected_skeleton`.
-        representation: joints, bones, or the movement of either.
-        frames: frames every clip is brought to.
-        window: consecutive frames of these that a training item has.
+        representation: joints, bones, or the motion of either.
+        frames: length of every clip after looping or resampling.
+        window: consecutive frames of a training item.
         flip_probability: share of mirrored training items.
-        shift_px: largest shift of a training item in x and in y, in pixels of a 512 frame.
-        rotation_deg: largest rotation of a training item about the mean nose, either way.
+        shift_px: largest shift of a training item in x and in y, in pixels of a 512 px frame.
+        rotation_deg: largest rotation of a training item about the mean nose, in either direction.
         scale_range: largest relative change of size of a training item (0.1: 0.9 to 1.1).
-        trim: leave out what comes before the first and after the last frame with a hand.
-        stretch: spread a short clip over the frames instead of repeating it from its start.
+        trim: drop the frames before the first and after the last frame with a hand.
+        stretch: resample a short clip instead of looping it.
     """
 
-    fidelity: Fidelity = "corrected"
-    representation: Representation = "joint"
-    frames: int = 150
-    window: int = 100
-    flip_probability: float = 0.5
-    shift_px: float = 10.0
-    rotation_deg: float = 0.0
-    scale_range: float = 0.0
-    trim: bool = False
-    stretch: bool = False
+    fidelity: Fidelity
+    representation: Representation
+    frames: int
+    window: int
+    flip_probability: float
+    shift_px: float
+    rotation_deg: float
+    scale_range: float
+    trim: bool
+    stretch: bool
 
     def __post_init__(self) -> None:
         if not 1 <= self.window <= self.frames:
@@ -65,31 +72,31 @@ class SkeletonTransform:
     def __call__(
         self, keypoints: Array, width: int, height: int, rng: np.random.Generator | None
     ) -> Array:
-        """The tensor (3, window, 27) for training, or (3, frames, 27) if `rng` is None.
+        """Return the tensor (3, window, 27) for training, or (3, frames, 27) if `rng` is None.
 
         Args:
             keypoints: (T, 133, 3), T >= 1 (else ValueError), not mirrored.
             width: of the video frame, pixels.
             height: of the video frame, pixels.
-            rng: source of the augmentation, None for none.
+            rng: source of the augmentation; None disables it.
         """
         kind = self.representation
         if self.fidelity == "published":
-            skeleton, width_px = published_skeleton(keypoints, kind, frames=self.frames), SIDE_PX
+            skeleton, width_px = published_skeleton(keypoints, kind, frames=self.frames), FRAME_PX
         else:
             if self.trim:
                 keypoints = trimmed(keypoints)
             skeleton = corrected_skeleton(
                 keypoints, width, height, kind, frames=self.frames, stretch=self.stretch
             )
-            width_px = width * SIDE_PX / max(width, height)
+            width_px = width * FRAME_PX / max(width, height)
         if rng is None:
             return _channels_first(self._centred(skeleton))
         skeleton = skeleton[frame_indices.random_window(self.frames, self.window, rng)]
         if rng.random() < self.flip_probability:
             skeleton = mirrored(skeleton, width_px if kind == "joint" else 0.0)
         skeleton = self._centred(skeleton)
-        skeleton = turned(
+        skeleton = rotated(
             skeleton,
             angle_rad=np.deg2rad(rng.uniform(-self.rotation_deg, self.rotation_deg)),
             scale=1 + rng.uniform(-self.scale_range, self.scale_range),
@@ -98,29 +105,27 @@ class SkeletonTransform:
         return _channels_first(shifted(skeleton, offset_px, self._placed()))
 
     def _centred(self, skeleton: Array) -> Array:
-        # PUBLISHED: frames in which the nose is missing, at (0, 0), count in its mean.
+        # PUBLISHED: frames without a nose count as (0, 0) in the mean.
         return centred(skeleton, self._placed(), only_seen=self.fidelity == "corrected")
 
     def _placed(self) -> slice:
-        """The joints that have a place in the picture, and not a vector."""
+        """Joints that have a position in the picture rather than a vector."""
         if self.representation == "joint":
             return ALL
         return slice(NOSE, NOSE + 1) if self.fidelity == "published" else slice(0)
 
 
-def published_skeleton(
-    keypoints: Array, representation: Representation = "joint", *, frames: int
-) -> Array:
-    """Skeleton (frames, 27, 3) as the released code has it, from keypoints (T, 133, 3).
+def published_skeleton(keypoints: Array, representation: Representation, *, frames: int) -> Array:
+    """Skeleton (frames, 27, 3) of the released code from keypoints (T, 133, 3).
 
-    The released keypoints were found in mirrored frames, so the person is mirrored here: x becomes
-    512 - x whatever the frame's width, and left and right change places. Missing keypoints stay at
-    (0, 0). A short clip is repeated from its start; a long one loses its end. Movement is taken
-    after that, with a jump from the clip's end to its start.
+    The released keypoints come from mirrored frames, so this mirrors the person: x becomes 512 - x
+    for any frame width, and left and right change places. Missing keypoints stay at (0, 0). A short
+    clip is looped; a long one loses its end. Motion is computed after looping and jumps from the
+    clip's end to its start.
     """
     skeleton = keypoints[frame_indices.looped(len(keypoints), frames)][:, JOINTS_27]
     missing = skeleton[..., 2] == 0
-    skeleton = mirrored(skeleton, SIDE_PX)
+    skeleton = mirrored(skeleton, FRAME_PX)
     skeleton[missing[:, FLIP_27]] = 0
     return represented(skeleton, representation, "published")
 
@@ -129,24 +134,23 @@ def corrected_skeleton(
     keypoints: Array,
     width: int,
     height: int,
-    representation: Representation = "joint",
+    representation: Representation,
     *,
     frames: int,
-    stretch: bool = False,
+    stretch: bool,
 ) -> Array:
     """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
 
     Lengths are scaled so that the longer side of the frame has 512 pixels. Missing joints are
-    imputed (see `imputed`) and keep score 0. A short clip is repeated from its start, which keeps
-    the speed of the sign, or with `stretch` its frames are. A long clip is sampled evenly, which
-    does not keep the speed: its end, or a window's outside, may hold the sign itself, while signers
-    differ in speed anyway. Movement is taken before a clip is repeated: there is none from its end
-    to its start.
+    imputed (see `imputed`) and keep score 0. A short clip is looped, which keeps the speed of the
+    sign, or resampled with `stretch`. A long clip is resampled, which changes its speed: a window
+    could miss the sign, and signers differ in speed anyway. Motion is computed before looping, so
+    it does not jump from the clip's end to its start.
     """
     if len(keypoints) == 0:
         raise ValueError("a clip needs at least one frame, found none")
     skeleton = keypoints[:, JOINTS_27].astype(np.float32)
-    skeleton[..., :2] *= SIDE_PX / max(width, height)
+    skeleton[..., :2] *= FRAME_PX / max(width, height)
     skeleton = imputed(skeleton)
     if len(skeleton) > frames:
         skeleton = skeleton[frame_indices.resampled(len(skeleton), frames)]
@@ -156,55 +160,103 @@ def corrected_skeleton(
 
 
 def trimmed(keypoints: Array) -> Array:
-    """Keypoints (T, 133, 3) without the rest before and after a sign.
+    """Drop the rest positions before and after a sign from keypoints (T, 133, 3).
 
-    Estimators that only find raised hands tell rest from sign: what remains are the frames from the
-    first to the last that has a hand, and two on either side. All, if no more than five have one.
+    For estimators that detect raised hands only: keeps the frames from the first to the last with
+    a hand, and two more on either side. Keeps all frames if fewer than six have a hand.
     """
     with_hand = np.flatnonzero((keypoints[:, [*LEFT_HAND, *RIGHT_HAND], 2] > 0).any(axis=1))
-    if len(with_hand) <= 5:
+    if len(with_hand) < TRIM_MIN_HANDS:
         return keypoints
-    return keypoints[max(with_hand[0] - 2, 0) : with_hand[-1] + 3]
+    return keypoints[max(with_hand[0] - TRIM_FRAMES, 0) : with_hand[-1] + TRIM_FRAMES + 1]
 
 
 def imputed(skeleton: Array) -> Array:
-    """Skeleton (T, 27, 3) with a place for every joint; scores stay as they are.
+    """Skeleton (T, 27, 3) with a position for every joint; scores do not change.
 
-    A missing joint lies on the line between its places in the nearest frames before and after that
-    have it, or at the nearest one at either end of the clip. A joint that no frame has lies on its
-    parent; so a hand that was never seen lies on its wrist. The nose, if no frame has it, lies amid
-    the shoulders, or else amid all joints seen. Without any person all joints are at (0, 0).
+    A missing joint is interpolated linearly between the nearest frames before and after that have
+    it; before the first and after the last of them it keeps their position. A joint that no frame
+    has lies on its parent, so an unseen hand lies on its wrist. An unseen nose lies between the
+    seen shoulders, else at the mean of all seen joints. Without a person all joints are at (0, 0).
     """
     seen: NDArray[np.bool_] = skeleton[..., 2] > 0  # (T, V)
     ever = [bool(seen[:, joint].any()) for joint in range(seen.shape[1])]
     filled = skeleton.copy()
     time = np.arange(len(skeleton))
     for joint in range(len(ever)):
-        known = seen[:, joint]
-        if ever[joint] and not known.all():
+        frames = seen[:, joint]
+        if ever[joint] and not frames.all():
             for axis in (0, 1):
-                filled[:, joint, axis] = np.interp(time, time[known], skeleton[known, joint, axis])
+                filled[:, joint, axis] = np.interp(
+                    time, time[frames], skeleton[frames, joint, axis]
+                )
     if not ever[NOSE]:
         shoulders = [joint for joint in SHOULDERS if ever[joint]]
-        amid = shoulders or [joint for joint, is_seen in enumerate(ever) if is_seen]
-        filled[:, NOSE, :2] = filled[:, amid, :2].mean(axis=1) if amid else 0
+        around = shoulders or [joint for joint, is_seen in enumerate(ever) if is_seen]
+        filled[:, NOSE, :2] = filled[:, around, :2].mean(axis=1) if around else 0
     for joint, parent in enumerate(PARENTS_27):  # parents come before their children
         if not ever[joint] and joint != NOSE:
             filled[:, joint, :2] = filled[:, parent, :2]
     return filled
 
 
+def represented(skeleton: Array, representation: Representation, fidelity: Fidelity) -> Array:
+    """The skeleton (T, 27, 3) as joints, bones, or the motion of either."""
+    match representation:
+        case "joint":
+            return skeleton
+        case "bone":
+            return bones(skeleton, fidelity)
+        case "joint_motion":
+            return motion(skeleton, fidelity)
+        case "bone_motion":
+            return motion(bones(skeleton, fidelity), fidelity)
+        case _:
+            assert_never(representation)
+
+
+def bones(skeleton: Array, fidelity: Fidelity) -> Array:
+    """Each joint minus its parent. `corrected`: the score is the lower of both; the nose is 0.
+
+    PUBLISHED: the scores are subtracted, too, and the nose, which has no parent, keeps its
+    position in the picture.
+    """
+    children = [child for _, child in BONES_27]
+    parents = [parent for parent, _ in BONES_27]
+    out = skeleton.copy()
+    out[:, children] -= skeleton[:, parents]
+    if fidelity == "corrected":
+        out[:, 0, :2] = 0
+        out[:, children, 2] = np.minimum(skeleton[:, children, 2], skeleton[:, parents, 2])
+    return out
+
+
+def motion(values: Array, fidelity: Fidelity) -> Array:
+    """`corrected`: each frame minus the previous one, the first 0; the lower score of both.
+
+    PUBLISHED: the next frame minus each, the last 0; the scores are subtracted, too.
+    """
+    out = np.zeros_like(values)
+    if fidelity == "published":
+        out[:-1] = np.diff(values, axis=0)
+        return out
+    out[1:, :, :2] = np.diff(values[..., :2], axis=0)
+    out[1:, :, 2] = np.minimum(values[1:, :, 2], values[:-1, :, 2])
+    out[:1, :, 2] = values[:1, :, 2]
+    return out
+
+
 def mirrored(skeleton: Array, width_px: float) -> Array:
-    """The skeleton (T, 27, 3) of the mirrored person, in a frame `width_px` wide."""
+    """Skeleton (T, 27, 3) of the mirrored person in a frame `width_px` wide."""
     skeleton = skeleton[:, FLIP_27]
     skeleton[..., 0] = width_px - skeleton[..., 0]
     return skeleton
 
 
 def centred(skeleton: Array, joints: slice = ALL, *, only_seen: bool) -> Array:
-    """The skeleton (T, 27, 3), these joints of it relative to the nose's mean place over time.
+    """Subtract the nose's mean position over time from some joints of a skeleton (T, 27, 3).
 
-    With `only_seen` the mean is over the frames that have the nose, if any does.
+    With `only_seen` the mean is over the frames that have the nose, if any has.
     """
     nose = skeleton[:, NOSE]
     if only_seen and (nose[:, 2] > 0).any():
@@ -212,15 +264,15 @@ def centred(skeleton: Array, joints: slice = ALL, *, only_seen: bool) -> Array:
     return shifted(skeleton, -nose[:, :2].mean(axis=0, dtype=np.float64), joints)
 
 
-def turned(skeleton: Array, *, angle_rad: float, scale: float) -> Array:
-    """The skeleton (T, 27, 3) turned clockwise and scaled about the origin."""
+def rotated(skeleton: Array, *, angle_rad: float, scale: float) -> Array:
+    """Rotate a skeleton (T, 27, 3) clockwise and scale it about the origin."""
     cos, sin = scale * np.cos(angle_rad), scale * np.sin(angle_rad)
     rotation = np.array([[cos, sin], [-sin, cos]], dtype=np.float32)
     return np.concatenate([skeleton[..., :2] @ rotation, skeleton[..., 2:]], axis=-1)
 
 
 def shifted(skeleton: Array, offset_px: NDArray[np.float64], joints: slice = ALL) -> Array:
-    """The skeleton (T, 27, 3) with (x, y) `offset_px` added to these joints."""
+    """Add (x, y) `offset_px` to some joints of a skeleton (T, 27, 3)."""
     skeleton = skeleton.copy()
     skeleton[:, joints, :2] += offset_px.astype(np.float32)
     return skeleton

@@ -1,4 +1,4 @@
-"""The one place where the settings of a stream meet its model, its features and its transforms."""
+"""Builds the model and the data set of a stream from its settings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,8 +18,8 @@ from slr_pipeline.config.streams import (
     TrainingSettings,
     VtnSettings,
 )
-from slr_pipeline.data.clip_transform import Kind, PictureTransform
-from slr_pipeline.data.dataset import Make, StreamDataset
+from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind
+from slr_pipeline.data.dataset import ItemFactory, StreamDataset
 from slr_pipeline.data.hand_transform import HandTransform
 from slr_pipeline.data.heatmap_transform import HeatmapTransform
 from slr_pipeline.data.skeleton_transform import SkeletonTransform
@@ -34,7 +34,7 @@ from slr_pipeline.models.vtn import VTN
 from slr_pipeline.skeleton import BONES_27, JOINTS_27
 
 Stores = Mapping[str, FeatureStore]
-"""The features a stream reads, by name."""
+"""Feature stores of a stream, by feature."""
 
 Arrays = Sequence[NDArray[Any]]
 Generator = np.random.Generator | None
@@ -51,7 +51,7 @@ VTN_EPS = 1e-6
 
 
 def build_model(settings: TrainedStream, classes: int) -> nn.Module:
-    """The untrained model of a stream; its weights come from torch's global generator."""
+    """Build the untrained model of a stream; torch's global generator draws its weights."""
     match settings:
         case SlgcnSettings():
             joints = len(JOINTS_27)
@@ -99,22 +99,28 @@ def build_dataset(
     views: Sequence[int] = (0,),
     heatmaps: HeatmapsSettings | None = None,
 ) -> StreamDataset:
-    """The items of a stream: (name, label) pairs of samples that have frames.
+    """Build the data set of a stream.
 
-    `views` of a sample are explained at `test_views`. `heatmaps` are the settings of those that are
-    drawn here; None: they are stored.
+    Args:
+        settings: of the stream.
+        stores: of its features.
+        samples: (name, label) pairs of samples that have frames.
+        train: whether items are augmented.
+        seed: of the augmentation.
+        views: see `test_views`.
+        heatmaps: settings for drawing heat-maps from keypoints; None: heat-maps are stored.
     """
-    make = _make(settings, stores, heatmaps)
+    make = _item_factory(settings, stores, heatmaps)
     return StreamDataset(make, samples, train=train, seed=seed, views=views)
 
 
 def test_views(settings: TrainedStream) -> tuple[int, ...]:
-    """The views of a sample whose logits are averaged: the clips of R(2+1)D."""
+    """Views of a sample that evaluation averages: the clips of R(2+1)D."""
     return tuple(range(settings.test_clips)) if isinstance(settings, R2plus1dSettings) else (0,)
 
 
 def val_views(settings: TrainedStream) -> tuple[int, ...]:
-    """The view that val sees while training: the clip in the middle."""
+    """View of a sample for validation during training: the clip in the middle."""
     views = test_views(settings)
     return (views[len(views) // 2],)
 
@@ -122,12 +128,12 @@ def val_views(settings: TrainedStream) -> tuple[int, ...]:
 def epoch_starter(
     settings: TrainedStream, recipe: TrainingSettings, model: nn.Module
 ) -> Callable[[int], None]:
-    """What changes in a model with the epoch, which counts from 0: DropGraph, frozen graphs."""
+    """Return a function that prepares the model for an epoch (from 0): DropGraph, frozen graphs."""
     match settings:
         case SlgcnSettings():
             return partial(_start_slgcn_epoch, recipe, model)
         case SstcnSettings() | R2plus1dSettings() | VtnSettings():
-            return _same_every_epoch
+            return _do_nothing
         case _:
             assert_never(settings)
 
@@ -137,15 +143,17 @@ def _start_slgcn_epoch(recipe: TrainingSettings, model: nn.Module, epoch: int) -
     keep = keep_probability(epoch, final=recipe.keep_final, epochs=recipe.keep_epochs)
     set_keep(model, keep)
     for adjacency in learned_adjacencies(model):
-        # Without a gradient weight decay and momentum pass it by, too.
+        # Without a gradient, weight decay and momentum do not apply either.
         adjacency.requires_grad_(epoch >= recipe.freeze_graph_epochs)
 
 
-def _same_every_epoch(epoch: int) -> None:
+def _do_nothing(epoch: int) -> None:
     pass
 
 
-def _make(settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None) -> Make:
+def _item_factory(
+    settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None
+) -> ItemFactory:
     match settings:
         case SlgcnSettings():
             return partial(_skeleton, stores["keypoints"], _skeleton_transform(settings))
@@ -158,7 +166,7 @@ def _make(settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | 
             return partial(_drawn_heatmaps, stores["keypoints"], transform, heatmaps)
         case R2plus1dSettings():
             views = len(test_views(settings))
-            return partial(_pictures, stores[settings.feature], _picture_transform(settings), views)
+            return partial(_clip, stores[settings.feature], _clip_transform(settings), views)
         case VtnSettings():
             return partial(_hands, stores, _hand_transform(settings))
         case _:
@@ -180,12 +188,13 @@ def _skeleton_transform(settings: SlgcnSettings) -> SkeletonTransform:
     )
 
 
-def _picture_transform(settings: R2plus1dSettings) -> PictureTransform:
-    return PictureTransform(
+def _clip_transform(settings: R2plus1dSettings) -> ClipTransform:
+    return ClipTransform(
         fidelity=settings.fidelity,
         kind=PICTURE_KINDS[settings.feature],
         frames=settings.frames,
         size=settings.size,
+        crop=CROP_PX,
         flip_probability=settings.flip_probability,
         rotation_deg=settings.rotation_deg,
         jitter=settings.jitter,
@@ -227,7 +236,7 @@ def _drawn_heatmaps(
     view: int,
     rng: Generator,
 ) -> Arrays:
-    """Heat-maps (T, 33, 24, 24) that are not stored."""
+    """Heat-maps (T, 33, 24, 24), drawn from keypoints."""
     clip = _finite(store, name)
     maps = draw_heatmaps(
         clip.values,
@@ -239,9 +248,9 @@ def _drawn_heatmaps(
     return [transform(maps, rng)]
 
 
-def _pictures(
+def _clip(
     store: FeatureStore,
-    transform: PictureTransform,
+    transform: ClipTransform,
     views: int,
     name: str,
     view: int,
@@ -265,7 +274,7 @@ def _hands(
 
 
 def _finite(store: FeatureStore, name: str, frames: NDArray[np.int64] | None = None) -> Clip:
-    """The clip of a sample; DataError when it has values that are not finite."""
+    """Read the clip of a sample; DataError for NaN or infinite values."""
     clip = store.read(name, frames)
     if not np.isfinite(clip.values).all():
         raise DataError(

@@ -18,12 +18,12 @@ Generator = np.random.Generator | None
 
 
 def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
-    """Two arrays that depend on the name, the view and the generator; `bad` names are refused."""
+    """Two arrays that depend on name, view and generator; DataError for `bad` names."""
     if "bad" in name:
         raise DataError(f"{name}: keypoints have NaN")
-    still = np.random.default_rng(sum(name.encode())).uniform(size=(3, 4)).astype(np.float32)
+    base = np.random.default_rng(sum(name.encode())).uniform(size=(3, 4)).astype(np.float32)
     noise = 0 if rng is None else rng.uniform()
-    return [still + np.float32(noise), np.full(2, view, np.float32)]
+    return [base + np.float32(noise), np.full(2, view, np.float32)]
 
 
 class LazyReader:
@@ -86,9 +86,9 @@ def test_batches_are_the_same_for_any_number_of_workers(workers: int) -> None:
     data = dataset()
     for epoch in (0, 1):
         data.set_epoch(epoch)
-        alone = list(batches(data, batch_size=4, order=order, drop_last=True))
-        shared = list(batches(data, batch_size=4, order=order, drop_last=True, workers=workers))
-        assert len(alone) == len(shared) == 2
+        alone = list(batches(data, batch_size=4, order=order))
+        shared = list(batches(data, batch_size=4, order=order, workers=workers))
+        assert len(alone) == len(shared) == 3
         for (x, labels, names), (other_x, other_labels, other_names) in zip(
             alone, shared, strict=True
         ):

@@ -12,18 +12,37 @@ from slr_pipeline.data import skeleton_transform
 from slr_pipeline.data.skeleton_transform import (
     Array,
     SkeletonTransform,
+    bones,
     corrected_skeleton,
+    mirrored,
+    motion,
+    published_skeleton,
+    represented,
     trimmed,
 )
-from slr_pipeline.schema import Representation
-from slr_pipeline.skeleton import FLIP_133, JOINTS_27
+from slr_pipeline.schema import Fidelity, Representation
+from slr_pipeline.skeleton import BONES_27, FLIP_27, FLIP_133, JOINTS_27, PARENTS_27
 
-LENGTHS = [1, 2, 15, 16, 17, 149, 150, 151, 1000]
-PUBLISHED = SkeletonTransform(fidelity="published")
-CORRECTED = SkeletonTransform(fidelity="corrected")
+LENGTHS = [1, 2, 149, 150, 151, 1000]
+CORRECTED = SkeletonTransform(
+    fidelity="corrected",
+    representation="joint",
+    frames=150,
+    window=100,
+    flip_probability=0.5,
+    shift_px=10.0,
+    rotation_deg=0.0,
+    scale_range=0.0,
+    trim=False,
+    stretch=False,
+)
+PUBLISHED = replace(CORRECTED, fidelity="published")
 BOTH = pytest.mark.parametrize("transform", [PUBLISHED, CORRECTED], ids=["published", "corrected"])
+FIDELITIES = pytest.mark.parametrize("fidelity", get_args(Fidelity))
+REPRESENTATIONS = pytest.mark.parametrize("kind", get_args(Representation))
+VECTORS = pytest.mark.parametrize("kind", get_args(Representation)[1:])
 
-L_WRIST, R_WRIST, L_ELBOW = 5, 6, 3  # of the 27
+L_WRIST, R_WRIST, L_ELBOW = 5, 6, 3  # joints
 LEFT_FINGERS = slice(7, 17)
 
 
@@ -80,8 +99,8 @@ def test_same_generator_same_item(transform: SkeletonTransform) -> None:
 
 
 @BOTH
-def test_augmentation_off_gives_a_window_of_the_still_tensor(transform: SkeletonTransform) -> None:
-    keypoints = np.repeat(person(1), 150, axis=0)  # still, so that every window is alike
+def test_without_augmentation_an_item_is_a_window(transform: SkeletonTransform) -> None:
+    keypoints = np.repeat(person(1), 150, axis=0)  # all windows of a still person are equal
     calm = replace(transform, flip_probability=0, shift_px=0)
     item = calm(keypoints, 512, 512, np.random.default_rng(0))
     np.testing.assert_array_equal(item, calm(keypoints, 512, 512, None)[:, :100])
@@ -113,7 +132,7 @@ def test_flip_happens_with_its_probability(transform: SkeletonTransform) -> None
 
 @given(skeleton=skeletons(), width=st.integers(1, 4096))
 def test_mirrored_twice_is_the_identity(skeleton: Array, width: int) -> None:
-    twice = skeleton_transform.mirrored(skeleton_transform.mirrored(skeleton, width), width)
+    twice = mirrored(mirrored(skeleton, width), width)
     np.testing.assert_allclose(twice, skeleton, atol=1e-2)
     np.testing.assert_array_equal(twice[..., 1:], skeleton[..., 1:])
 
@@ -121,7 +140,7 @@ def test_mirrored_twice_is_the_identity(skeleton: Array, width: int) -> None:
 def test_mirrored_by_hand() -> None:
     skeleton = np.zeros((1, 27, 3), np.float32)
     skeleton[0, L_WRIST] = (100, 40, 0.5)
-    flipped = skeleton_transform.mirrored(skeleton, 512)
+    flipped = mirrored(skeleton, 512)
     assert flipped[0, R_WRIST].tolist() == [412, 40, 0.5]
     assert flipped[0, L_WRIST].tolist() == [512, 0, 0]
 
@@ -131,18 +150,18 @@ def test_a_still_skeleton_stays_still(skeleton: Array) -> None:
     still = np.repeat(skeleton[:1], 4, axis=0)
     for moved in (
         skeleton_transform.imputed(still),
-        skeleton_transform.mirrored(still, 512),
+        mirrored(still, 512),
         skeleton_transform.centred(still, only_seen=True),
-        skeleton_transform.turned(still, angle_rad=0.3, scale=1.1),
+        skeleton_transform.rotated(still, angle_rad=0.3, scale=1.1),
     ):
         assert (moved == moved[0]).all()
 
 
-def test_turned_by_hand() -> None:
+def test_rotated_by_hand() -> None:
     skeleton = np.zeros((1, 27, 3), np.float32)
     skeleton[0, 1] = (10, 0, 0.5)
-    turned = skeleton_transform.turned(skeleton, angle_rad=np.pi / 2, scale=2.0)
-    np.testing.assert_allclose(turned[0, 1], (0, 20, 0.5), atol=1e-5)  # y points down
+    rotated = skeleton_transform.rotated(skeleton, angle_rad=np.pi / 2, scale=2.0)
+    np.testing.assert_allclose(rotated[0, 1], (0, 20, 0.5), atol=1e-5)  # y points down
 
 
 @given(
@@ -150,59 +169,65 @@ def test_turned_by_hand() -> None:
     angle=st.floats(-np.pi, np.pi),
     scale=st.floats(0.5, 2),
 )
-def test_turned_scales_every_distance_alike(skeleton: Array, angle: float, scale: float) -> None:
-    turned = skeleton_transform.turned(skeleton, angle_rad=angle, scale=scale)
+def test_rotated_scales_every_distance_alike(skeleton: Array, angle: float, scale: float) -> None:
+    rotated = skeleton_transform.rotated(skeleton, angle_rad=angle, scale=scale)
     before = np.linalg.norm(skeleton[..., :2], axis=-1)
     np.testing.assert_allclose(
-        np.linalg.norm(turned[..., :2], axis=-1), before * scale, rtol=1e-4, atol=1e-3
+        np.linalg.norm(rotated[..., :2], axis=-1), before * scale, rtol=1e-4, atol=1e-3
     )
-    assert (turned[..., 2] == skeleton[..., 2]).all()
+    assert (rotated[..., 2] == skeleton[..., 2]).all()
 
 
 def test_rotation_and_scale_change_items_of_corrected_only() -> None:
     keypoints = np.repeat(person(1), 150, axis=0)
     calm = replace(CORRECTED, flip_probability=0, shift_px=0)
     still = calm(keypoints, 512, 512, None)[:, :100]
-    turning = replace(calm, rotation_deg=10, scale_range=0.1)
-    item = turning(keypoints, 512, 512, np.random.default_rng(0))
+    rotating = replace(calm, rotation_deg=10, scale_range=0.1)
+    item = rotating(keypoints, 512, 512, np.random.default_rng(0))
     size = np.linalg.norm(item[:2, 0], axis=0)[1:] / np.linalg.norm(still[:2, 0], axis=0)[1:]
     assert np.ptp(size) < 1e-4
     assert 0.9 <= size[0] <= 1.1
     assert np.abs(item - still).max() > 1
-    with pytest.raises(ValueError, match="neither rotates"):
-        replace(PUBLISHED, rotation_deg=10)
+
+
+@pytest.mark.parametrize(
+    "change", [{"rotation_deg": 10}, {"scale_range": 0.1}, {"trim": True}, {"stretch": True}]
+)
+def test_published_has_no_other_augmentation(change: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="neither rotates, scales, trims nor stretches"):
+        replace(PUBLISHED, **change)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("window", [0, 151])
 def test_windows_must_fit_in_the_frames(window: int) -> None:
     with pytest.raises(ValueError, match=f"found {window}"):
-        SkeletonTransform(window=window)
+        replace(CORRECTED, window=window)
 
 
 # --- published ---------------------------------------------------------------------------------
 
 
-def test_published_is_what_a_network_on_mirrored_frames_would_give() -> None:
-    """Mirror the person as 133 keypoints and select: the same as our select and mirror."""
+def test_published_equals_keypoints_of_mirrored_frames() -> None:
+    """Mirroring 133 keypoints and then selecting joints gives the same."""
     keypoints = person(150)
     on_mirrored_frames = keypoints[:, FLIP_133]
     on_mirrored_frames[..., 0] = 512 - on_mirrored_frames[..., 0]
-    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
+    skeleton = published_skeleton(keypoints, "joint", frames=150)
     np.testing.assert_array_equal(skeleton, on_mirrored_frames[:, JOINTS_27])
 
 
 def test_published_leaves_missing_keypoints_at_zero() -> None:
     keypoints = person(150)
     keypoints[:, JOINTS_27[L_WRIST]] = 0
-    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
-    assert (skeleton[:, R_WRIST] == 0).all()  # mirrored: left and right change places
+    skeleton = published_skeleton(keypoints, "joint", frames=150)
+    assert (skeleton[:, R_WRIST] == 0).all()  # mirroring swaps left and right
     assert (skeleton[:, L_WRIST, 2] > 0).all()
 
 
 @pytest.mark.parametrize("T", LENGTHS)
 def test_published_loops_short_clips_and_cuts_long_ones(T: int) -> None:
     keypoints = person(T)
-    skeleton = skeleton_transform.published_skeleton(keypoints, frames=150)
+    skeleton = published_skeleton(keypoints, "joint", frames=150)
     scores = keypoints[:, 0, 2]
     expected = [scores[t % T] for t in range(150)]
     assert skeleton[:, 0, 2].tolist() == expected
@@ -216,7 +241,7 @@ def test_published_uses_512_whatever_the_frame() -> None:
 
 
 def test_published_item_by_hand() -> None:
-    """Nose walks from x = 200 by one pixel a frame; the left shoulder stands still."""
+    """The nose moves from x = 200 by one pixel per frame; the left shoulder does not move."""
     keypoints = np.zeros((150, 133, 3), np.float32)
     keypoints[:, 0] = (200, 100, 1)
     keypoints[:, 0, 0] += np.arange(150)
@@ -224,7 +249,9 @@ def test_published_item_by_hand() -> None:
     tensor = PUBLISHED(keypoints, 512, 512, None)
     nose_mean_x = 512 - (200 + 149 / 2)
     np.testing.assert_allclose(tensor[0, :, 0], 512 - 200 - np.arange(150) - nose_mean_x)
-    np.testing.assert_allclose(tensor[0, :, 2], 512 - 300 - nose_mean_x)  # now the right one
+    np.testing.assert_allclose(
+        tensor[0, :, 2], 512 - 300 - nose_mean_x
+    )  # mirroring makes it the right one
     np.testing.assert_allclose(tensor[1, :, 2], 50)
     np.testing.assert_allclose(tensor[2, :, 2], 0.5)
     np.testing.assert_allclose(tensor[0, :, 1], -nose_mean_x)  # missing: (0, 0), then centred
@@ -235,7 +262,7 @@ def test_published_item_by_hand() -> None:
 
 def test_corrected_does_not_mirror() -> None:
     keypoints = person(150)
-    skeleton = skeleton_transform.corrected_skeleton(keypoints, 512, 512, frames=150)
+    skeleton = corrected_skeleton(keypoints, 512, 512, "joint", frames=150, stretch=False)
     np.testing.assert_array_equal(skeleton, keypoints[:, JOINTS_27])
 
 
@@ -255,10 +282,10 @@ def test_corrected_does_not_depend_on_the_size_of_the_video(width: int, height: 
 
 
 @pytest.mark.parametrize("T", [151, 1000])
-def test_corrected_sees_the_whole_of_a_long_clip(T: int) -> None:
+def test_corrected_covers_a_long_clip(T: int) -> None:
     keypoints = person(T)
     keypoints[:, 0, 2] = np.linspace(0.1, 1, T)
-    scores = skeleton_transform.corrected_skeleton(keypoints, 512, 512, frames=150)[:, 0, 2]
+    scores = corrected_skeleton(keypoints, 512, 512, "joint", frames=150, stretch=False)[:, 0, 2]
     assert (np.diff(scores) > 0).all()
     assert scores[0] < 0.11
     assert scores[-1] > 0.99
@@ -275,7 +302,7 @@ def test_imputed_interpolates_inside_and_holds_at_the_ends() -> None:
     assert filled[:, L_WRIST, 2].tolist() == [0, 0.5, 0, 0, 0.5, 0, 0]
 
 
-def test_a_hand_that_was_never_seen_lies_on_its_wrist() -> None:
+def test_an_unseen_hand_lies_on_its_wrist() -> None:
     skeleton = np.random.default_rng(0).uniform(1, 500, (5, 27, 3)).astype(np.float32)
     skeleton[:, LEFT_FINGERS] = 0
     filled = skeleton_transform.imputed(skeleton)
@@ -287,7 +314,7 @@ def test_a_hand_that_was_never_seen_lies_on_its_wrist() -> None:
     np.testing.assert_array_equal(filled[:, 8, :2], skeleton[:, L_ELBOW, :2])
 
 
-def test_a_nose_that_was_never_seen_lies_amid_the_shoulders() -> None:
+def test_an_unseen_nose_lies_between_the_shoulders() -> None:
     skeleton = np.random.default_rng(0).uniform(1, 500, (5, 27, 3)).astype(np.float32)
     skeleton[:, 0] = 0
     filled = skeleton_transform.imputed(skeleton)
@@ -303,7 +330,7 @@ def test_a_nose_that_was_never_seen_lies_amid_the_shoulders() -> None:
     never=hnp.arrays(np.bool_, 27),
     junk=st.sampled_from([0.0, 77.0]),
 )
-def test_imputed_stays_within_what_was_seen(
+def test_imputed_joints_stay_within_the_seen_ones(
     missing: NDArray[np.bool_], never: NDArray[np.bool_], junk: float
 ) -> None:
     skeleton = np.random.default_rng(0).uniform(1, 500, (12, 27, 3)).astype(np.float32)
@@ -340,7 +367,7 @@ def test_corrected_centres_on_the_frames_that_have_the_nose() -> None:
 
 def test_corrected_flip_is_the_person_mirrored_in_the_frame() -> None:
     keypoints = person(100)
-    transform = SkeletonTransform(frames=100, flip_probability=1, shift_px=0)
+    transform = replace(CORRECTED, frames=100, flip_probability=1, shift_px=0)
     other = keypoints[:, FLIP_133]
     other[..., 0] = 400 - other[..., 0]
     np.testing.assert_allclose(
@@ -350,12 +377,12 @@ def test_corrected_flip_is_the_person_mirrored_in_the_frame() -> None:
     )
 
 
-def test_rest_before_and_after_a_sign_is_trimmed() -> None:
+def test_trim_drops_frames_without_hands_at_both_ends() -> None:
     keypoints = np.zeros((30, 133, 3), np.float32)
     keypoints[:, 0] = np.stack([np.arange(30), np.zeros(30), np.ones(30)], axis=-1)
     keypoints[10:20, 95, 2] = 1  # a left hand
     assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 22))
-    keypoints[29, 120, 2] = 1  # a right one
+    keypoints[29, 120, 2] = 1  # a right hand
     assert trimmed(keypoints)[:, 0, 0].tolist() == list(range(8, 30))
     few = keypoints.copy()
     few[:, 91:, 2] = 0
@@ -363,14 +390,130 @@ def test_rest_before_and_after_a_sign_is_trimmed() -> None:
     assert len(trimmed(few)) == 30
 
 
-@pytest.mark.parametrize("kind", get_args(Representation))
+@REPRESENTATIONS
 def test_a_short_clip_is_stretched(kind: Representation) -> None:
     rng = np.random.default_rng(0)
     keypoints = rng.uniform(1, 200, (10, 133, 3)).astype(np.float32)
-    once = corrected_skeleton(keypoints, 512, 512, kind, frames=10)
+    once = corrected_skeleton(keypoints, 512, 512, kind, frames=10, stretch=False)
     stretched = corrected_skeleton(keypoints, 512, 512, kind, frames=20, stretch=True)
     np.testing.assert_array_equal(stretched, np.repeat(once, 2, axis=0))
-    item = SkeletonTransform(representation=kind, frames=20, window=20, stretch=True, trim=True)
+    item = replace(CORRECTED, representation=kind, frames=20, window=20, stretch=True, trim=True)
     assert item(keypoints, 512, 512, rng).shape == (3, 20, 27)
-    with pytest.raises(ValueError, match="neither rotates, scales, trims nor stretches"):
-        SkeletonTransform("published", stretch=True)
+
+
+# --- bones and motion --------------------------------------------------------------------------
+
+
+def walk(T: int, seed: int = 0) -> Array:
+    """Keypoints (T, 133, 3) of a person that moves a little per frame, all seen."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.integers(100, 400, (133, 3)) + rng.integers(-9, 9, (T, 133, 3)).cumsum(axis=0)
+    keypoints = keypoints.astype(np.float32)
+    keypoints[..., 2] = rng.uniform(0.4, 1, (T, 133))
+    return keypoints
+
+
+def joints_of(T: int) -> Array:
+    return walk(T, seed=1)[:, :27]
+
+
+def test_bones_by_hand() -> None:
+    joints = joints_of(5)
+    joints[:, 5] = (30, 40, 0.5)  # left wrist
+    joints[:, 3] = (10, 15, 0.8)  # left elbow, its parent
+    assert PARENTS_27[5] == 3
+    np.testing.assert_allclose(bones(joints, "corrected")[:, 5], [(20, 25, 0.5)] * 5)
+    np.testing.assert_allclose(bones(joints, "published")[:, 5], [(20, 25, -0.3)] * 5, atol=1e-6)
+    np.testing.assert_array_equal(bones(joints, "published")[:, 0], joints[:, 0])
+    np.testing.assert_array_equal(bones(joints, "corrected")[:, 0, :2], 0)
+
+
+def test_motion_by_hand() -> None:
+    joints = np.zeros((3, 27, 3), np.float32)
+    joints[:, 4] = [(1, 2, 0.5), (4, 6, 0.9), (4, 5, 0.7)]
+    published, corrected = motion(joints, "published"), motion(joints, "corrected")
+    np.testing.assert_allclose(published[:, 4], [(3, 4, 0.4), (0, -1, -0.2), (0, 0, 0)], atol=1e-6)
+    np.testing.assert_allclose(corrected[:, 4], [(0, 0, 0.5), (3, 4, 0.5), (0, -1, 0.7)])
+
+
+@FIDELITIES
+def test_bones_add_up_to_joints(fidelity: Fidelity) -> None:
+    joints = joints_of(5)
+    vectors = bones(joints, fidelity)
+    rebuilt = joints[..., :2].copy()
+    for parent, child in BONES_27:  # parents come first
+        rebuilt[:, child] = rebuilt[:, parent] + vectors[:, child, :2]
+    np.testing.assert_allclose(rebuilt, joints[..., :2], atol=1e-3)
+
+
+@REPRESENTATIONS
+@FIDELITIES
+def test_a_still_person_has_no_motion(kind: Representation, fidelity: Fidelity) -> None:
+    still = np.repeat(joints_of(1), 6, axis=0)
+    values = represented(still, kind, fidelity)[..., :2]
+    assert values.shape == (6, 27, 2)
+    assert (not values.any()) == kind.endswith("motion")
+
+
+@REPRESENTATIONS
+def test_published_items_are_made_in_the_released_order(kind: Representation) -> None:
+    """Window, mirror, nose to its mean, shift: all joints, or of vectors the nose alone."""
+    transform = replace(PUBLISHED, representation=kind)
+    for seed in range(6):
+        found = transform(walk(60), 512, 512, np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        data = published_skeleton(walk(60), "joint", frames=150)
+        if kind.startswith("bone"):
+            joints = data.copy()
+            for parent, child in BONES_27:
+                data[:, child] = joints[:, child] - joints[:, parent]
+        if kind.endswith("motion"):
+            for t in range(149):
+                data[t] = data[t + 1] - data[t]
+            data[149] = 0
+        start = rng.integers(0, 51)
+        data = data[start : start + 100]
+        vectors = kind != "joint"
+        if rng.random() < 0.5:
+            data = data[:, FLIP_27].copy()
+            data[..., 0] = (0 if vectors else 512) - data[..., 0]
+        moved = slice(0, 1) if vectors else slice(None)
+        data[:, moved, :2] -= data[:, 0, :2].mean(axis=0, dtype=np.float64)
+        rng.uniform(0, 0), rng.uniform(0, 0)  # rotation and scale, which are off
+        data[:, moved, :2] += rng.uniform(-10, 10, 2).astype(np.float32)
+        np.testing.assert_allclose(found, data.transpose(2, 0, 1), atol=1e-3)
+
+
+@VECTORS
+def test_corrected_vectors_do_not_depend_on_the_place(kind: Representation) -> None:
+    transform = replace(CORRECTED, representation=kind)
+    here, there = walk(40), walk(40)
+    there[..., :2] += (30, -20)
+    for seed in (None, 3):
+        items = [
+            transform(k, 512, 512, None if seed is None else np.random.default_rng(seed))
+            for k in (here, there)
+        ]
+        np.testing.assert_allclose(*items, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["joint_motion", "bone_motion"])
+def test_corrected_motion_has_no_seam_where_a_clip_is_repeated(
+    kind: Representation,
+) -> None:
+    walking = np.repeat(walk(1), 40, axis=0)
+    walking[..., 0] += 5 * np.arange(40)[:, None]
+    walking[:, 95, 1] += 3 * np.arange(40)  # a fingertip that also moves by itself
+    item = replace(CORRECTED, representation=kind)(walking, 512, 512, None)
+    assert np.abs(item[:2]).max() <= 5
+    seam = replace(PUBLISHED, representation=kind)
+    assert np.abs(seam(walking, 512, 512, None)[:2]).max() > 100
+
+
+@REPRESENTATIONS
+def test_corrected_flip_is_the_person_mirrored(kind: Representation) -> None:
+    joints = joints_of(8)
+    of_mirrored = represented(mirrored(joints, 512), kind, "corrected")
+    width_px = 512 if kind == "joint" else 0
+    mirrored_after = mirrored(represented(joints, kind, "corrected"), width_px)
+    np.testing.assert_allclose(of_mirrored, mirrored_after, atol=1e-3)

@@ -14,7 +14,18 @@ from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.skeleton import BONES_27, KEYPOINTS_133, LEFT_HAND
 
 MOVED = [KEYPOINTS_133.index(f"left_{part}") for part in ("elbow", "wrist")] + list(LEFT_HAND)
-TRANSFORM = SkeletonTransform(frames=32, window=24, flip_probability=0.25)
+TRANSFORM = SkeletonTransform(
+    fidelity="corrected",
+    representation="joint",
+    frames=32,
+    window=24,
+    flip_probability=0.25,
+    shift_px=10.0,
+    rotation_deg=0.0,
+    scale_range=0.0,
+    trim=False,
+    stretch=False,
+)
 
 
 def movement(name: str) -> NDArray[np.float32]:

@@ -15,8 +15,8 @@ from slr_pipeline.config.streams import (
     TrainedStream,
     VtnSettings,
 )
-from slr_pipeline.data.clip_transform import SIDE_PX, PictureTransform
-from slr_pipeline.data.hand_transform import MEAN, STD, TEST_CROP_PX
+from slr_pipeline.data.clip_transform import CROP_PX, SIDE_PX
+from slr_pipeline.data.hand_transform import MEAN, STD
 from slr_pipeline.features.frames import CROP_KEYPOINTS, MARGIN
 from slr_pipeline.features.hand_crops import ARMS, BEYOND_WRIST, SHOULDER_DISTANCES
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
@@ -323,7 +323,7 @@ def _window(settings: R2plus1dSettings) -> str:
 
 
 def _shrunk(settings: R2plus1dSettings) -> list[str]:
-    crop, size = PictureTransform().crop, settings.size
+    crop, size = CROP_PX, settings.size
     edge = (SIDE_PX - crop) // 2
     samples = math.ceil(crop / size)
     shrink = (
@@ -357,10 +357,10 @@ def _hands(settings: VtnSettings, features: FeatureSettings) -> list[str]:
         else f"Of T frames take {N}: a + {stride} i for i = 0 to {N - 1} with a = "
         f"max(0, floor((T - {N}) / 4)); those beyond the end are the last of them within the video."
     )
-    if size == TEST_CROP_PX:
+    if size == CROP_PX:
         resized = ""
     else:
-        shrinks = fidelity == "corrected" and size <= TEST_CROP_PX
+        shrinks = fidelity == "corrected" and size <= CROP_PX
         resized = (
             f" Resize to {size} x {size} (OpenCV's {'INTER_AREA' if shrinks else 'INTER_LINEAR'})."
         )
@@ -377,14 +377,14 @@ def _hands(settings: VtnSettings, features: FeatureSettings) -> list[str]:
         if settings.depth
         else ""
     )
-    edge = (SIDE_PX - TEST_CROP_PX) // 2
+    edge = (SIDE_PX - CROP_PX) // 2
     mean, std = _listed(MEAN), _listed(STD)
     return [
         f"`crops`: box both hands, left one first. {_hand_boxes(features.hand_crops.fidelity)}"
         f"{depth}",
         index + " The same frames make `pose_flow`.",
         *slots,
-        f"Cut out the middle {TEST_CROP_PX} x {TEST_CROP_PX} (from pixel {edge}).{resized}",
+        f"Cut out the middle {CROP_PX} x {CROP_PX} (from pixel {edge}).{resized}",
         f"Scale colours: (byte / 255 - m) / s with m = {mean} and s = {std} for red, green, blue"
         f"{'; grey depth is all three' if settings.depth else ''}. Order the axes as frame, hand, "
         f"colour, row, column: ({N}, {4 if settings.depth else 2}, 3, {size}, {size}).",
