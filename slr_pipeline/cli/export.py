@@ -37,7 +37,7 @@ def main(given: argparse.Namespace) -> None:
 def export_onnx(results: Path, streams: list[str], out: Path) -> None:
     """Write `out/{stream}.onnx` and its page of each stream, once all of them are checked."""
     from slr_pipeline.cli.onnx.stream import export_stream  # noqa: PLC0415
-    from slr_pipeline.io.tables import read_run_config  # noqa: PLC0415
+    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
 
     config = read_run_config(results)
     for made in [export_stream(config, results, stream) for stream in streams]:

@@ -27,9 +27,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> None:
     """Write the video of a sample with what the run found in it and answered."""
     # Late: the other commands stay light.
+    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
     from slr_pipeline.io.features import FeatureStore  # noqa: PLC0415
     from slr_pipeline.io.shards import keypoints_of  # noqa: PLC0415
-    from slr_pipeline.io.tables import read_run_config  # noqa: PLC0415
     from slr_pipeline.report.overlay import write_overlay  # noqa: PLC0415
     from slr_pipeline.report.sample_sheet import find_sample  # noqa: PLC0415
 

@@ -46,8 +46,8 @@ def main(given: argparse.Namespace) -> None:
     from rich.progress import Progress  # noqa: PLC0415
 
     from slr_pipeline.cli.recognition import choose_track, open_track, recognise  # noqa: PLC0415
+    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
     from slr_pipeline.io.progress import terminal_bars  # noqa: PLC0415
-    from slr_pipeline.io.tables import read_run_config  # noqa: PLC0415
 
     if given.top < 1:
         raise ConfigError(f"--top {given.top}: expected 1 or more")

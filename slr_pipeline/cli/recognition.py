@@ -19,9 +19,10 @@ from slr_pipeline.config.experiment import Config, TrackSettings
 from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.streams import ImportedSettings, features_of
 from slr_pipeline.errors import ArtifactError, ConfigError
+from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.guarded import Guarded
-from slr_pipeline.io.tables import read_metrics, read_table
+from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.samples.table import Sample
@@ -283,7 +284,7 @@ def _recognise_shard(
         predict(model, track.device, 0, read, judged, out)
         advance(len(rows))
     scores = fused_scores(track, logits, list(videos))
-    reasons = {row["sample"]: _reason(row) for row in read_table(judged)}
+    reasons = {row["sample"]: _reason(row) for row in read_quality(judged).to_dict("records")}
     store = FeatureStore("keypoints", [made["keypoints"]])
     for row, probabilities in zip(rows, softmax(scores, axis=1), strict=True):
         reason = row.reason or reasons[row.sample]
@@ -308,7 +309,7 @@ def fused_scores(
     return fuse(joined, track.calibration.weights, np.full(K, 1 / K)).scores
 
 
-def _reason(quality_row: dict[str, str]) -> str:
+def _reason(quality_row: Mapping[str, Any]) -> str:
     """Why the keypoints of a clip are not good enough; empty where they are."""
-    nobody = quality_row["reason"] and float(quality_row["person"] or 0) == 0
-    return "no person was found" if nobody else quality_row["reason"]
+    reason: str = quality_row["reason"]
+    return "no person was found" if reason and not quality_row["person"] > 0 else reason

@@ -1,12 +1,14 @@
-"""What Snakemake measured of a job: the benchmark file of its rule."""
+"""Benchmark files of rules: what Snakemake measured of each job."""
 
-import csv
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from slr_pipeline.errors import ArtifactError
+
+MEASURES = ["s", "cpu_time", "max_rss"]
+"""Seconds by the clock, CPU seconds, most memory in MB; `-` or NA where Snakemake has none."""
 
 
 @dataclass(frozen=True)
@@ -21,45 +23,35 @@ class RuleCost:
 
 
 def read_seconds(path: str | Path) -> float | None:
-    """Seconds by the clock of a job; None where nothing was measured, ArtifactError if damaged."""
+    """Seconds that a job took; None without a benchmark file, ArtifactError for a damaged one."""
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            return sum(float(row["s"]) for row in csv.DictReader(file, delimiter="\t"))
+        return float(pd.read_csv(path, sep="\t", dtype={"s": float})["s"].sum())
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
-        raise ArtifactError(f"{path}: not a benchmark file ({error}); delete it") from error
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        reason = "".join(c for c in str(error)[:200] if c.isprintable())
+        raise ArtifactError(f"{path}: not a benchmark file ({reason}); delete it") from error
 
 
 def read_costs(folder: str | Path) -> list[RuleCost]:
     """What each rule took, by the benchmark files `{folder}/{rule}/**.tsv` or `{rule}.tsv`.
 
-    Numbers that Snakemake could not measure count as 0; files that are no benchmarks are skipped:
-    they are written by Snakemake, and a job that is stopped leaves some in part.
+    Numbers that Snakemake could not measure count as 0. Files that are no benchmarks are skipped,
+    because a job that is stopped can leave an incomplete one.
     """
-    found: dict[str, list[list[float]]] = {}
+    jobs = []
     for path in sorted(Path(folder).rglob("*.tsv")):
-        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.DictReader(file, delimiter="\t"))
-        except (ValueError, csv.Error):
+            table = pd.read_csv(path, sep="\t", dtype=str)
+        except (OSError, ValueError):
             continue
-        for row in rows:
-            found.setdefault(rule, []).append(
-                [_number(row.get(column)) for column in ("s", "cpu_time", "max_rss")]
-            )
-    return [_summed(rule, jobs) for rule, jobs in found.items()]
-
-
-def _summed(rule: str, jobs: Sequence[Sequence[float]]) -> RuleCost:
-    seconds, cpu_seconds, megabytes = zip(*jobs, strict=True)
-    return RuleCost(rule, len(jobs), sum(seconds), sum(cpu_seconds), max(megabytes))
-
-
-def _number(text: str | None) -> float:
-    try:
-        value = float(text or 0)
-    except ValueError:  # `-` or `NA`
-        return 0.0
-    return value if math.isfinite(value) else 0.0
+        numbers = table.reindex(columns=MEASURES).apply(pd.to_numeric, errors="coerce")
+        rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
+        jobs.append(numbers.where(numbers.abs() < float("inf"), 0.0).assign(rule=rule))
+    if not jobs:
+        return []
+    rules = pd.concat(jobs).groupby("rule", sort=False)
+    costs = rules.agg(
+        jobs=("s", "size"), s=("s", "sum"), cpu=("cpu_time", "sum"), mb=("max_rss", "max")
+    )
+    return [RuleCost(*row) for row in costs.itertuples(name=None)]

@@ -18,7 +18,7 @@ from torch import Tensor
 from slr_pipeline.config.weights import how_to_get
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.io.atomic import atomic_write
-from slr_pipeline.io.tables import read_document, write_document
+from slr_pipeline.io.documents import read_document, write_document
 from slr_pipeline.io.video import sha256_of
 
 FORMAT = "slr-model"

@@ -1,25 +1,27 @@
-"""How well the keypoints of a split were found: one CSV of all samples, with those left out."""
+"""Tables of keypoint quality: one CSV per split with a row per sample and why it is quarantined."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from slr_pipeline.errors import ArtifactError
+import pandas as pd
+
 from slr_pipeline.io.tables import read_table, write_table
 
 
 def write_quality(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write the rows as CSV with a header; all have the same columns, `sample` and `reason` too."""
+    """Write the rows as CSV. All have the same columns, with `sample` and `reason` among them."""
     write_table(path, rows, list(rows[0]))
 
 
+def read_quality(path: str | Path) -> pd.DataFrame:
+    """Read such a CSV: text `sample` and `reason`, numbers in all other columns, NaN if unknown.
+
+    Raises ArtifactError for a missing, cut or foreign file.
+    """
+    return read_table(path, {"sample": str, "reason": str})
+
+
 def read_quarantined(paths: Iterable[str | Path]) -> frozenset[str]:
-    """The samples of such CSVs that have a reason. ArtifactError for a missing or foreign file."""
-    found: set[str] = set()
-    for path in paths:
-        try:
-            found.update(row["sample"] for row in read_table(path) if row["reason"])
-        except KeyError as error:
-            raise ArtifactError(
-                f"{path}: not a quality table (no column {error}); delete it and run again"
-            ) from error
-    return frozenset(found)
+    """Samples that have a reason in one of these CSVs. ArtifactError as in `read_quality`."""
+    tables = [read_quality(path) for path in paths]
+    return frozenset(name for t in tables for name in t.loc[t["reason"] != "", "sample"])

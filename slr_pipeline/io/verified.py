@@ -1,10 +1,10 @@
-"""What `verify` found of each video: one CSV a shard, and the quarantine of a run."""
+"""Tables of `verify`: one CSV per shard with a row per sample, and quarantine.csv."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import get_type_hints
 
-from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.tables import read_table, write_table
 
 
@@ -12,7 +12,7 @@ from slr_pipeline.io.tables import read_table, write_table
 class Verified:
     """One sample with its video paths (`depth` may be empty).
 
-    `reason` is empty when the videos are whole; else the sample is quarantined and frames,
+    `reason` is empty if the videos can be decoded. Otherwise the sample is quarantined, and frames,
     sizes (pixels) and rate are 0.
     """
 
@@ -33,28 +33,10 @@ COLUMNS = tuple(field.name for field in fields(Verified))
 
 def write_verified(path: str | Path, rows: Iterable[Verified]) -> None:
     """Write the rows as CSV with a header."""
-    write_table(path, [vars(row) for row in rows], COLUMNS)
+    write_table(path, [asdict(row) for row in rows], COLUMNS)
 
 
 def read_verified(path: str | Path) -> list[Verified]:
-    """Rows of such a CSV. ArtifactError for a missing, foreign or changed file."""
-    try:
-        return [
-            Verified(
-                sample=row["sample"],
-                color=row["color"],
-                depth=row["depth"],
-                reason=row["reason"],
-                frames=int(row["frames"]),
-                width=int(row["width"]),
-                height=int(row["height"]),
-                fps=float(row["fps"]),
-                color_sha256=row["color_sha256"],
-                depth_sha256=row["depth_sha256"],
-            )
-            for row in read_table(path)
-        ]
-    except (KeyError, ValueError) as error:
-        raise ArtifactError(
-            f"{path}: not a verify table ({error}); delete it and run again"
-        ) from error
+    """Read the rows of such a CSV. ArtifactError for a missing, cut or foreign file."""
+    table = read_table(path, get_type_hints(Verified))
+    return [Verified(*row) for row in table[list(COLUMNS)].itertuples(index=False, name=None)]

@@ -6,11 +6,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from slr_pipeline.config.experiment import SPLITS, Config, Split, read_config
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
+from slr_pipeline.io.documents import read_metrics
+from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.submission import read_predictions
-from slr_pipeline.io.tables import read_metrics, read_table
+from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples, shards
 
@@ -63,7 +67,7 @@ class Run:
     config: Config
     table: SampleTable
     verified: tuple[Verified, ...]
-    quality: dict[Split, list[dict[str, str]]]
+    quality: dict[Split, pd.DataFrame]
     streams: tuple[Scored, ...]
     tracks: tuple[Scored, ...]
     predictions: dict[str, dict[str, int]]
@@ -81,10 +85,10 @@ class Run:
         A clip whose videos failed has no keypoints either, and that is not said again.
         """
         keypoints = {
-            row["sample"]: ("quality", row["reason"])
-            for rows in self.quality.values()
-            for row in rows
-            if row["reason"]
+            sample: ("quality", reason)
+            for table in self.quality.values()
+            for sample, reason in zip(table["sample"], table["reason"], strict=True)
+            if reason
         }
         videos = {row.sample: ("verify", row.reason) for row in self.verified if row.reason}
         return {**keypoints, **videos}
@@ -129,7 +133,7 @@ def read_run(config_file: str) -> Run:
         table=table,
         verified=tuple(_verified(config, table)) if looked_at else (),
         quality=(
-            {split: read_table(results / "quality" / f"{split}.csv") for split in SPLITS}
+            {split: read_quality(results / "quality" / f"{split}.csv") for split in SPLITS}
             if looked_at
             else {}
         ),
@@ -149,10 +153,11 @@ def read_run(config_file: str) -> Run:
 
 def _stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
     folder = results / "streams" / name / phase
-    rows = [] if imported else read_table(folder / "history.csv", may_be_empty=True)
-    epochs = tuple({key: float(value or "nan") for key, value in row.items()} for row in rows)
     metrics = read_metrics(folder / "metrics.json")
-    return Scored(name, "imported" if imported else phase, metrics, epochs)
+    if imported:
+        return Scored(name, "imported", metrics)
+    history = read_table(folder / "history.csv", {"epoch": int}, may_be_empty=True)
+    return Scored(name, phase, metrics, tuple(history.to_dict("records")))
 
 
 def _verified(config: Config, table: SampleTable) -> Iterable[Verified]:

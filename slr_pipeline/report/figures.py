@@ -107,8 +107,7 @@ def length_figure(run: Run) -> Picture | None:
 def hands_figure(run: Run) -> Picture | None:
     """Share of the frames without any hand, by clip; None where keypoints were not looked at."""
     shares = {
-        split: [float(row["missing_hands"]) for row in run.quality[split] if row["missing_hands"]]
-        for split in run.quality
+        split: table["missing_hands"].dropna().tolist() for split, table in run.quality.items()
     }
     if not any(shares.values()):
         return None

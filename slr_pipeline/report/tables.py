@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.report.facts import Run, Scored
 
@@ -133,10 +135,11 @@ def hands_table(run: Run) -> Table:
     return table("Share of the frames with ...", columns, rows)
 
 
-def _by_frame(rows: Sequence[Mapping[str, str]], measure: str) -> float | None:
-    known = [(int(row["frames"]), float(row[measure])) for row in rows if row[measure]]
-    frames = sum(count for count, _ in known)
-    return sum(count * share for count, share in known) / frames if frames else None
+def _by_frame(quality: pd.DataFrame, measure: str) -> float | None:
+    """Mean of a measure over the frames of all samples that have it."""
+    frames = quality["frames"].where(quality[measure].notna(), 0)
+    total = frames.sum()
+    return float((frames * quality[measure]).sum() / total) if total else None
 
 
 def classes_table(run: Run) -> Table:

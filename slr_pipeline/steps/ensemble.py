@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from slr_pipeline.config.experiment import SPLITS, AutslData, Split, TableData, TrackSettings
 from slr_pipeline.config.flags import parse_data, parse_section
 from slr_pipeline.errors import DataError, run
+from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
-from slr_pipeline.io.tables import write_document
 from slr_pipeline.samples.table import SampleTable, labels_digest, load_samples
 from slr_pipeline.scoring.ensemble import (
     Calibration,

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from slr_pipeline.config.experiment import AutslData, TableData
 from slr_pipeline.config.flags import parse_data
 from slr_pipeline.errors import run
+from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.tables import write_document
 from slr_pipeline.samples.table import Sample, SampleTable, labels_digest, load_samples
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature

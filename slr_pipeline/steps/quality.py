@@ -33,7 +33,7 @@ def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
     for sample in sorted(store.samples):
         values = store.read(sample).values
         found = keypoint_quality(values)
-        numbers = {name: _shown(value) for name, value in asdict(found).items()}
+        numbers = {name: _rounded(value) for name, value in asdict(found).items()}
         reason = "; ".join(faults(found, settings))
         rows.append({"sample": sample, "frames": len(values), **numbers, "reason": reason})
     failed = {str(row["sample"]): str(row["reason"]) for row in rows if row["reason"]}
@@ -53,7 +53,7 @@ def faults(found: KeypointQuality, settings: QualitySettings) -> list[str]:
     broken = []
     least = settings.min_person
     if found.person is not None and least is not None and found.person <= least:
-        broken.append(f"a person in {_shown(found.person)} of the frames, min_person {least:g}")
+        broken.append(f"a person in {found.person:.4f} of the frames, min_person {least:g}")
     for name, value, most in (
         ("missing_hands", found.missing_hands, settings.max_missing_hands),
         ("jitter", found.jitter, settings.max_jitter),
@@ -61,12 +61,12 @@ def faults(found: KeypointQuality, settings: QualitySettings) -> list[str]:
         ("limb_spread", found.limb_spread, settings.max_limb_spread),
     ):
         if value is not None and most is not None and value > most:
-            broken.append(f"{name} {_shown(value)}, max_{name} {most:g}")
+            broken.append(f"{name} {value:.4f}, max_{name} {most:g}")
     return broken
 
 
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 if __name__ == "__main__":

@@ -291,7 +291,7 @@ def test_errors_are_one_line(
     line = refused(results, out, "theirs", capsys=capsys)
     assert "--onnx theirs: its logits are imported and it has no model" in line
     line = refused(tmp_path, out, "joint", capsys=capsys)
-    assert f"{tmp_path}/config.yaml is not there; name the folder" in line
+    assert f"{tmp_path}/config.yaml: no such file; name the results folder" in line
     write_run(tmp_path / "other", ["joint"], protocol="challenge")
     line = refused(tmp_path / "other", out, "joint", capsys=capsys)
     assert "joint/finetune/model.safetensors: there is no such file; train the stream" in line

@@ -84,7 +84,10 @@ def test_without_answers_there_is_the_sign_alone(copied: Path) -> None:
     [
         (["nobody"], "sample nobody is in none of the 3 tables results/verify/*/*.csv; check its"),
         (["gone"], "sample gone is quarantined: gone.mp4: there is no such file"),
-        ([TESTED, "--results", "elsewhere"], "elsewhere/config.yaml is not there; name the folder"),
+        (
+            [TESTED, "--results", "elsewhere"],
+            "elsewhere/config.yaml: no such file; name the results folder",
+        ),
         ([TESTED, "--out", "out.avi"], "--out out.avi: expected a name that ends in .mp4; rename"),
         (["own", "--out", "own.mp4"], "--out own.mp4: is the sample's own video; name another"),
         (["own"], "results/features/keypoints/test/all.h5: "),

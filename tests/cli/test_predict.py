@@ -21,9 +21,9 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files, overlay_files, with_depth
 from slr_pipeline.cli.recognition import MAKERS, SHARD_SIZE, Video, open_track, recognise
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.documents import read_metrics, read_run_config
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.quality import write_quality
-from slr_pipeline.io.tables import read_metrics, read_run_config
 from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.schema import FEATURES
@@ -288,7 +288,7 @@ def test_the_commands_of_the_page(
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--models", "."], "config.yaml is not there; name the folder of a run's results"),
+        (["--models", "."], "config.yaml: no such file; name the results folder of a run"),
         (["--track", "all"], "--track all: there is none (known: rgb, rgbd)"),
         (["--track", "rgbd"], "track rgbd: it reads depth_hand_crops, made from depth videos; "),
         (

@@ -16,8 +16,8 @@ import yaml
 from slr_pipeline.config.experiment import Config, TableData, check_config
 from slr_pipeline.config.flags import parse_data
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.io.tables import read_metrics
 from slr_pipeline.samples.splits import parse_table
 from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
 from slr_pipeline.scoring.logits import Logits

@@ -35,12 +35,13 @@ from slr_pipeline.config.experiment import (
 from slr_pipeline.config.flags import parse_data, parse_keypoints, parse_stream
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.benchmarks import read_costs, read_seconds
+from slr_pipeline.io.documents import read_document, read_metrics
 from slr_pipeline.io.foreign.logits import read_foreign_logits
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.models import load_weights, read_foreign, save_weights
 from slr_pipeline.io.quality import read_quarantined
-from slr_pipeline.io.tables import read_document, read_metrics, read_table
+from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples.table import SAMPLE_NAME, check_streams, load_samples
 from slr_pipeline.scoring.logits import Logits
@@ -275,7 +276,7 @@ def own_weights(path: Path) -> None:
     save_weights(path, {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}, facts)
 
 
-DOCUMENT = '{"protocol": "strict", "val": null, "test": {"top1": 0.5}, "check": "00000000"}\n'
+DOCUMENT = '{"protocol": "strict", "val": null, "test": {"top1": 0.5}}\n'
 COSTS = "s\th:m:s\tmax_rss\tcpu_time\n1.5\t0:00:01\t20.5\t-\n"
 VERIFIED = (
     "sample,color,depth,reason,frames,width,height,fps,color_sha256,depth_sha256\n"
@@ -287,8 +288,8 @@ FILES: dict[str, tuple[str | Callable[[Path], None], Callable[[Path], object]]] 
     "foreign.safetensors": (own_weights, read_foreign),
     "metrics.json": (DOCUMENT, read_metrics),
     "model.json": (DOCUMENT, lambda path: read_document(path, "sidecar")),
-    "table.csv": ("sample,reason,check\na,,00000000\n", read_table),
-    "quality.csv": ("sample,reason,check\na,,00000000\n", lambda path: read_quarantined([path])),
+    "history.csv": ("epoch,loss\n0,2.5\n", lambda path: read_table(path, {"epoch": int})),
+    "quality.csv": ("sample,person,reason\na,,\n", lambda path: read_quarantined([path])),
     "verify.csv": (VERIFIED, read_verified),
     "costs.tsv": (COSTS, read_seconds),
     "costs/rule.tsv": (COSTS, lambda path: read_costs(path.parent)),

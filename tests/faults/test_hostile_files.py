@@ -26,10 +26,10 @@ import torch
 
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
 from slr_pipeline.io.container import seal
+from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.features import FeatureFile
 from slr_pipeline.io.submission import read_predictions
-from slr_pipeline.io.tables import write_document
 
 BOMB_BYTES = 10 * 2**30
 BOMB_CRC = 0xF41D912F
@@ -188,12 +188,12 @@ def test_a_feature_file_that_reads_others_is_refused(tmp_path: Path) -> None:
 
 def test_code_in_any_file_of_a_run_is_not_run(tmp_path: Path) -> None:
     """A pickle that makes a folder, in the place of every kind of file."""
+    from slr_pipeline.io.documents import read_metrics
     from slr_pipeline.io.features import open_features
     from slr_pipeline.io.foreign.logits import read_foreign_logits
     from slr_pipeline.io.logits import read_logits
     from slr_pipeline.io.models import load_model, load_weights, read_foreign
     from slr_pipeline.io.quality import read_quarantined
-    from slr_pipeline.io.tables import read_metrics
     from slr_pipeline.io.verified import read_verified
 
     trap = tmp_path / "trap"

@@ -102,7 +102,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
                 {
                     "sample": sample.name,
                     "frames": 0 if gone else clip.frames,
-                    **{name: shares.get(name, "") for name in names},
+                    **{name: shares.get(name) for name in names},
                     "reason": "nobody found in any frame" if faceless else "",
                 }
             )

@@ -10,7 +10,7 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.tables import read_metrics, write_document
+from slr_pipeline.io.documents import read_metrics, write_document
 from slr_pipeline.report.facts import read_run
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
@@ -228,10 +228,14 @@ def test_a_video_that_was_moved_costs_its_pictures_only(results: Path, tmp_path:
     ("file", "content", "line"),
     [
         ("tracks/rgb/metrics.json", None, "metrics.json: no metrics"),
-        ("tracks/rgb/metrics.json", '{"test": {}, "protocol": "strict"}', "not the metrics that"),
+        (
+            "tracks/rgb/metrics.json",
+            '{"test": {}, "protocol": "strict"}',
+            "metrics of another version",
+        ),
         ("streams/bone/train/metrics.json", "[]", "no metrics"),
-        ("streams/bone/train/history.csv", "epoch,train_loss\n1\n", "not the table that"),
-        ("quality/val.csv", None, "val.csv: no table"),
+        ("streams/bone/train/history.csv", "epoch,train_loss\n1", "last line is incomplete"),
+        ("quality/val.csv", None, "val.csv: cannot be read as a table"),
     ],
 )
 def test_a_damaged_result_is_named(

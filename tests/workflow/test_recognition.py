@@ -9,8 +9,8 @@ import pytest
 from scipy.special import softmax
 
 from slr_pipeline.cli.main import main
+from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import read_logits
-from slr_pipeline.io.tables import read_metrics
 from slr_pipeline.scoring.calibration import log_probabilities
 from tests.workflow.conftest import MISSING, Run
 
