@@ -1,8 +1,9 @@
-# make submission: the demo from videos to results/tracks/*/submission.csv. make test: every check.
-# make test-slurm: the workflow on a SLURM that it starts itself, where Debian's packages of it are.
-# make test-load: 2,000 clips end to end, watched; some ten minutes.
-# make lock: requirements*.lock anew after a change of pyproject.toml or constraints.txt; takes uv.
-# make benchmarks: speed and accuracy of the features, as in docs/RESULTS.md.
+# make submission: run the demo, from videos to results/tracks/*/submission.csv
+# make test: lint and all tests but the next two
+# make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
+# make test-load: run 2,000 clips end to end and watch memory and disk; about ten minutes
+# make lock: write requirements/*.lock; needs uv
+# make benchmarks: measure speed and accuracy of the features, as in docs/RESULTS.md
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 submission: .venv/installed
 	$(BIN)/snakemake --cores all --resources gpu=1 submission report
 	@echo "Submissions and metrics: $$(ls results/tracks/*/* | tr '\n' ' ')"
-	@echo "What was recognised, and how well: results/report/index.html, for a browser"
+	@echo "Report page: results/report/index.html"
 
 test: lint
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
@@ -47,17 +48,17 @@ benchmarks: .venv/installed-test
 demo-data: .venv/installed-test
 	PYTHONPATH=demo $(BIN)/python -m renderer.dataset --out demo
 
-# What is installed is what its hash says; torch, of whose builds each machine takes its own, is pinned.
-.venv/installed: pyproject.toml constraints.txt requirements.lock
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python"; exit 1; }
-	@echo "Installing into .venv; this takes some minutes the first time."
+# The locks check a hash of each package. torch only has a version: each machine needs its own build.
+.venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path: make PYTHON=/path/to/python"; exit 1; }
+	@echo "Installing into .venv; this takes a few minutes the first time."
 	$(PYTHON) -m venv .venv
-	$(PIP) --no-deps --require-hashes -r requirements.lock
-	$(PIP) -c constraints.txt -e .
+	$(PIP) --no-deps --require-hashes -r requirements/run.lock
+	$(PIP) -c requirements/constraints.txt -e .
 	touch $@
 
-.venv/installed-test: .venv/installed requirements-test.lock
-	$(PIP) --no-deps --require-hashes -r requirements-test.lock
+.venv/installed-test: .venv/installed requirements/test.lock
+	$(PIP) --no-deps --require-hashes -r requirements/test.lock
 	touch $@
 
 LOCK := .venv/lock/bin/python -m pip --disable-pip-version-check
@@ -66,10 +67,10 @@ HASHES := grep -vE '^(cuda|nvidia|triton)' | uv pip compile --quiet --no-deps --
 	--no-annotate --custom-compile-command 'make lock' -
 lock:
 	$(PYTHON) -m venv --clear .venv/lock
-	$(LOCK) install --quiet -c constraints.txt -e .
-	$(LOCK) install --quiet --no-deps -r requirements-pose.txt
-	$(LIST) | $(HASHES) -o requirements.lock
-	$(LOCK) install --quiet -c constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
-	$(LOCK) install --quiet --no-deps -r requirements-mmpose.txt
-	$(LIST) | $(HASHES) -o requirements-test.lock
+	$(LOCK) install --quiet -c requirements/constraints.txt -e .
+	$(LOCK) install --quiet --no-deps -r requirements/pose.txt
+	$(LIST) | $(HASHES) -o requirements/run.lock
+	$(LOCK) install --quiet -c requirements/constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
+	$(LOCK) install --quiet --no-deps -r requirements/mmpose.txt
+	$(LIST) | $(HASHES) -o requirements/test.lock
 	rm -r .venv/lock

@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENTS = {"mediapipe": "requirements-pose.txt", "mmpose": "requirements-mmpose.txt"}
+REQUIREMENTS = {"mediapipe": "requirements/pose.txt", "mmpose": "requirements/mmpose.txt"}
 
 
 def pins(lines: list[str]) -> dict[str, str]:
@@ -19,7 +19,7 @@ def pins(lines: list[str]) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pairs}
 
 
-CONSTRAINTS = pins((ROOT / "constraints.txt").read_text().splitlines())
+CONSTRAINTS = pins((ROOT / "requirements/constraints.txt").read_text().splitlines())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -49,7 +49,7 @@ def test_conda_has_the_same_pins() -> None:
     assert conda == {name: CONSTRAINTS[name] for name in conda}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-test.lock"])
+@pytest.mark.parametrize("name", ["requirements/run.lock", "requirements/test.lock"])
 def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str) -> None:
     entries = re.split(r"\n(?! )", (ROOT / name).read_text())
     locked = [entry for entry in entries if entry and not entry.startswith("#")]
@@ -58,12 +58,12 @@ def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str) -> None:
     estimators = [pins((ROOT / text).read_text().splitlines()) for text in REQUIREMENTS.values()]
     known = {**estimators[0], **estimators[1], **CONSTRAINTS}
     assert versions == {package: known[package] for package in versions}
-    if name == "requirements-test.lock":  # all there is but torch, whose build is the machine's
+    if name == "requirements/test.lock":  # all there is but torch, whose build is the machine's
         assert set(known) - set(versions) == {"torch"}
 
 
 def test_no_path_or_host_of_a_machine_is_committed() -> None:
     names = ["Makefile", "README.md", "pyproject.toml", *REQUIREMENTS.values()]
-    names += ["constraints.txt", "requirements.lock", "requirements-test.lock"]
+    names += ["requirements/constraints.txt", "requirements/run.lock", "requirements/test.lock"]
     text = "".join((ROOT / name).read_text() for name in names)
     assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None

@@ -43,7 +43,7 @@ from slr_pipeline.skeleton import (
 VERSION: Final = "0.10.21"
 LOWEST_SCORE: Final = 1e-3
 
-_INSTALL: Final = "pip install --no-deps -r requirements-pose.txt"
+_INSTALL: Final = "pip install --no-deps -r requirements/pose.txt"
 
 _GRAPH: Final = "modules/holistic_landmark/holistic_landmark_cpu.binarypb"
 _MODELS: Final = (

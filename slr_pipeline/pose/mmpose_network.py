@@ -31,8 +31,8 @@ from slr_pipeline.training.device import choose_device
 VERSION: Final = "1.3.2"
 
 _INSTALL: Final = (
-    "pip install -c constraints.txt -e '.[mmpose]' and then "
-    "pip install --no-deps -r requirements-mmpose.txt"
+    "pip install -c requirements/constraints.txt -e '.[mmpose]' and then "
+    "pip install --no-deps -r requirements/mmpose.txt"
 )
 _STAND_INS: Final = (
     *("mmcv.ops", "mmdet", "mmdet.utils", "munkres", "torchvision", "torchvision.transforms"),

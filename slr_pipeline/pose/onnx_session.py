@@ -11,7 +11,7 @@ from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
 from slr_pipeline.io.models import check_sha256
 from slr_pipeline.training.device import choose_device
 
-_INSTALL: Final = "pip install -c constraints.txt -e '.[onnx]'"
+_INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 _TYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 

@@ -32,7 +32,7 @@ from slr_pipeline.training.streams import build_model
 
 ROOT = Path(__file__).parents[2]
 SIGNS = ["wait", "a_b*c", "l'été", "x|y", "<b>"]
-INSTALL = "pip install -c constraints.txt -e '.[onnx]'"
+INSTALL = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 ESTIMATOR = {"estimator": "made-up", "weights_sha256": "0" * 64}
 
 SKELETON = {"model": "slgcn", "width": 16, "frames": 20, "window": 10}

@@ -232,5 +232,5 @@ def test_an_absent_estimator_is_one_line(monkeypatch: pytest.MonkeyPatch) -> Non
         open_estimator(MediapipeSettings(), "cpu")
     assert str(caught.value) == (
         "the estimator needs mediapipe 0.10.21, found none: "
-        "pip install --no-deps -r requirements-pose.txt"
+        "pip install --no-deps -r requirements/pose.txt"
     )

@@ -42,7 +42,7 @@ from tests.pose.networks import DARK, HRNET, RTMPOSE, RTMW
 from tests.pose.pictures import mirrored, noise, truth, two_spots
 
 if importlib.util.find_spec("mmpose") is None:
-    pytest.skip("mmpose is not installed: requirements-mmpose.txt", allow_module_level=True)
+    pytest.skip("mmpose is not installed: requirements/mmpose.txt", allow_module_level=True)
 
 ROOT = Path(__file__).parents[2]
 ORDER = list(FLIP_133)
@@ -552,8 +552,8 @@ def test_without_mmpose_it_says_what_to_install(
     with pytest.raises(SlrError) as caught:
         open_estimator(ours, "cpu")
     assert str(caught.value) == (
-        "the estimator needs mmpose 1.3.2, found none: pip install -c constraints.txt -e "
-        "'.[mmpose]' and then pip install --no-deps -r requirements-mmpose.txt"
+        "the estimator needs mmpose 1.3.2, found none: pip install -c requirements/constraints.txt -e "
+        "'.[mmpose]' and then pip install --no-deps -r requirements/mmpose.txt"
     )
 
 

@@ -18,7 +18,7 @@ OPSET: Final = 17
 TOLERANCE: Final = 1e-4
 """Largest difference that is let through, see `largest_difference`."""
 
-_INSTALL: Final = "pip install -c constraints.txt -e '.[onnx]'"
+_INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 
 
 def to_onnx(

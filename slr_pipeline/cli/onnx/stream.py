@@ -77,7 +77,8 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         raise ArtifactError(
             f"{stream}: logits of ONNX Runtime differ from torch's by {on_clips:.2g} on clips and "
             f"{made_up:.2g} on made-up inputs, more than {TOLERANCE:g}, so nothing is written; if "
-            "they are nan or huge train the stream again, else install what constraints.txt names"
+            "they are nan or huge train the stream again, else install the versions of "
+            "requirements/constraints.txt"
         )
     heatmaps = trained.heatmaps or config.features.heatmaps
     steps = preprocessing(settings, config.features, _estimator(sidecar), heatmaps)

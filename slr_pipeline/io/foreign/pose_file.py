@@ -45,7 +45,7 @@ UNSAID: Final = (1000, 1000)
 
 _VERSIONS: Final = (0.0, 0.1, 0.2)
 
-_INSTALL: Final = "pip install -c constraints.txt -e '.[formats]'"
+_INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[formats]'"
 
 _HAND_OF_HOLISTIC: Final = (
     "WRIST",
