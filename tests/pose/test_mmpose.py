@@ -552,8 +552,9 @@ def test_without_mmpose_it_says_what_to_install(
     with pytest.raises(SlrError) as caught:
         open_estimator(ours, "cpu")
     assert str(caught.value) == (
-        "the estimator needs mmpose 1.3.2, found none: pip install -c requirements/constraints.txt -e "
-        "'.[mmpose]' and then pip install --no-deps -r requirements/mmpose.txt"
+        "the estimator needs mmpose 1.3.2, found none: pip install -c "
+        "requirements/constraints.txt -e '.[mmpose]' and then pip install --no-deps -r "
+        "requirements/mmpose.txt"
     )
 
 
