@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings, MmposeSettings
-from slr_pipeline.config.experiment import Config, TrackSettings
+from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.streams import ImportedSettings, features_of
+from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.features import FeatureStore

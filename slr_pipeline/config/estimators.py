@@ -7,17 +7,17 @@ from pydantic import Field, model_validator
 from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
 
 PersonChoice = Literal["largest", "central", "tracked"]
-"""How the signer is told among several people."""
+"""How the signer is chosen among several people."""
 
 
 class WeightsFile(Section):
     """A file with the weights of a network."""
 
-    path: PlainPath = Field(description="The file, as docs/reference/weights.md names it.")
+    path: PlainPath = Field(description="The file; docs/reference/weights.md lists published ones.")
     sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",
-        description="Its SHA-256, checked before use; null: any file of that name.",
+        description="SHA-256 of the file, checked before use; null: not checked.",
     )
 
 
@@ -25,69 +25,72 @@ class SmoothingSettings(Section):
     """The one-euro filter over the frames of a clip (Casiez et al., 2012)."""
 
     min_cutoff_hz: float = Field(
-        1.0, gt=0, description="Cutoff of a point at rest; lower: smoother."
+        1.0, gt=0, description="Cutoff frequency of a point at rest; lower is smoother."
     )
     beta: float = Field(
         200.0,
         ge=0,
-        description="Hz the cutoff rises by with a speed of one longer side of the picture a "
-        "second; higher: less lag.",
+        description="Increase of the cutoff in Hz per unit of speed (longer sides of the frame per "
+        "second); higher means less lag.",
     )
-    speed_cutoff_hz: float = Field(8.0, gt=0, description="Cutoff of the speed.")
+    speed_cutoff_hz: float = Field(8.0, gt=0, description="Cutoff frequency of the speed.")
 
 
 class EstimatorSettings(Section):
-    """What every estimator has."""
+    """Settings of every estimator."""
 
     smoothing: SmoothingSettings | None = Field(
-        None, description="Smooth the keypoints over time; null: leave them as they are found."
+        None, description="Smoothing of the keypoints over time; null: none."
     )
 
 
 class MediapipeSettings(EstimatorSettings):
-    """MediaPipe Holistic: its models lie in its wheel."""
+    """MediaPipe Holistic; its wheel contains the models."""
 
     estimator: Literal["mediapipe"] = Field(
         "mediapipe", description="The whole-body pose estimator."
     )
     min_detection_confidence: float = Field(
-        0.5, ge=0, le=1, description="A person is looked for until found with this confidence."
+        0.5, ge=0, le=1, description="Lowest confidence of a detected person."
     )
     min_tracking_confidence: float = Field(
-        0.5, ge=0, le=1, description="Below it the person is looked for anew in the next frame."
+        0.5,
+        ge=0,
+        le=1,
+        description="Lowest confidence of tracking; below it, the next frame runs detection again.",
     )
 
 
 class OpenposeSettings(EstimatorSettings):
-    """OpenPose's own program, run on each video."""
+    """The program OpenPose, run on each video."""
 
     estimator: Literal["openpose"] = Field(description="The whole-body pose estimator.")
     binary: str = Field(description="The program `openpose.bin`.")
     model_folder: str = Field(description="The folder `models` of OpenPose.")
     model: Literal["BODY_135", "BODY_25"] = Field(
         "BODY_135",
-        description="`BODY_135` (needs a GPU; no root of the hands), or `BODY_25` with the models "
-        "of face and hands.",
+        description="`BODY_135` (needs a GPU, has no root of the hands), or `BODY_25` with the "
+        "face and hand models.",
     )
     arguments: tuple[str, ...] = Field(
-        (), description="More flags of the program, as in `[--net_resolution, 656x368]`."
+        (), description="Additional flags of the program, such as `[--net_resolution, 656x368]`."
     )
     person: Literal["best", "largest", "central", "tracked"] = Field(
         "best",
-        description="The signer among several people: `best`: the program keeps the one it is "
-        "surest of; the others as in docs/how-to/estimators.md.",
+        description="How the signer is chosen among several people. `best`: OpenPose keeps the "
+        "most confident one; docs/how-to/estimators.md explains the others.",
     )
 
 
 class PictureSettings(Section):
-    """The size of a picture."""
+    """The size of a frame."""
 
     width: int = Field(ge=1, description="Pixels.")
     height: int = Field(ge=1, description="Pixels.")
 
 
 class ImportedKeypointsSettings(EstimatorSettings):
-    """Keypoints that another program made, taken from its files."""
+    """Keypoints from files of another program."""
 
     estimator: Literal["imported"] = Field(description="The whole-body pose estimator.")
     format: Literal["pose", "openpose", "samslr", "mmaction2", "hdf5"] = Field(
@@ -95,63 +98,63 @@ class ImportedKeypointsSettings(EstimatorSettings):
         "`mmaction2`: an annotation pickle; `hdf5`: `keypoints` files of another run."
     )
     path: str = Field(
-        description="Where the keypoints of a sample are, as in `poses/{sample}.pose`; of "
-        "`mmaction2` the one file, of `hdf5` all files, as in "
-        "`other/features/keypoints/*/*.h5`."
+        description="Path of a sample's keypoints, such as `poses/{sample}.pose`; `mmaction2`: the "
+        "one file; `hdf5`: a pattern of all files, such as `other/features/keypoints/*/*.h5`."
     )
     tool: str | None = Field(
         None,
         min_length=1,
         max_length=100,
         pattern=r"^[ -~]+$",
-        description="What found them, for the artifact; null: unknown.",
+        description="The estimator, for the record in the artifact; null: unknown.",
     )
     mirrored: bool = Field(
         False,
-        description="`true`: found in frames mirrored left to right; `samslr` always is, and is "
-        "turned back by itself.",
+        description="`true` if the frames were mirrored left to right; `samslr` files always are "
+        "and need no flag.",
     )
     picture: PictureSettings | None = Field(
         None,
-        description="Size of the pictures that the coordinates are pixels of, where "
-        "the file is wrong or the video has another shape; null: what the file says, or where it "
-        "does not tell, the size of the video.",
+        description="Frame size the coordinates refer to, if the file states a wrong one or the "
+        "video has another aspect ratio; null: the file's, else the video's.",
     )
     person: PersonChoice = Field(
-        "largest", description="The signer among several people, see docs/how-to/estimators.md."
+        "largest",
+        description="How the signer is chosen among several people (docs/how-to/estimators.md).",
     )
 
     @model_validator(mode="after")
     def _path_fits_the_format(self) -> "ImportedKeypointsSettings":
-        one_a_sample = self.format in ("pose", "openpose", "samslr")
-        if one_a_sample != ("{sample}" in self.path):
-            expected = "a path with {sample}" if one_a_sample else "a path without {sample}"
-            raise ValueError(f"format {self.format} has {expected}; found path {self.path}")
+        file_per_sample = self.format in ("pose", "openpose", "samslr")
+        if file_per_sample != ("{sample}" in self.path):
+            expected = "a path with {sample}" if file_per_sample else "a path without {sample}"
+            raise ValueError(f"format {self.format} needs {expected}; found path {self.path}")
         if self.mirrored and self.format in ("samslr", "hdf5"):
-            raise ValueError(f"format {self.format} says itself what is mirrored; leave it out")
+            raise ValueError(f"mirrored: format {self.format} states it itself; leave it out")
         if self.tool and self.format == "hdf5":
-            raise ValueError("format hdf5 says itself which tool found them; leave it out")
+            raise ValueError("tool: format hdf5 states it itself; leave it out")
         return self
 
 
 class NetworkSettings(EstimatorSettings):
-    """What the networks have that look at one person in a picture of fixed size."""
+    """Settings of networks that see one person in a picture of fixed size."""
 
     detector: WeightsFile | None = Field(
         None,
-        description="ONNX file of a YOLOX person detector, as rtmlib takes it; null: the whole "
-        "frame is looked at, which suits one signer in the middle.",
+        description="ONNX file of a YOLOX person detector, in rtmlib's format; null: the whole "
+        "frame, which suits a single signer in the middle.",
     )
     flip_average: bool = Field(
-        True, description="Look at each frame and its mirror image: better, and twice the time."
+        True,
+        description="Average over each frame and its mirror image: better, but twice the time.",
     )
     batch_size: int = Field(
-        8, ge=1, description="Frames a network is given at once: bounds memory, of a GPU too."
+        8, ge=1, description="Frames per forward pass; limits memory, also on a GPU."
     )
 
 
 SIMCC: Final = ("rtmpose", "rtmw", "dwpose", "simcc")
-"""How the names of MMPose's configs begin whose networks give no heat-maps."""
+"""Prefixes of MMPose configs whose networks output no heat-maps."""
 
 
 class MmposeSettings(NetworkSettings):
@@ -162,24 +165,24 @@ class MmposeSettings(NetworkSettings):
 
     estimator: Literal["mmpose"] = Field(description="The whole-body pose estimator.")
     config: str = Field(
-        description="Name of a whole-body config in MMPose's wheel, without `.py`, or the path of "
-        "a config file, with it.",
+        description="Name of a whole-body config in MMPose's wheel, without `.py`, or path of a "
+        "config file, with `.py`.",
     )
-    checkpoint: WeightsFile = Field(description="The weights, as MMPose publishes or saves them.")
+    checkpoint: WeightsFile = Field(description="The weights, in MMPose's format.")
     fidelity: InheritedFidelity = "corrected"
     precision: Literal["fp32", "fp16"] = Field(
-        "fp32", description="`fp16`: half precision where it does no harm; faster on a GPU."
+        "fp32", description="`fp16`: half precision in backbone and neck; faster on a GPU."
     )
 
     @model_validator(mode="after")
     def _published_is_one_way(self) -> "MmposeSettings":
         if self.fidelity == "published" and (self.detector or not self.flip_average):
-            raise ValueError("fidelity published has flip_average: true and detector: null")
+            raise ValueError("fidelity published needs flip_average: true and detector: null")
         return self
 
 
 class OnnxSettings(NetworkSettings):
-    """RTMPose, DWPose or RTMW in an ONNX file, run by ONNX Runtime."""
+    """RTMPose, DWPose or RTMW as an ONNX file, run by ONNX Runtime."""
 
     estimator: Literal["onnx"] = Field(description="The whole-body pose estimator.")
     model: WeightsFile = Field(description="The ONNX file.")
@@ -193,15 +196,15 @@ KeypointsSettings = Annotated[
     | ImportedKeypointsSettings,
     Field(discriminator="estimator"),
 ]
-"""Whole-body keypoints: 133 points of COCO-WholeBody per frame, from one of these estimators."""
+"""The estimator of the whole-body keypoints: 133 points of COCO-WholeBody per frame."""
 
 
 ON_GPU: Final = ("mmpose", "onnx", "openpose")
-"""The estimators that can take a GPU."""
+"""The estimators that can use a GPU."""
 
 
 def files_of(section: Section) -> dict[str, str]:
-    """The files that a section names, by key: weights, and a network's config of one's own."""
+    """The files a section names, by key: weights, and an MMPose config file."""
     files = {f"{key}.path": value.path for key, value in section if isinstance(value, WeightsFile)}
     if isinstance(section, MmposeSettings) and section.config.endswith(".py"):
         files["config"] = section.config

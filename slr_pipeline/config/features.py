@@ -15,41 +15,43 @@ from slr_pipeline.config.section import InheritedFidelity, Section
 
 
 class FidelitySettings(Section):
-    """A feature whose only choice is its fidelity."""
+    """A feature whose only setting is its fidelity."""
 
     fidelity: InheritedFidelity = "corrected"
 
 
 class FlowSettings(Section):
-    """Optical flow in bytes (SAM-SLR, section 3.3)."""
+    """Optical flow, quantised to bytes (SAM-SLR, section 3.3)."""
 
     fidelity: InheritedFidelity = "corrected"
     method: Literal["tvl1", "dis"] = Field(
-        "tvl1", description="`tvl1`, or `dis`: many times faster and noisier."
+        "tvl1", description="`tvl1`, or `dis`, which is much faster and noisier."
     )
-    bound_px: float = Field(20.0, gt=0, description="Largest flow that is kept, pixels a frame.")
+    bound_px: float = Field(
+        20.0, gt=0, description="Largest flow, in pixels per frame; larger values are clipped."
+    )
     working_px: int = Field(
         512,
         ge=16,
         le=4096,
-        description="Side of the whole frame that the flow of `published` is computed at; "
-        "`corrected` computes it on the signer crop of 256.",
+        description="`published` only: side the whole frame is resized to before flow is computed. "
+        "`corrected` uses the signer crop of 256 x 256.",
     )
 
     @model_validator(mode="after")
     def _published_is_tvl1(self) -> "FlowSettings":
         if self.fidelity == "published" and self.method != "tvl1":
-            raise ValueError(f"fidelity published is TV-L1; found method {self.method}")
+            raise ValueError(f"fidelity published needs method tvl1, found {self.method}")
         return self
 
 
 class CameraSettings(Section):
-    """Pinhole camera of the depth video, in pixels of its frame; pixel centres are whole."""
+    """Pinhole camera of the depth video, in pixels; pixel centres have integer coordinates."""
 
-    fx: float = Field(gt=0, description="Focal length in x, pixels.")
-    fy: float = Field(gt=0, description="Focal length in y, pixels.")
-    cx: float = Field(description="Principal point in x, pixels from the left pixel's centre.")
-    cy: float = Field(description="Principal point in y, pixels from the top pixel's centre.")
+    fx: float = Field(gt=0, description="Focal length in x.")
+    fy: float = Field(gt=0, description="Focal length in y.")
+    cx: float = Field(description="Principal point in x, from the centre of the leftmost pixel.")
+    cy: float = Field(description="Principal point in y, from the centre of the topmost pixel.")
 
 
 class HhaSettings(Section):
@@ -58,8 +60,8 @@ class HhaSettings(Section):
     fidelity: InheritedFidelity = "corrected"
     camera: CameraSettings | None = Field(
         None,
-        description="The camera; null: NYU's as released in `published`, in `corrected` a focal "
-        "length of the frame's longer side and the middle of the frame.",
+        description="Camera of the depth video. null: `published` uses NYU's camera as released, "
+        "`corrected` a focal length of the frame's longer side and the frame's centre.",
     )
     grey_per_metre: float = Field(
         60.0, gt=0, description="Grey value of the depth video at one metre."
@@ -67,42 +69,47 @@ class HhaSettings(Section):
     near_m: float = Field(
         0.5,
         ge=0,
-        description="What is nearer is taken as missing in `corrected`: lossy coding leaves small "
-        "grey values beside the signer. Metres.",
+        description="`corrected` only: nearer depth, in metres, counts as missing, because lossy "
+        "video has small grey values beside the signer.",
     )
     height_rule: Literal["lowest", "floor"] = Field(
         "lowest",
-        description="Height above the lowest point seen (SAM-SLR), or `floor`: at least 130 cm "
-        "under the camera where nothing is seen below 90 cm (the original code).",
+        description="Where height is 0. `lowest`: at the lowest visible point (SAM-SLR). `floor`: "
+        "the same, but 130 cm below the camera if nothing is visible 90 cm below it (the original "
+        "HHA code).",
     )
 
 
 class HeatmapsSettings(Section):
-    """Heat-maps of 33 keypoints in 60 frames for SSTCN (SAM-SLR, section 3.2)."""
+    """Heat-maps of 33 keypoints in 60 frames, for SSTCN (SAM-SLR, section 3.2)."""
 
     fidelity: InheritedFidelity = "corrected"
     sigma: float = Field(
-        3.0, gt=0, description="Standard deviation of a keypoint's Gaussian, cells of 96 x 96."
+        3.0,
+        gt=0,
+        description="Standard deviation of a drawn Gaussian, in cells of a grid of 96 x 96.",
     )
     stored: bool = Field(
-        True, description="`false`: no file; training draws them from the keypoints instead."
+        True, description="`false`: store no file; training draws the maps from the keypoints."
     )
     source: Literal["drawn", "network"] = Field(
         "drawn",
-        description="`drawn` from the keypoints, or the `network`'s own, of estimator `mmpose`.",
+        description="`drawn` from the keypoints, or output of the pose `network` (needs estimator "
+        "`mmpose`).",
     )
     checkpoint: WeightsFile | None = Field(
         None,
-        description="For `network` and `published`: weights of the keypoints' config that the maps "
-        "are made with, as SAM-SLR's are; null: those of the keypoints.",
+        description="Weights of the pose network for the maps, as in SAM-SLR, with the keypoints' "
+        "`config`; only for source `network` and fidelity `published`. null: those of the "
+        "keypoints.",
     )
 
     @model_validator(mode="after")
     def _network_is_stored(self) -> "HeatmapsSettings":
         if self.source == "network" and not self.stored:
-            raise ValueError("source network: training cannot make these maps; set stored: true")
+            raise ValueError("source network: training cannot compute these maps; set stored: true")
         if self.checkpoint and (self.source, self.fidelity) != ("network", "published"):
-            raise ValueError("checkpoint: only source network with fidelity published takes one")
+            raise ValueError("checkpoint: only source network with fidelity published uses one")
         return self
 
 
@@ -113,16 +120,16 @@ class FeatureSettings(Section):
         default_factory=MediapipeSettings, description="Whole-body keypoints of every frame."
     )
     frames: FidelitySettings = Field(
-        default_factory=FidelitySettings, description="Signer crops of the colour video."
+        default_factory=FidelitySettings, description="Crops of the signer from the colour video."
     )
     hand_crops: FidelitySettings = Field(
-        default_factory=FidelitySettings, description="Crops of both hands, colour."
+        default_factory=FidelitySettings, description="Crops of both hands from the colour video."
     )
     depth_hand_crops: FidelitySettings = Field(
-        default_factory=FidelitySettings, description="Crops of both hands, depth."
+        default_factory=FidelitySettings, description="Crops of both hands from the depth video."
     )
     pose_flow: FidelitySettings = Field(
-        default_factory=FidelitySettings, description="Movement of 53 keypoints."
+        default_factory=FidelitySettings, description="Motion of 53 keypoints."
     )
     flow: FlowSettings = Field(
         default_factory=FlowSettings, description="Optical flow of the colour video."
@@ -131,10 +138,11 @@ class FeatureSettings(Section):
         default_factory=FlowSettings, description="Optical flow of the depth video."
     )
     hha: HhaSettings = Field(
-        default_factory=HhaSettings, description="Disparity, height and angle of the depth video."
+        default_factory=HhaSettings,
+        description="Disparity, height and angle, from the depth video.",
     )
     heatmaps: HeatmapsSettings = Field(
-        default_factory=HeatmapsSettings, description="Heat-maps of keypoints."
+        default_factory=HeatmapsSettings, description="Heat-maps of 33 keypoints."
     )
 
     @model_validator(mode="after")
@@ -145,16 +153,16 @@ class FeatureSettings(Section):
         if not isinstance(keypoints, MmposeSettings):
             raise ValueError(
                 "heatmaps.source: network needs keypoints of estimator mmpose, found "
-                f"{keypoints.estimator}; take source drawn"
+                f"{keypoints.estimator}; set source drawn"
             )
         if keypoints.config.rpartition("/")[2].startswith(SIMCC):
             raise ValueError(
                 f"heatmaps.source: network needs a config with heat-maps, and {keypoints.config} "
-                "gives SimCC vectors; take source drawn, or a config td-hm_*"
+                "outputs SimCC vectors; set source drawn, or use a config td-hm_*"
             )
         if keypoints.fidelity == "published" and self.heatmaps.fidelity == "corrected":
             raise ValueError(
-                "heatmaps.fidelity: corrected maps come of corrected keypoints, found published "
-                "ones; give both the same"
+                "heatmaps.fidelity: corrected maps need corrected keypoints, found published; give "
+                "both the same fidelity"
             )
         return self

@@ -7,41 +7,44 @@ from typing import TypeVar
 
 from slr_pipeline.config.estimators import KeypointsSettings
 from slr_pipeline.config.experiment import AutslData, DataSettings, TableData, check_stream
-from slr_pipeline.config.section import Section, checked, json_of
+from slr_pipeline.config.section import Section, parse, parse_json
 from slr_pipeline.config.streams import TrainedStream
 
 SectionT = TypeVar("SectionT", bound=Section)
 
 
 def parse_section(section: type[SectionT], text: str) -> SectionT:
-    """A section from the JSON flag of a step."""
-    parsed: SectionT = checked(section, json_of(text), section.__name__)
+    """A section from a step's JSON flag."""
+    parsed: SectionT = parse(section, parse_json(text), section.__name__)
     return parsed
 
 
 def parse_data(text: str) -> AutslData | TableData:
-    """The section `data` from the JSON flag of a step."""
-    data: AutslData | TableData = checked(DataSettings, json_of(text), "data")
+    """The section `data` from a step's JSON flag."""
+    data: AutslData | TableData = parse(DataSettings, parse_json(text), "data")
     return data
 
 
 def parse_keypoints(text: str) -> KeypointsSettings:
-    """The section `features: keypoints:` from the JSON flag of a step."""
-    settings: KeypointsSettings = checked(KeypointsSettings, json_of(text), "keypoints")
+    """The section `features: keypoints:` from a step's JSON flag."""
+    settings: KeypointsSettings = parse(KeypointsSettings, parse_json(text), "keypoints")
     return settings
 
 
 def parse_stream(text: str) -> TrainedStream:
-    """A stream with a model from the JSON flag of a step."""
-    return check_stream(json_of(text))
+    """The section of a stream with a model from a step's JSON flag."""
+    return check_stream(parse_json(text))
 
 
 def feature_flags(
     about: str | None, settings: type[Section], features: Sequence[str] = ()
 ) -> argparse.Namespace:
-    """The flags of a step that makes a feature of a shard from its keypoints and videos.
+    """Parse the flags of a step that computes a feature of a shard from keypoints and videos.
 
-    `settings` is the section of the feature; `features` are the names of twins, if it has any.
+    Args:
+        about: description for `--help`.
+        settings: section class of the feature.
+        features: choices of `--feature` where one step computes several features.
     """
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--settings", required=True, type=partial(parse_section, settings))

@@ -6,198 +6,92 @@ from pydantic import Field, model_validator
 
 from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.config.features import FeatureSettings
+from slr_pipeline.config.recipes import (
+    Phase,
+    R2plus1dFinetune,
+    R2plus1dTraining,
+    SlgcnFinetune,
+    SlgcnTraining,
+    SstcnFinetune,
+    SstcnTraining,
+    TrainingSettings,
+    VtnFinetune,
+    VtnTraining,
+)
 from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
 from slr_pipeline.schema import Feature, Representation
 
 _TRAINING = "The recipe of phase `train`."
-_FINETUNE = "What differs in phase `finetune` of protocol `challenge`."
+_FINETUNE = "Changes of the recipe in phase `finetune` of protocol `challenge`."
+_MODEL = "The model of the stream."
 
-Phase = Literal["train", "finetune"]
-"""`train`: on train, val picks the epoch. `finetune`: on train and val, from there, as planned."""
-
-
-class TrainingSettings(Section):
-    """A training recipe."""
-
-    epochs: int = Field(
-        100, ge=0, description="Passes over the training samples; 0: `init` is used as it is."
-    )
-    batch_size: int = Field(32, ge=2, description="Samples of one optimiser step.")
-    micro_batch: int | None = Field(
-        None,
-        ge=1,
-        description="Samples that go through the model at once, which batch norm sees; gradients "
-        "are summed over the batch. null: all of the batch.",
-    )
-    optimizer: Literal["sgd", "adam"] = Field(
-        "adam", description="SGD with Nesterov momentum, or Adam."
-    )
-    learning_rate: float = Field(1e-3, gt=0, description="Rate after the warm-up.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="Of `sgd`.")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all parameters.")
-    weight_decay_epochs: int | None = Field(
-        None, ge=0, description="Epochs after which there is no penalty; null: it stays."
-    )
-    warmup_epochs: int = Field(0, ge=0, description="Epochs of linear rise of the rate.")
-    milestones: list[int] = Field(
-        [], description="Epochs at which the rate is multiplied by `decay`."
-    )
-    decay: float = Field(
-        0.1, gt=0, le=1, description="Factor of the rate at each milestone or plateau."
-    )
-    plateau_patience: int | None = Field(
-        None,
-        ge=0,
-        description="The rate falls when val loss has not for more than so many epochs; null: "
-        "never.",
-    )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Share of the uniform target.")
-    clip_norm: float | None = Field(
-        None, gt=0, description="Largest norm of all gradients together; null: any."
-    )
-    ema_decay: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="The model is the running mean of its weights over the steps, with this "
-        "decay; null: the last weights.",
-    )
-    monitor: Literal["val_accuracy", "val_loss"] = Field(
-        "val_accuracy", description="What picks the epoch on val."
-    )
-    patience: int | None = Field(
-        None,
-        ge=1,
-        description="Epochs without a better one after which training ends; null: all epochs.",
-    )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="`auto`: bf16 on a GPU that has it, else fp32."
-    )
-    deterministic: bool = Field(
-        True, description="Only such GPU algorithms as give the same bits each time."
-    )
-    reset_epochs: list[int] = Field(
-        [],
-        description="Epochs in which the optimiser forgets its moments before every step, as the "
-        "released code of SSTCN does.",
-    )
-    overfit_steps: int = Field(
-        100,
-        ge=0,
-        description="Before the first epoch a copy of the model must learn one batch by heart in "
-        "so many steps; 0: it need not.",
-    )
-    chance_epochs: int | None = Field(
-        30,
-        ge=1,
-        description="Training stops when val accuracy is what guessing gives after so many "
-        "epochs; null: it goes on.",
-    )
-
-
-class FinetuneSettings(Section):
-    """What differs from the training recipe when train and val are trained on."""
-
-    epochs: int = Field(ge=0, description="Passes over train and val; the last one is kept.")
-    learning_rate: float = Field(gt=0, description="Rate at the start; there is no warm-up.")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on all parameters.")
-    batch_size: int = Field(24, ge=2, description="Samples of one optimiser step.")
-    milestones: list[int] = Field(
-        [], description="Epochs at which the rate is multiplied by `decay` of the recipe."
-    )
+FlipProbability = Annotated[
+    float, Field(ge=0, le=1, description="Probability that a training item is mirrored.")
+]
 
 
 class _TrainedSettings(Section):
-    """What streams with a model have in common."""
+    """Settings of every stream with a model."""
 
-    model: str = Field(description="The model of the stream.")
+    model: str = Field(description=_MODEL)
     fidelity: InheritedFidelity = "corrected"
     init: WeightsFile | None = Field(
         None,
-        description="Weights to start from, as `slr import-checkpoint` writes them; null: random.",
+        description="Initial weights, as written by `slr import-checkpoint`; null: random.",
     )
     gpus: int = Field(
         1,
         ge=1,
         le=64,
-        description="Processes on each machine that train it together, each with a GPU (with "
-        "device cpu: cores) and an equal share of every batch, which batch norm sees.",
+        description="Data-parallel processes per machine, each with its own GPU (device `cpu`: "
+        "its own cores) and an equal share of every batch, which batch norm sees.",
     )
     nodes: int = Field(
-        1, ge=1, le=64, description="Machines that train it together, as tasks of a cluster's job."
+        1, ge=1, le=64, description="Machines of data-parallel training, as tasks of one SLURM job."
     )
-
-
-class SlgcnTraining(TrainingSettings):
-    """The recipe of SL-GCN: SGD, warm-up and steps (SAM-SLR, section 3.1)."""
-
-    epochs: int = Field(250, ge=0, description="Passes over the training samples.")
-    batch_size: int = Field(64, ge=2, description="Samples of one optimiser step.")
-    optimizer: Literal["sgd", "adam"] = Field("sgd", description="SGD or Adam.")
-    learning_rate: float = Field(0.1, gt=0, description="Rate after the warm-up.")
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all parameters.")
-    warmup_epochs: int = Field(20, ge=0, description="Epochs of linear rise of the rate.")
-    milestones: list[int] = Field(
-        [150, 200], description="Epochs at which the rate is multiplied by `decay`."
-    )
-    freeze_graph_epochs: int = Field(
-        1, ge=0, description="First epochs in which the learned adjacency stays fixed."
-    )
-    keep_final: float = Field(
-        0.9, gt=0, le=1, description="DropGraph keep probability at its lowest."
-    )
-    keep_epochs: int = Field(
-        100, ge=1, description="Epochs in which the keep probability falls from 1 to `keep_final`."
-    )
-
-
-class SlgcnFinetune(FinetuneSettings):
-    """Fine-tuning of SL-GCN as released; DropGraph's schedule starts again."""
-
-    epochs: int = Field(100, ge=0, description="Passes over train and val.")
-    learning_rate: float = Field(0.01, gt=0, description="Rate at the start.")
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all parameters.")
-    batch_size: int = Field(64, ge=2, description="Samples of one optimiser step.")
-    milestones: list[int] = Field([50], description="Epochs at which the rate falls.")
 
 
 class SlgcnSettings(_TrainedSettings):
     """SL-GCN on skeletons of 27 joints (SAM-SLR, section 3.1)."""
 
-    model: Literal["slgcn"] = Field(description="The model of the stream.")
+    model: Literal["slgcn"] = Field(description=_MODEL)
     representation: Representation = Field(
         "joint",
-        description="What the stream is given: `joint` places, `bone` vectors from parent to "
-        "child, or the movement of either.",
+        description="Input of the network: `joint` positions, `bone` vectors from parent to child, "
+        "or the motion of either.",
     )
     width: int = Field(
         64,
         ge=16,
         multiple_of=16,
-        description="Channels of the first units, a multiple of its 16 groups; later units have "
+        description="Channels of the first units, a multiple of the 16 groups; later units have "
         "2x and 4x.",
     )
     frames: int = Field(150, ge=1, description="Frames of the skeleton tensor.")
-    window: int = Field(100, ge=1, description="Consecutive frames of a training item.")
-    flip_probability: float = Field(0.5, ge=0, le=1, description="Mirrored training items.")
+    window: int = Field(
+        100, ge=1, description="Consecutive frames of a training item, at a random place."
+    )
+    flip_probability: FlipProbability = 0.5
     shift_px: float = Field(
-        10.0, ge=0, description="Largest random shift of a training item, pixels of 512."
+        10.0,
+        ge=0,
+        description="Largest random shift of a training item, in pixels of a 512 px frame.",
     )
     rotation_deg: float = Field(
-        0.0, ge=0, le=180, description="Largest random rotation of a training item, degrees."
+        0.0, ge=0, le=180, description="Largest random rotation of a training item, in degrees."
     )
     scale_range: float = Field(
-        0.0, ge=0, lt=1, description="Largest random change of size: 0.1 means 0.9 to 1.1."
+        0.0, ge=0, lt=1, description="Largest random change of scale; 0.1 means 0.9 to 1.1."
     )
     trim: bool = Field(
         False,
-        description="Frames before the first and after the last with a hand are left out: for "
-        "clips with rest about the sign, and estimators that only find raised hands.",
+        description="Drop the frames before the first and after the last visible hand; for clips "
+        "with rest around the sign and estimators that detect only raised hands.",
     )
     stretch: bool = Field(
         False,
-        description="A clip of fewer than `frames` is spread over them, and not repeated from "
-        "its start.",
+        description="Stretch a clip of fewer than `frames` frames; `false`: repeat it from its "
+        "start.",
     )
     training: SlgcnTraining = Field(default_factory=SlgcnTraining, description=_TRAINING)
     finetune: SlgcnFinetune = Field(default_factory=SlgcnFinetune, description=_FINETUNE)
@@ -206,91 +100,59 @@ class SlgcnSettings(_TrainedSettings):
     def _augmentation_fits(self) -> "SlgcnSettings":
         if self.window > self.frames:
             raise ValueError(f"window {self.window} is longer than frames {self.frames}")
-        changed = self.rotation_deg or self.scale_range or self.trim or self.stretch
-        if self.fidelity == "published" and changed:
+        extra = self.rotation_deg or self.scale_range or self.trim or self.stretch
+        if self.fidelity == "published" and extra:
             raise ValueError(
-                "fidelity published neither rotates, scales, trims nor stretches; leave "
-                "rotation_deg, scale_range, trim and stretch out"
+                "fidelity published does not rotate, scale, trim or stretch; leave out "
+                "rotation_deg, scale_range, trim and stretch"
             )
         return self
-
-
-class SstcnTraining(TrainingSettings):
-    """The recipe of SSTCN: Adam in three stages (SAM-SLR, section 3.2)."""
-
-    epochs: int = Field(400, ge=0, description="Passes over the training samples.")
-    batch_size: int = Field(160, ge=2, description="Samples of one optimiser step.")
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all parameters.")
-    weight_decay_epochs: int | None = Field(
-        50, ge=0, description="Epochs after which there is no penalty; null: it stays."
-    )
-    milestones: list[int] = Field([50, 250], description="Epochs at which the rate falls.")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the uniform target.")
-
-
-class SstcnFinetune(FinetuneSettings):
-    """Fine-tuning of SSTCN. Its recipe was not released: the training's last rate."""
-
-    epochs: int = Field(50, ge=0, description="Passes over train and val.")
-    learning_rate: float = Field(1e-5, gt=0, description="Rate at the start.")
-    batch_size: int = Field(160, ge=2, description="Samples of one optimiser step.")
 
 
 class SstcnSettings(_TrainedSettings):
     """SSTCN on heat-maps of 33 keypoints (SAM-SLR, section 3.2)."""
 
-    model: Literal["sstcn"] = Field(description="The model of the stream.")
+    model: Literal["sstcn"] = Field(description=_MODEL)
     width: int = Field(
-        1980, ge=2, multiple_of=2, description="Channels where all frames and joints are mixed."
+        1980,
+        ge=2,
+        multiple_of=2,
+        description="Channels of the layers that mix all frames and joints.",
     )
-    frames: int = Field(60, ge=1, le=60, description="Frames of an item, of the 60 stored.")
-    flip_probability: float = Field(0.5, ge=0, le=1, description="Mirrored training items.")
-    dropout: float = Field(0.333, ge=0, lt=1, description="Share of channels dropped.")
+    frames: int = Field(60, ge=1, le=60, description="Frames of an item, out of the 60 stored.")
+    flip_probability: FlipProbability = 0.5
+    dropout: float = Field(0.333, ge=0, lt=1, description="Dropout probability of a channel.")
     training: SstcnTraining = Field(default_factory=SstcnTraining, description=_TRAINING)
     finetune: SstcnFinetune = Field(default_factory=SstcnFinetune, description=_FINETUNE)
 
 
-class R2plus1dTraining(TrainingSettings):
-    """The recipe of R(2+1)D: Adam, the rate falling on plateaus of val loss (SAM-SLR, 3.3)."""
-
-    batch_size: int = Field(24, ge=2, description="Samples of one optimiser step.")
-    weight_decay: float = Field(1e-4, ge=0, description="L2 penalty on all parameters.")
-    plateau_patience: int | None = Field(
-        10, ge=0, description="Epochs without lower val loss after which the rate falls."
-    )
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="Share of the uniform target.")
-
-
-class R2plus1dFinetune(FinetuneSettings):
-    """Fine-tuning of R(2+1)D; its number of epochs was not released."""
-
-    epochs: int = Field(30, ge=0, description="Passes over train and val.")
-    learning_rate: float = Field(1e-4, gt=0, description="Rate at the start.")
-    milestones: list[int] = Field([15], description="Epochs at which the rate falls.")
-
-
 class R2plus1dSettings(_TrainedSettings):
-    """R(2+1)D-18 with SiLU on clips of pictures (SAM-SLR, section 3.3)."""
+    """R(2+1)D-18 with SiLU on picture features (SAM-SLR, section 3.3)."""
 
-    model: Literal["r2plus1d"] = Field(description="The model of the stream.")
+    model: Literal["r2plus1d"] = Field(description=_MODEL)
     feature: Literal["frames", "flow", "hha", "depth_flow"] = Field(
-        description="The pictures it sees."
+        description="The feature it reads."
     )
-    width: int = Field(64, ge=2, description="Channels of the first layer; later: 2x, 4x, 8x.")
+    width: int = Field(
+        64, ge=2, description="Channels of the first layer; later layers have 2x, 4x and 8x."
+    )
     frames: int = Field(32, ge=1, description="Frames of a clip.")
-    size: int = Field(128, ge=16, description="Height and width of a clip, pixels.")
-    flip_probability: float = Field(0.5, ge=0, le=1, description="Mirrored training items.")
+    size: int = Field(128, ge=16, description="Height and width of a clip, in pixels.")
+    flip_probability: FlipProbability = 0.5
     rotation_deg: float = Field(
-        5.0, ge=0, le=180, description="Largest random rotation of a training item, degrees."
+        5.0, ge=0, le=180, description="Largest random rotation of a training item, in degrees."
     )
     jitter: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Largest random change of brightness, contrast and saturation of `frames`.",
+        description="Largest relative change of brightness, contrast and saturation; only for "
+        "feature `frames`, fidelity `corrected`.",
     )
-    dropout: float = Field(0.5, ge=0, lt=1, description="Before the classifier.")
-    test_clips: int = Field(5, ge=1, description="Clips of a video whose logits are averaged.")
+    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout before the classifier.")
+    test_clips: int = Field(
+        5, ge=1, description="Clips per video at evaluation; their logits are averaged."
+    )
     training: R2plus1dTraining = Field(default_factory=R2plus1dTraining, description=_TRAINING)
     finetune: R2plus1dFinetune = Field(default_factory=R2plus1dFinetune, description=_FINETUNE)
 
@@ -304,57 +166,32 @@ class R2plus1dSettings(_TrainedSettings):
         return self
 
 
-class VtnTraining(TrainingSettings):
-    """The recipe of VTN-HC/PF: Adam, steps, clipping, early stopping (De Coster, section 3.4)."""
-
-    batch_size: int = Field(32, ge=2, description="Samples of one optimiser step.")
-    micro_batch: int | None = Field(
-        4, ge=1, description="Samples that go through the model at once, which batch norm sees."
-    )
-    learning_rate: float = Field(1e-4, gt=0, description="Rate at the start.")
-    milestones: list[int] = Field(
-        list(range(5, 100, 5)), description="Epochs at which the rate falls."
-    )
-    clip_norm: float | None = Field(
-        1.0, gt=0, description="Largest norm of all gradients together; null: any."
-    )
-    monitor: Literal["val_accuracy", "val_loss"] = Field(
-        "val_loss", description="What picks the epoch on val."
-    )
-    patience: int | None = Field(
-        10, ge=1, description="Epochs without a better one after which training ends."
-    )
-
-
-class VtnFinetune(FinetuneSettings):
-    """Fine-tuning of VTN-HC/PF, which its authors did not do."""
-
-    epochs: int = Field(5, ge=0, description="Passes over train and val.")
-    learning_rate: float = Field(1e-5, gt=0, description="Rate at the start.")
-    batch_size: int = Field(32, ge=2, description="Samples of one optimiser step.")
-
-
 class VtnSettings(_TrainedSettings):
     """VTN-HC/PF: hand crops and pose flow, ResNet and self-attention (De Coster)."""
 
-    model: Literal["vtn"] = Field(description="The model of the stream.")
-    depth: bool = Field(False, description="Whether hand crops of the depth video are seen, too.")
-    backbone: Literal["resnet18", "resnet34"] = Field(
-        "resnet34", description="What every crop goes through."
+    model: Literal["vtn"] = Field(description=_MODEL)
+    depth: bool = Field(
+        False, description="Whether the model also sees hand crops of the depth video."
     )
-    backbone_width: int = Field(64, ge=2, description="Its first channels; it gives 8x as many.")
-    width: int = Field(1024, ge=8, description="Size of a frame's embedding.")
+    backbone: Literal["resnet18", "resnet34"] = Field(
+        "resnet34", description="The network that encodes each crop."
+    )
+    backbone_width: int = Field(64, ge=2, description="Channels of its first layer; it outputs 8x.")
+    width: int = Field(1024, ge=8, description="Size of the embedding of a frame.")
     heads: int = Field(8, ge=1, description="Attention heads.")
     layers: int = Field(4, ge=1, description="Decoder blocks.")
     frames: int = Field(16, ge=1, description="Frames of an item.")
-    stride: int = Field(2, ge=1, description="Of so many frames one is taken.")
-    size: int = Field(224, ge=32, description="Height and width of a crop, pixels.")
-    flip_probability: float = Field(0.5, ge=0, le=1, description="Mirrored training items.")
+    stride: int = Field(2, ge=1, description="Temporal stride: use every n-th frame.")
+    size: int = Field(224, ge=32, description="Height and width of a crop, in pixels.")
+    flip_probability: FlipProbability = 0.5
     jitter: float = Field(
-        0.5, ge=0, lt=1, description="Largest random change of brightness, contrast, saturation."
+        0.5,
+        ge=0,
+        lt=1,
+        description="Largest relative change of brightness, contrast and saturation.",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="In the decoder blocks.")
-    classifier_dropout: float = Field(0.0, ge=0, lt=1, description="Before the classifier.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the decoder blocks.")
+    classifier_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
     training: VtnTraining = Field(default_factory=VtnTraining, description=_TRAINING)
     finetune: VtnFinetune = Field(default_factory=VtnFinetune, description=_FINETUNE)
 
@@ -366,22 +203,23 @@ class VtnSettings(_TrainedSettings):
 
 
 class ImportedSettings(Section):
-    """Logits made elsewhere, as `slr import-logits` writes them; nothing is trained."""
+    """Imported logits, as written by `slr import-logits`; nothing is trained."""
 
-    model: Literal["imported"] = Field(description="No model: files of logits.")
+    model: Literal["imported"] = Field(description="No model, only files of logits.")
     reads: list[Feature] = Field(
-        min_length=1, description="The features they were made from, which a track may forbid."
+        min_length=1,
+        description="The features they were computed from; track `rgb` allows none from depth.",
     )
     val: PlainPath | None = Field(
         None,
-        description="Logits file of val, of protocol strict; null: none, then val is not scored "
-        "and no track can be fitted to it.",
+        description="Logits of val from a model trained on train alone; null: val is not scored, "
+        "and no calibrated track can use the stream.",
     )
-    test: PlainPath = Field(description="Logits file of test, of the experiment's protocol.")
+    test: PlainPath = Field(description="Logits of test from a model of the experiment's protocol.")
     out_of_fold: PlainPath | None = Field(
         None,
-        description="Logits file of train by models that did not see the sample's signer, of "
-        "protocol strict; needed where `folds` is set.",
+        description="Logits of train from models that did not see the sample's signer; required "
+        "if `folds` is set.",
     )
 
 
@@ -397,10 +235,10 @@ StreamSettings = Annotated[
 
 
 def recipe_of(stream: TrainedStream, phase: Phase) -> TrainingSettings:
-    """The recipe of a phase. `finetune` has a fixed schedule: nothing in it looks at val."""
+    """The recipe of a phase; that of `finetune` has a fixed schedule and does not use val."""
     if phase == "train":
         return stream.training
-    planned: dict[str, Any] = {
+    fixed: dict[str, Any] = {
         "warmup_epochs": 0,
         "plateau_patience": None,
         "patience": None,
@@ -409,11 +247,11 @@ def recipe_of(stream: TrainedStream, phase: Phase) -> TrainingSettings:
         "overfit_steps": 0,
         "chance_epochs": None,
     }
-    return stream.training.model_copy(update={**planned, **stream.finetune.model_dump()})
+    return stream.training.model_copy(update={**fixed, **stream.finetune.model_dump()})
 
 
 def features_of(stream: StreamSettings, features: FeatureSettings) -> tuple[str, ...]:
-    """The features a stream reads."""
+    """The features that a stream reads."""
     match stream:
         case SlgcnSettings():
             return ("keypoints",)

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.config.experiment import SPLITS, AutslData, Split, TableData, TrackSettings
+from slr_pipeline.config.experiment import SPLITS, AutslData, Split, TableData
 from slr_pipeline.config.flags import parse_data, parse_section
+from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits

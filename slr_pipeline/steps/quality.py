@@ -5,7 +5,7 @@ import logging
 from dataclasses import asdict
 from functools import partial
 
-from slr_pipeline.config.experiment import QualitySettings
+from slr_pipeline.config.checks import QualitySettings
 from slr_pipeline.config.flags import parse_section
 from slr_pipeline.errors import run
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality

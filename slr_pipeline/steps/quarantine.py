@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 
-from slr_pipeline.config.experiment import VerifySettings
+from slr_pipeline.config.checks import VerifySettings
 from slr_pipeline.config.flags import parse_section
 from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.verified import read_verified, write_verified

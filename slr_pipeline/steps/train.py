@@ -15,7 +15,8 @@ from torch import nn
 from slr_pipeline.config.experiment import AutslData, Split, TableData
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import parse_data, parse_section, parse_stream
-from slr_pipeline.config.streams import Phase, TrainedStream, recipe_of
+from slr_pipeline.config.recipes import Phase
+from slr_pipeline.config.streams import TrainedStream, recipe_of
 from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.models import check_sha256, save_model

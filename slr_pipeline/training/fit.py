@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from slr_pipeline.config.streams import TrainingSettings
+from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import DataError, SlrError

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Adam
 
-from slr_pipeline.config.streams import TrainingSettings
+from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import SlrError

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from slr_pipeline.config.streams import TrainingSettings
+from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.training.numerics import random_state
 from slr_pipeline.training.processes import gathered
 

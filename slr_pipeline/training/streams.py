@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.recipes import SlgcnTraining, TrainingSettings
 from slr_pipeline.config.streams import (
     R2plus1dSettings,
     SlgcnSettings,
-    SlgcnTraining,
     SstcnSettings,
     TrainedStream,
-    TrainingSettings,
     VtnSettings,
 )
 from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind

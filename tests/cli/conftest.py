@@ -11,7 +11,8 @@ import yaml
 
 from slr_pipeline.cli.recognition import MAKERS
 from slr_pipeline.config.experiment import SPLITS, Config, Split, check_config
-from slr_pipeline.config.streams import ImportedSettings, Phase
+from slr_pipeline.config.recipes import Phase
+from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.verified import write_verified

@@ -51,7 +51,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "streams.joint.training.epochs",
             0,
-            "config: streams.joint.training.epochs: 0 needs weights; name an init",
+            "config: streams.joint.training.epochs: 0 needs weights; set init",
         ),
         ("streams.joint.training.epochs", -1, "config: streams.joint.training.epochs: input sho"),
         (
@@ -65,7 +65,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "streams.joint",
             {"model": "r2plus1d", "feature": "hha"},
-            "config: tracks.rgb.streams.joint: it reads hha, and track rgb may see nothing made fr",
+            "config: tracks.rgb.streams.joint: it reads hha, and track rgb allows no feature from",
         ),
         (
             "streams.joint.init",
@@ -77,7 +77,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "tracks.rgb.streams",
             {"joint": 1, "bones": 1},
-            "config: tracks.rgb.streams.bones: a weight for no stream (known: bone, bone_motion, ",
+            "config: tracks.rgb.streams.bones: no such stream (known: bone, bone_motion, ",
         ),
         ("tracks.rgb.streams", {"joint": -1}, "config: tracks.rgb.streams.joint: input should be"),
         ("tracks.rgb.streams", {"joint": float("nan")}, "config: tracks.rgb.streams.joint: input"),
@@ -94,12 +94,12 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "tracks.rgb",
             {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}},
-            "config: tracks.rgb: untuned: fusion calibrated keeps what was fitted before fine-tun",
+            "config: tracks.rgb: untuned: fusion calibrated does not use streams before fine-tun",
         ),
         (
             "tracks.rgb",
             {"fusion": "published", "streams": {"joint": 1.0}, "untuned": {"joint": 1.0}},
-            "config: tracks.rgb.untuned: protocol strict fine-tunes nothing; set protocol challen",
+            "config: tracks.rgb.untuned: protocol strict does not fine-tune; set protocol challeng",
         ),
         ("folds", 1, "config: folds: input should be greater than or equal to 2, found 1"),
         ("tracks", {}, "config: tracks: dictionary should have at least 1 item"),
@@ -123,13 +123,13 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "features.keypoints",
             {**HRNET, "fidelity": "published", "flip_average": False},
-            "config: features.keypoints: fidelity published has flip_average: true and detector",
+            "config: features.keypoints: fidelity published needs flip_average: true and detector",
         ),
         (
             "features.heatmaps",
             {"source": "network"},
             "config: features: heatmaps.source: network needs keypoints of estimator mmpose, found "
-            "mediapipe; take source drawn",
+            "mediapipe; set source drawn",
         ),
         (
             "features",
@@ -139,12 +139,12 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "features",
             {"keypoints": {**HRNET, "fidelity": "published"}, "heatmaps": {"source": "network"}},
-            "config: features: heatmaps.fidelity: corrected maps come of corrected keypoints",
+            "config: features: heatmaps.fidelity: corrected maps need corrected keypoints",
         ),
         (
             "features",
             {"keypoints": HRNET, "heatmaps": {"source": "network", "stored": False}},
-            "config: features.heatmaps: source network: training cannot make these maps",
+            "config: features.heatmaps: source network: training cannot compute these maps",
         ),
         (
             "features.heatmaps",
@@ -154,7 +154,7 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
         (
             "features.flow",
             {"fidelity": "published", "method": "dis"},
-            "config: features.flow: fidelity published is TV-L1; found method dis",
+            "config: features.flow: fidelity published needs method tvl1, found dis",
         ),
         ("features.flow", {"bound_px": 0}, "config: features.flow.bound_px: input should be gr"),
         (
@@ -181,7 +181,7 @@ def test_a_wrong_value_gives_one_line(
 def test_folds_need_streams_that_were_not_trained_elsewhere(demo: dict[str, Any]) -> None:
     other = {"model": "imported", "reads": ["keypoints"], "val": "v.h5", "test": "t.h5"}
     values = changed(changed(demo, "folds", 2), "streams.joint", other)
-    with pytest.raises(ConfigError, match=r"streams\.joint\.out_of_fold: missing, and folds is 2"):
+    with pytest.raises(ConfigError, match=r"streams\.joint\.out_of_fold: missing, but folds is 2"):
         check_config(values)
     used = {**demo["streams"]["joint"], "init": {"path": "w"}, "training": {"epochs": 0}}
     values = changed(changed(demo, "folds", 2), "streams.joint", used)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from slr_pipeline.config.experiment import VerifySettings
+from slr_pipeline.config.checks import VerifySettings
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.tables import read_table, write_table
 from slr_pipeline.io.verified import Verified, read_verified, write_verified

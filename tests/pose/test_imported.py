@@ -246,10 +246,13 @@ def test_runs_of_two_estimators_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"format": "pose", "path": "x.pose"}, "format pose has a path with {sample}"),
-        ({"format": "mmaction2", "path": "{sample}.pkl"}, "has a path without {sample}"),
+        ({"format": "pose", "path": "x.pose"}, "format pose needs a path with {sample}"),
+        ({"format": "mmaction2", "path": "{sample}.pkl"}, "needs a path without {sample}"),
         ({"format": "samslr", "path": "{sample}", "mirrored": True}, "leave it out"),
-        ({"format": "hdf5", "path": "*.h5", "tool": "x"}, "which tool found them; leave it out"),
+        (
+            {"format": "hdf5", "path": "*.h5", "tool": "x"},
+            "tool: format hdf5 states it itself; leave it out",
+        ),
         ({"format": "csv", "path": "x"}, "format"),
         (
             {"format": "pose", "path": "{sample}", "picture": {"width": 0, "height": 5}},

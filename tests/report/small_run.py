@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from slr_pipeline.config.experiment import SPLITS, TrackSettings, check_config
+from slr_pipeline.config.experiment import SPLITS, check_config
 from slr_pipeline.config.flags import parse_data
+from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.quality import write_quality

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slr_pipeline.config.experiment import Split, TrackSettings
+from slr_pipeline.config.experiment import Split
+from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.samples.table import Sample, SampleTable

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from slr_pipeline.config.experiment import QualitySettings
+from slr_pipeline.config.checks import QualitySettings
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.io.feature_writer import NewClip, write_feature
 from slr_pipeline.io.quality import read_quality, read_quarantined

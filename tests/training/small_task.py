@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from slr_pipeline.config.streams import TrainingSettings
+from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 
 K = 3

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from slr_pipeline.config.streams import SlgcnTraining
+from slr_pipeline.config.recipes import SlgcnTraining
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.models.dropgraph import DropGraph, keep_probability, set_keep

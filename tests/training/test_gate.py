@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from slr_pipeline.config.streams import TrainingSettings
+from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import SlrError
 from slr_pipeline.models.dropgraph import set_keep

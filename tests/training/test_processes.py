@@ -238,8 +238,10 @@ def test_batches_that_cannot_be_shared_are_refused() -> None:
         "tracks": {"rgb": {"streams": {"joint": 1.0}}},
     }
     check_config(config)
-    expected = "streams.joint: batch_size 64 of phase finetune is no multiple of 3 processes"
+    expected = "streams.joint: batch_size 64 of phase finetune is not a multiple of 3 processes"
     with pytest.raises(ConfigError, match=expected):
         check_config({**config, "protocol": "challenge"})
-    with pytest.raises(ConfigError, match="batch_size 9 of phase train is no multiple of 6 proc"):
+    with pytest.raises(
+        ConfigError, match="batch_size 9 of phase train is not a multiple of 6 proc"
+    ):
         check_config({**config, "streams": {"joint": {**stream, "nodes": 2}}})

@@ -30,7 +30,7 @@ def test_wrong_key(run: Run) -> None:
 
 def test_weight_for_no_stream(run: Run) -> None:
     line = error_of(run, tracks={"rgb": {"streams": {"bone": 1.0}}})
-    assert line == ("error: config: tracks.rgb.streams.bone: a weight for no stream (known: joint)")
+    assert line == ("error: config: tracks.rgb.streams.bone: no such stream (known: joint)")
 
 
 def test_doubled_sample(run: Run) -> None:

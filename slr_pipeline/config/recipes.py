@@ -1,0 +1,222 @@
+"""Training recipes: the sections `training:` and `finetune:` of a stream."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from slr_pipeline.config.section import Section
+
+Phase = Literal["train", "finetune"]
+"""`train`: on train, with val as the protocol says. `finetune`: then on train and val, with a
+fixed schedule."""
+
+Epochs = Annotated[
+    int, Field(ge=0, description="Passes over the training samples; 0: use `init` untrained.")
+]
+BatchSize = Annotated[int, Field(ge=2, description="Samples per optimiser step.")]
+LearningRate = Annotated[float, Field(gt=0, description="Learning rate after the warm-up.")]
+WeightDecay = Annotated[float, Field(ge=0, description="L2 penalty on all parameters.")]
+Milestones = Annotated[
+    list[int], Field(description="Epochs at which the learning rate is multiplied by `decay`.")
+]
+Optimizer = Annotated[
+    Literal["sgd", "adam"], Field(description="SGD with Nesterov momentum, or Adam.")
+]
+MicroBatch = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Samples per forward pass, which batch norm sees; gradients add up to one "
+        "batch. null: the whole batch.",
+    ),
+]
+WeightDecayEpochs = Annotated[
+    int | None, Field(ge=0, description="Epochs with weight decay; null: all.")
+]
+WarmupEpochs = Annotated[
+    int, Field(ge=0, description="Epochs over which the learning rate rises linearly.")
+]
+PlateauPatience = Annotated[
+    int | None,
+    Field(
+        ge=0,
+        description="Epochs without lower val loss before the learning rate is multiplied by "
+        "`decay`; null: never.",
+    ),
+]
+LabelSmoothing = Annotated[
+    float, Field(ge=0, lt=1, description="Weight of the uniform distribution in the target.")
+]
+ClipNorm = Annotated[
+    float | None, Field(gt=0, description="Largest L2 norm of all gradients; null: no clipping.")
+]
+Monitor = Annotated[
+    Literal["val_accuracy", "val_loss"],
+    Field(description="The measure on val that selects the best epoch."),
+]
+Patience = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        description="Early stopping: epochs without a better one on val before training stops; "
+        "null: never.",
+    ),
+]
+
+
+FinetuneEpochs = Annotated[int, Field(ge=0, description="Passes over train and val.")]
+FinetuneRate = Annotated[
+    float, Field(gt=0, description="Learning rate at the start; there is no warm-up.")
+]
+
+
+class TrainingSettings(Section):
+    """A training recipe."""
+
+    epochs: Epochs = 100
+    batch_size: BatchSize = 32
+    micro_batch: MicroBatch = None
+    optimizer: Optimizer = "adam"
+    learning_rate: LearningRate = 1e-3
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of `sgd`.")
+    weight_decay: WeightDecay = 0.0
+    weight_decay_epochs: WeightDecayEpochs = None
+    warmup_epochs: WarmupEpochs = 0
+    milestones: Milestones = Field([])
+    decay: float = Field(
+        0.1, gt=0, le=1, description="Factor of the learning rate at a milestone or plateau."
+    )
+    plateau_patience: PlateauPatience = None
+    label_smoothing: LabelSmoothing = 0.0
+    clip_norm: ClipNorm = None
+    ema_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of an exponential moving average of the weights, which becomes the "
+        "model; null: no average.",
+    )
+    monitor: Monitor = "val_accuracy"
+    patience: Patience = None
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        "auto", description="`auto`: bf16 on a GPU that supports it, else fp32."
+    )
+    deterministic: bool = Field(
+        True,
+        description="Use deterministic GPU algorithms where PyTorch has one; an operation without "
+        "one only logs a warning, so two GPU runs may still differ.",
+    )
+    reset_epochs: list[int] = Field(
+        [],
+        description="Epochs in which the optimiser's moments are reset before every step, as in "
+        "the released code of SSTCN.",
+    )
+    overfit_steps: int = Field(
+        100,
+        ge=0,
+        description="Sanity check before training: a copy of the model must overfit one batch "
+        "within n steps; 0 disables it.",
+    )
+    chance_epochs: int | None = Field(
+        30,
+        ge=1,
+        description="Sanity check: training stops with an error if val accuracy is at chance level "
+        "after n epochs; null disables it.",
+    )
+
+
+class FinetuneSettings(Section):
+    """The changes of the recipe for fine-tuning on train and val; the last epoch is kept."""
+
+    epochs: FinetuneEpochs
+    learning_rate: FinetuneRate
+    weight_decay: WeightDecay = 0.0
+    batch_size: BatchSize = 24
+    milestones: Milestones = Field([])
+
+
+class SlgcnTraining(TrainingSettings):
+    """The recipe of SL-GCN: SGD, warm-up and steps (SAM-SLR, section 3.1)."""
+
+    epochs: Epochs = 250
+    batch_size: BatchSize = 64
+    optimizer: Optimizer = "sgd"
+    learning_rate: LearningRate = 0.1
+    weight_decay: WeightDecay = 1e-4
+    warmup_epochs: WarmupEpochs = 20
+    milestones: Milestones = Field([150, 200])
+    freeze_graph_epochs: int = Field(
+        1, ge=0, description="First epochs in which the learned adjacency is frozen."
+    )
+    keep_final: float = Field(
+        0.9, gt=0, le=1, description="Final keep probability of DropGraph; it starts at 1."
+    )
+    keep_epochs: int = Field(
+        100, ge=1, description="Epochs over which the keep probability falls to `keep_final`."
+    )
+
+
+class SlgcnFinetune(FinetuneSettings):
+    """Fine-tuning of SL-GCN as released; DropGraph's schedule restarts."""
+
+    epochs: FinetuneEpochs = 100
+    learning_rate: FinetuneRate = 0.01
+    weight_decay: WeightDecay = 1e-4
+    batch_size: BatchSize = 64
+    milestones: Milestones = Field([50])
+
+
+class SstcnTraining(TrainingSettings):
+    """The recipe of SSTCN: Adam in three stages (SAM-SLR, section 3.2)."""
+
+    epochs: Epochs = 400
+    batch_size: BatchSize = 160
+    weight_decay: WeightDecay = 1e-4
+    weight_decay_epochs: WeightDecayEpochs = 50
+    milestones: Milestones = Field([50, 250])
+    label_smoothing: LabelSmoothing = 0.1
+
+
+class SstcnFinetune(FinetuneSettings):
+    """Fine-tuning of SSTCN at the last rate of training; its recipe was not released."""
+
+    epochs: FinetuneEpochs = 50
+    learning_rate: FinetuneRate = 1e-5
+    batch_size: BatchSize = 160
+
+
+class R2plus1dTraining(TrainingSettings):
+    """The recipe of R(2+1)D: Adam, lower rates at plateaus of val loss (SAM-SLR, section 3.3)."""
+
+    batch_size: BatchSize = 24
+    weight_decay: WeightDecay = 1e-4
+    plateau_patience: PlateauPatience = 10
+    label_smoothing: LabelSmoothing = 0.1
+
+
+class R2plus1dFinetune(FinetuneSettings):
+    """Fine-tuning of R(2+1)D; its number of epochs was not released."""
+
+    epochs: FinetuneEpochs = 30
+    learning_rate: FinetuneRate = 1e-4
+    milestones: Milestones = Field([15])
+
+
+class VtnTraining(TrainingSettings):
+    """The recipe of VTN-HC/PF: Adam, steps, clipping, early stopping (De Coster, section 3.4)."""
+
+    batch_size: BatchSize = 32
+    micro_batch: MicroBatch = 4
+    learning_rate: LearningRate = 1e-4
+    milestones: Milestones = Field(list(range(5, 100, 5)))
+    clip_norm: ClipNorm = 1.0
+    monitor: Monitor = "val_loss"
+    patience: Patience = 10
+
+
+class VtnFinetune(FinetuneSettings):
+    """Fine-tuning of VTN-HC/PF, which its authors did not do."""
+
+    epochs: FinetuneEpochs = 5
+    learning_rate: FinetuneRate = 1e-5
+    batch_size: BatchSize = 32
