@@ -35,7 +35,7 @@ from slr_pipeline.steps.frames import frames
 from slr_pipeline.steps.hand_crops import hand_crops
 from slr_pipeline.steps.heatmaps import heatmaps
 from slr_pipeline.steps.hha import hha
-from slr_pipeline.steps.keypoints import clip_to_see, write_both, write_keypoints
+from slr_pipeline.steps.keypoints import write_both, write_keypoints
 from slr_pipeline.steps.pose_flow import pose_flow
 from slr_pipeline.steps.predict import Trained, load_trained, predict
 from slr_pipeline.steps.quality import quality
@@ -229,13 +229,7 @@ def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) 
             made["keypoints"], made["heatmaps"], rows, keypoints, settings.heatmaps, source
         )
     estimator = open_estimator(keypoints, device)
-    return lambda rows, made: write_keypoints(
-        made["keypoints"],
-        rows,
-        keypoints,
-        estimator,
-        lambda row: estimator.estimate(clip_to_see(row)),
-    )
+    return lambda rows, made: write_keypoints(made["keypoints"], rows, keypoints, estimator)
 
 
 def recognise(

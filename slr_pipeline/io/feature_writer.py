@@ -1,7 +1,7 @@
-"""Write feature files in HDF5 frame by frame; docs/reference/artifacts.md specifies them."""
+"""Writes feature files, one clip at a time; docs/reference/artifacts.md specifies the format."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,14 +20,21 @@ from slr_pipeline.schema import FEATURES, FeatureSchema
 
 CHUNK_BYTES = 1 << 18
 
+Attributes = dict[str, str | int | float | bool]
+"""Attributes of a feature file beside those that every file has."""
+
 
 @dataclass(frozen=True)
 class NewClip:
-    """A feature of one sample, to be written.
+    """A feature of one sample, to be written; without frames the sample is quarantined.
 
-    `frames` is an array (T, ...) or makes one frame at a time; `boxes` is (T, boxes, 4), or (4,)
-    for all frames; `counts` are added to the file's attributes once all frames are made. Without
-    frames the sample is quarantined.
+    Attributes:
+        sample: name of the sample.
+        frames: (T, ...), or an iterable of frames, which is consumed one frame at a time.
+        width, height: of the video in px.
+        fps: of the video.
+        boxes: (T, boxes, 4), or (4,) for all frames.
+        counts: added to the file's attributes once all frames are consumed.
     """
 
     sample: str
@@ -39,31 +46,39 @@ class NewClip:
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
-def write_feature(
+@contextmanager
+def create_feature_file(
     path: str | Path,
     feature: str,
-    clips: Iterable[NewClip],
     attributes: Mapping[str, str | int | float | bool],
     provenance: Mapping[str, Any],
     jpeg: Jpeg = JPEG["corrected"],
-) -> None:
-    """Write a feature file from clips, one at a time; the same clips give the same bytes.
+) -> Iterator["FeatureWriter"]:
+    """Yield a writer; the file appears when the block ends. The same clips give the same bytes.
 
-    `jpeg` is how the pictures of a picture feature are coded.
+    An exception in the block removes the unfinished file and names the sample it belongs to.
 
-    Raises ArtifactError when a frame has not the shape, dtype or finite values of the schema.
+    Args:
+        path: the file.
+        feature: a name of `FEATURES`.
+        attributes: of this feature, e.g. the estimator behind its keypoints.
+        provenance: package version, settings and inputs.
+        jpeg: quality of the pictures of a picture feature.
     """
     schema = FEATURES[feature]
     with create_container(path, lambda partial: FeatureFile(partial, feature)) as (
         file,
         check_disk,
     ):
-        writer = _Writer(file, schema, jpeg)
-        for clip in clips:
-            with naming(clip.sample):  # most frames are made, or fail to be, when they are taken
-                writer.add(clip)
-            check_disk()
-        writer.finish()
+        writer = FeatureWriter(file, schema, jpeg, check_disk)
+        try:
+            yield writer
+        except SlrError as error:
+            raise type(error)(f"sample {writer.sample}: {error}") from error
+        except Exception as error:
+            error.add_note(f"sample {writer.sample}")
+            raise
+        writer.write_index()
         file.attrs["format"] = FORMAT
         file.attrs["feature"] = feature
         file.attrs["version"] = schema.version
@@ -78,39 +93,36 @@ def write_feature(
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
 
 
-@contextmanager
-def naming(sample: str) -> Iterator[None]:
-    """Whatever is raised names the sample."""
-    try:
-        yield
-    except SlrError as error:
-        raise type(error)(f"sample {sample}: {error}") from error
-    except Exception as error:
-        error.add_note(f"sample {sample}")
-        raise
+class FeatureWriter:
+    """Appends clips to an open file; holds one batch of frames at most.
 
+    `sample` is the sample that errors belong to.
+    """
 
-class _Writer:
-    """Appends clips to an open file; holds no more than a batch of frames."""
-
-    def __init__(self, file: h5py.File, schema: FeatureSchema, jpeg: Jpeg) -> None:
+    def __init__(
+        self, file: h5py.File, schema: FeatureSchema, jpeg: Jpeg, check_disk: Callable[[], None]
+    ) -> None:
+        self.sample = ""
         self._file = file
-        self._jpeg = jpeg
         self._schema = schema
+        self._jpeg = jpeg
+        self._check_disk = check_disk
         self._rows: list[NewClip] = []
         self._offsets = [0]
         self._picture_ends = [0]
-        # A batch of numbers is a chunk of the file; pictures are handed on one frame at a time.
+        # A batch of numbers fills one chunk of the file; pictures are written frame by frame.
         frame_bytes = int(np.prod(schema.shape)) * np.dtype(schema.dtype).itemsize
         self._batch = 1 if schema.pictures else max(1, CHUNK_BYTES // frame_bytes)
         if schema.pictures:
-            _grow(file, "values", (CHUNK_BYTES,), "uint8", compress=False)
+            _create_growing(file, "values", (CHUNK_BYTES,), "uint8", compress=False)
         else:
-            _grow(file, "values", (self._batch, *schema.shape), schema.dtype)
+            _create_growing(file, "values", (self._batch, *schema.shape), schema.dtype)
         if schema.boxes:
-            _grow(file, "box", (1024, schema.boxes, 4), "int32")
+            _create_growing(file, "box", (1024, schema.boxes, 4), "int32")
 
     def add(self, clip: NewClip) -> None:
+        """Write a clip. ArtifactError unless its frames have shape, dtype and finite values."""
+        self.sample = clip.sample
         frames = 0
         for batch in _batches(clip.frames, self._batch):
             values = np.stack(batch)
@@ -123,14 +135,15 @@ class _Writer:
         if self._schema.boxes and frames:
             shape = (frames, self._schema.boxes, 4)
             if clip.boxes is None or clip.boxes.shape not in (shape, (4,)):
-                found = None if clip.boxes is None else clip.boxes.shape
-                raise ArtifactError(f"boxes {found} do not fit {frames} frames")
+                actual = None if clip.boxes is None else clip.boxes.shape
+                raise ArtifactError(f"boxes {actual} do not fit {frames} frames")
             _append(self._file["box"], np.broadcast_to(clip.boxes, shape))
         self._offsets.append(self._offsets[-1] + frames)
         self._rows.append(replace(clip, frames=(), boxes=None))
+        self._check_disk()
 
     def _encoded(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Values as they are stored: numbers as they are, pictures as the bytes of their JPEGs."""
+        """Numbers unchanged; pictures as the bytes of their JPEGs, one after another."""
         if not self._schema.pictures:
             return values
         pictures = values.reshape(-1, *picture_shape(self._schema))
@@ -139,8 +152,8 @@ class _Writer:
             self._picture_ends.append(self._picture_ends[-1] + len(picture))
         return np.concatenate(encoded)
 
-    def finish(self) -> None:
-        """Write the index and the counts."""
+    def write_index(self) -> None:
+        """Write names, offsets, sizes and the counts of all clips."""
         file, rows = self._file, self._rows
         names = [row.sample for row in rows]
         strings = h5py.string_dtype("utf-8")
@@ -163,7 +176,7 @@ def _batches(frames: Iterable[NDArray[Any]], size: int) -> Iterator[list[NDArray
         yield batch
 
 
-def _grow(
+def _create_growing(
     file: h5py.File, name: str, chunk: tuple[int, ...], dtype: str, compress: bool = True
 ) -> None:
     """Create an empty dataset that can grow along its first axis."""
@@ -185,8 +198,8 @@ def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:
 
 
 def _check_values(values: NDArray[Any], schema: FeatureSchema) -> None:
-    found = (values.shape[1:], str(values.dtype))
-    if found != (schema.shape, schema.dtype):
-        raise ArtifactError(f"expected frames {schema.shape} {schema.dtype}, found {found}")
+    actual = (values.shape[1:], str(values.dtype))
+    if actual != (schema.shape, schema.dtype):
+        raise ArtifactError(f"expected frames {schema.shape} {schema.dtype}, found {actual}")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ArtifactError("NaN or infinite values")

@@ -1,6 +1,6 @@
-"""The samples of a shard as a feature step meets them: rows, checked frames, keypoints."""
+"""What the feature steps share: the rows of a shard, their checked frames and keypoints."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import cv2
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.feature_writer import NewClip, naming
+from slr_pipeline.io.feature_writer import FeatureWriter, NewClip
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import Verified
@@ -17,22 +17,22 @@ from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256
 Video = Literal["color", "depth"]
 
 
-def new_clips(rows: list[Verified], make: Callable[[Verified], NewClip]) -> Iterator[NewClip]:
-    """What `make` makes of each row; a quarantined sample keeps its row with T = 0.
+def rows_to_make(rows: list[Verified], writer: FeatureWriter) -> Iterator[Verified]:
+    """Yield the rows that the step must add to `writer`, and log progress.
 
-    OpenCV is held to one thread: a shard is one job of many, and sums keep their order.
+    Quarantined samples are added here, with T = 0. OpenCV runs in one thread: other shards use the
+    other cores, and sums keep their order.
     """
     cv2.setNumThreads(1)
-    with progress(len(rows), frames=sum(row.frames for row in rows if not row.reason)) as done:
+    with progress(len(rows), frames=sum(row.frames for row in rows if not row.reason)) as advance:
         for row in rows:
+            writer.sample = row.sample
             if row.reason:
-                yield NewClip(row.sample)
-                done(1, 0)
-                continue
-            with naming(row.sample):
-                clip = make(row)
-            yield clip
-            done(1, row.frames)
+                writer.add(NewClip(row.sample))
+                advance(1, 0)
+            else:
+                yield row
+                advance(1, row.frames)
 
 
 def clip_of(
@@ -42,14 +42,14 @@ def clip_of(
     boxes: NDArray[np.int32] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> NewClip:
-    """The clip to be written of a row; the arguments are those of `NewClip`."""
+    """The clip of a row to write; arguments as in `NewClip`."""
     return NewClip(row.sample, frames, row.width, row.height, row.fps, boxes, counts or {})
 
 
 def video_frames(row: Verified, video: Video) -> Iterator[Picture]:
-    """RGB (H, W, 3) frames of a sample's colour video, or grey (H, W) ones of its depth video.
+    """RGB (H, W, 3) frames of a sample's colour video, or grey (H, W) frames of its depth video.
 
-    DataError when there is no such video or it has not as many frames as were verified.
+    DataError without that video, or if its number of frames differs from the verify table.
     """
     if video == "color":
         return _counted(read_frames(row.color), row.color, row)
@@ -67,7 +67,6 @@ def _counted(frames: Iterator[Picture], path: str, row: Verified) -> Iterator[Pi
 
 
 def _check_frames(count: int, path: str, row: Verified) -> None:
-    """DataError when a video, or what was made from it, has not the verified number of frames."""
     if count != row.frames:
         raise DataError(
             f"{path}: found {count} frames, `verify` counted {row.frames}; the video has changed, "
@@ -76,14 +75,14 @@ def _check_frames(count: int, path: str, row: Verified) -> None:
 
 
 def keypoints_of(store: FeatureStore, row: Verified) -> NDArray[np.float32]:
-    """Keypoints (T, 133, 3) of a sample, of as many frames as were verified."""
+    """Keypoints (T, 133, 3) of a sample. DataError if T differs from the verify table."""
     values = store.read(row.sample).values
     _check_frames(len(values), "keypoints", row)
     return np.asarray(values, np.float32)
 
 
 def inputs_of(rows: list[Verified], keypoints: str, video: Video | None = None) -> dict[str, Any]:
-    """SHA-256 of what a feature is made from, for its provenance."""
+    """SHA-256 of the inputs of a feature, for its provenance."""
     inputs: dict[str, Any] = {"keypoints": sha256_of(keypoints)}
     if video is not None:
         inputs[video] = {row.sample: getattr(row, f"{video}_sha256") for row in rows}

@@ -7,12 +7,19 @@ from slr_pipeline.config.flags import feature_flags
 from slr_pipeline.errors import run
 from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
 from slr_pipeline.features.frames import signer_box
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import Video, clip_of, inputs_of, keypoints_of, new_clips, video_frames
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.shards import (
+    Video,
+    clip_of,
+    inputs_of,
+    keypoints_of,
+    rows_to_make,
+    video_frames,
+)
+from slr_pipeline.io.verified import read_verified
 
 
 def main() -> None:
@@ -34,27 +41,25 @@ def flow(
     fidelity, bound_px = settings.fidelity, settings.bound_px
     estimate = flow_estimator(settings.method, fidelity=fidelity)
     video: Video = "color" if feature == "flow" else "depth"
-
-    def make(row: Verified) -> NewClip:
-        points = keypoints_of(store, row)
-        box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
-        frames = video_frames(row, video)
-        if fidelity == "published":
-            flows = whole_frame_flow(
-                frames, box, estimate, bound_px=bound_px, working_px=settings.working_px
-            )
-        else:
-            flows = crop_flow(frames, box, estimate, bound_px=bound_px)
-        counts = {"clips_without_person": int(not points[..., 2].any())}
-        return clip_of(row, flows, boxes=box, counts=counts)
-
-    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
-    attributes: dict[str, str | int | float | bool] = {
+    facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
+    attributes: Attributes = {
         **store.estimator,
         "method": settings.method,
         "bound_px": bound_px,
     }
-    write_feature(out, feature, new_clips(rows, make), attributes, made, JPEG[settings.fidelity])
+    with create_feature_file(out, feature, attributes, facts, JPEG[fidelity]) as writer:
+        for row in rows_to_make(rows, writer):
+            points = keypoints_of(store, row)
+            box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
+            frames = video_frames(row, video)
+            if fidelity == "published":
+                flows = whole_frame_flow(
+                    frames, box, estimate, bound_px=bound_px, working_px=settings.working_px
+                )
+            else:
+                flows = crop_flow(frames, box, estimate, bound_px=bound_px)
+            counts = {"clips_without_person": int(not points[..., 2].any())}
+            writer.add(clip_of(row, flows, boxes=box, counts=counts))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Signer crops of the colour videos of a shard: one box a clip, 256 x 256."""
+"""Signer crops of the colour videos of a shard: one box per clip, 256 x 256."""
 
 import cv2
 
@@ -6,12 +6,12 @@ from slr_pipeline.config.features import FidelitySettings
 from slr_pipeline.config.flags import feature_flags
 from slr_pipeline.errors import run
 from slr_pipeline.features.frames import crop_signer, signer_box
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips, video_frames
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
+from slr_pipeline.io.verified import read_verified
 
 
 def main() -> None:
@@ -24,21 +24,17 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
     """Write the frames file of one shard."""
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
-    published = settings.fidelity == "published"
-    interpolation = cv2.INTER_LINEAR if published else cv2.INTER_AREA
-
-    def make(row: Verified) -> NewClip:
-        points = keypoints_of(store, row)
-        box = signer_box(points, width=row.width, height=row.height, fidelity=settings.fidelity)
-        pictures = video_frames(row, "color")
-        crops = (crop_signer(picture, box, interpolation=interpolation) for picture in pictures)
-        counts = {"clips_without_person": int(not points[..., 2].any())}
-        return clip_of(row, crops, boxes=box, counts=counts)
-
-    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "color"))
-    write_feature(
-        out, "frames", new_clips(rows, make), store.estimator, made, JPEG[settings.fidelity]
-    )
+    fidelity = settings.fidelity
+    interpolation = cv2.INTER_LINEAR if fidelity == "published" else cv2.INTER_AREA
+    facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "color"))
+    with create_feature_file(out, "frames", store.estimator, facts, JPEG[fidelity]) as writer:
+        for row in rows_to_make(rows, writer):
+            points = keypoints_of(store, row)
+            box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
+            pictures = video_frames(row, "color")
+            crops = (crop_signer(picture, box, interpolation=interpolation) for picture in pictures)
+            counts = {"clips_without_person": int(not points[..., 2].any())}
+            writer.add(clip_of(row, crops, boxes=box, counts=counts))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,19 @@ from slr_pipeline.config.features import FidelitySettings
 from slr_pipeline.config.flags import feature_flags
 from slr_pipeline.errors import run
 from slr_pipeline.features.hand_crops import crop_hand, hand_boxes
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import Video, clip_of, inputs_of, keypoints_of, new_clips, video_frames
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.shards import (
+    Video,
+    clip_of,
+    inputs_of,
+    keypoints_of,
+    rows_to_make,
+    video_frames,
+)
+from slr_pipeline.io.verified import read_verified
 
 
 def main() -> None:
@@ -29,26 +36,22 @@ def hand_crops(
     keypoints: str,
     out: str,
 ) -> None:
-    """Write the file of one shard; the boxes of both features come from the same keypoints."""
+    """Write the file of one shard; both features take their boxes from the same keypoints."""
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
     fidelity = settings.fidelity
     video: Video = "color" if feature == "hand_crops" else "depth"
-
-    def make(row: Verified) -> NewClip:
-        points = keypoints_of(store, row)
-        hands = hand_boxes(points, width=row.width, height=row.height, fidelity=fidelity)
-        crops = (
-            np.stack([crop_hand(frame, box, fidelity=fidelity) for box in pair])
-            for frame, pair in zip(video_frames(row, video), hands.boxes, strict=True)
-        )
-        counts = {"missing_boxes": hands.missing_boxes, "imputed_boxes": hands.imputed_boxes}
-        return clip_of(row, crops, boxes=hands.boxes, counts=counts)
-
-    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
-    write_feature(
-        out, feature, new_clips(rows, make), store.estimator, made, JPEG[settings.fidelity]
-    )
+    facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
+    with create_feature_file(out, feature, store.estimator, facts, JPEG[fidelity]) as writer:
+        for row in rows_to_make(rows, writer):
+            points = keypoints_of(store, row)
+            hands = hand_boxes(points, width=row.width, height=row.height, fidelity=fidelity)
+            crops = (
+                np.stack([crop_hand(frame, box, fidelity=fidelity) for box in pair])
+                for frame, pair in zip(video_frames(row, video), hands.boxes, strict=True)
+            )
+            counts = {"missing_boxes": hands.missing_boxes, "imputed_boxes": hands.imputed_boxes}
+            writer.add(clip_of(row, crops, boxes=hands.boxes, counts=counts))
 
 
 if __name__ == "__main__":

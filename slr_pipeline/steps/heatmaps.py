@@ -4,11 +4,11 @@ from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import feature_flags
 from slr_pipeline.errors import run
 from slr_pipeline.features.heatmaps import draw_heatmaps
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make
+from slr_pipeline.io.verified import read_verified
 
 
 def main() -> None:
@@ -18,23 +18,21 @@ def main() -> None:
 
 
 def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str) -> None:
-    """Write the heat-maps file of one shard, 60 frames a clip."""
+    """Write the heat-maps file of one shard, 60 frames per clip."""
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
-
-    def make(row: Verified) -> NewClip:
-        maps = draw_heatmaps(
-            keypoints_of(store, row),
-            width=row.width,
-            height=row.height,
-            sigma=settings.sigma,
-            fidelity=settings.fidelity,
-        )
-        return clip_of(row, maps)
-
-    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
-    attributes: dict[str, str | int | float | bool] = {**store.estimator, "source": "gaussian"}
-    write_feature(out, "heatmaps", new_clips(rows, make), attributes, made)
+    facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
+    attributes: Attributes = {**store.estimator, "source": "gaussian"}
+    with create_feature_file(out, "heatmaps", attributes, facts) as writer:
+        for row in rows_to_make(rows, writer):
+            maps = draw_heatmaps(
+                keypoints_of(store, row),
+                width=row.width,
+                height=row.height,
+                sigma=settings.sigma,
+                fidelity=settings.fidelity,
+            )
+            writer.add(clip_of(row, maps))
 
 
 if __name__ == "__main__":

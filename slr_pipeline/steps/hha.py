@@ -1,4 +1,4 @@
-"""Disparity, height and angle with gravity of a shard's depth videos, on the signer crop."""
+"""HHA (disparity, height, angle with gravity) of a shard's depth videos, on the signer crop."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -12,12 +12,15 @@ from slr_pipeline.errors import run
 from slr_pipeline.features.frames import SIZE, Box, Picture, crop_signer, signer_box
 from slr_pipeline.features.hha import NYU_CAMERA, Camera, assumed_camera, clip_hha, is_empty
 from slr_pipeline.features.hha import hha as frame_hha
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, new_clips, video_frames
+from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
+
+_FULL_CHROMA = replace(JPEG["corrected"], subsampled=False)
+"""The three channels are not colours: chroma subsampling would mix them."""
 
 
 def main() -> None:
@@ -30,20 +33,18 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
     """Write the HHA file of one shard."""
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
-    pictures_of = _published if settings.fidelity == "published" else _corrected
-
-    def make(row: Verified) -> NewClip:
-        points = keypoints_of(store, row)
-        box = signer_box(points, width=row.width, height=row.height, fidelity=settings.fidelity)
-        counts = {"clips_without_person": int(not points[..., 2].any()), "empty_frames": 0}
-        camera = _camera(settings, row)
-        pictures = pictures_of(video_frames(row, "depth"), box, camera, settings, counts)
-        return clip_of(row, pictures, boxes=box, counts=counts)
-
-    made = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
-    # The three channels are not a colour: halving the size of two would mix them.
-    jpeg = {**JPEG, "corrected": replace(JPEG["corrected"], subsampled=False)}[settings.fidelity]
-    write_feature(out, "hha", new_clips(rows, make), store.estimator, made, jpeg)
+    fidelity = settings.fidelity
+    make_pictures = _published if fidelity == "published" else _corrected
+    jpeg = JPEG["published"] if fidelity == "published" else _FULL_CHROMA
+    facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
+    with create_feature_file(out, "hha", store.estimator, facts, jpeg) as writer:
+        for row in rows_to_make(rows, writer):
+            points = keypoints_of(store, row)
+            box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
+            counts = {"clips_without_person": int(not points[..., 2].any()), "empty_frames": 0}
+            greys = video_frames(row, "depth")
+            pictures = make_pictures(greys, box, _camera(settings, row), settings, counts)
+            writer.add(clip_of(row, pictures, boxes=box, counts=counts))
 
 
 def _camera(settings: HhaSettings, row: Verified) -> Camera:
@@ -83,7 +84,7 @@ def _corrected(
     counts: dict[str, int],
 ) -> Iterator[Picture]:
     """The crop, without mixing depths, then HHA with one gravity for the clip."""
-    # One array: a list of crops would lie scattered among freed frames, and hold their memory.
+    # One array: a list of crops would be scattered among freed frames and keep their memory.
     crops = np.fromiter(
         (crop_signer(grey, box, interpolation=cv2.INTER_NEAREST_EXACT) for grey in greys),
         dtype=(np.uint8, (SIZE, SIZE)),

@@ -1,10 +1,10 @@
 """Whole-body keypoints of a shard: one pass of the pose estimator per video.
 
-Where the estimator gives heat-maps and these are asked for, the same pass makes them, too.
+If the config takes heat-maps from the estimator's network, the same pass makes them too.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,9 @@ from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import parse_keypoints, parse_section
 from slr_pipeline.errors import run
 from slr_pipeline.features.one_euro import smooth
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import clip_of, new_clips, video_frames
+from slr_pipeline.io.shards import clip_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--device", required=True)
     parser.add_argument("--verified", required=True)
     parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
-    parser.add_argument("--out", required=True, nargs="+", help="keypoints, and heat-maps if made")
+    parser.add_argument("--out", required=True, nargs="+", help="keypoints, then heat-maps if any")
     flags = parser.parse_args()
     if flags.heatmaps is None:
         keypoints(flags.settings, flags.device, flags.verified, *flags.out)
@@ -49,9 +49,7 @@ def keypoints(settings: KeypointsSettings, device: str, verified: str, out: str)
     estimator = open_estimator(settings, device)
     if isinstance(estimator, ImportedKeypoints):
         estimator.require([row.sample for row in rows if not row.reason])
-    write_keypoints(
-        out, rows, settings, estimator, lambda row: estimator.estimate(clip_to_see(row))
-    )
+    write_keypoints(out, rows, settings, estimator)
 
 
 def with_heatmaps(
@@ -62,7 +60,7 @@ def with_heatmaps(
     out: str,
     heatmaps_out: str,
 ) -> None:
-    """Write the keypoints file of one shard and its heat-maps file, each video decoded once."""
+    """Write the keypoints file of one shard and its heat-maps file; decode each video once."""
     # Late: it imports torch.
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
 
@@ -78,31 +76,21 @@ def write_both(
     heatmaps: HeatmapsSettings,
     source: "NetworkHeatmaps",
 ) -> None:
-    """Write what the network finds in each row: keypoints, and its heat-maps."""
-    found: dict[str, NDArray[np.float32]] = {}  # 1.6 kB a frame
-
-    def make(row: Verified) -> NewClip:
-        found[row.sample], maps = source.estimate(clip_to_see(row))
-        return clip_of(row, maps)
-
-    estimator = source.estimator
-    attributes: dict[str, str | int | float | bool] = {
-        "estimator": estimator.name,
-        "weights_sha256": estimator.weights_sha256,
+    """Write the keypoints and heat-maps that the network gives for each row."""
+    keypoints: dict[str, NDArray[np.float32]] = {}  # 1.6 kB a frame
+    attributes: Attributes = {
+        "estimator": source.estimator.name,
+        "weights_sha256": source.estimator.weights_sha256,
         "network_sha256": source.network_sha256,
         "source": "network",
     }
-    inputs = {row.sample: row.color_sha256 for row in rows}
     both = {"keypoints": settings.model_dump(), "heatmaps": heatmaps.model_dump()}
-    made = provenance(settings=both, inputs=inputs)
-    write_feature(heatmaps_out, "heatmaps", new_clips(rows, make), attributes, made)
-    write_keypoints(out, rows, settings, estimator, lambda row: found[row.sample])
-
-
-def clip_to_see(row: Verified) -> PoseClip:
-    """The colour video of a row, for an estimator."""
-    frames = video_frames(row, "color")
-    return PoseClip(row.sample, row.color, frames, row.frames, row.width, row.height, row.fps)
+    facts = provenance(settings=both, inputs={row.sample: row.color_sha256 for row in rows})
+    with create_feature_file(heatmaps_out, "heatmaps", attributes, facts) as writer:
+        for row in rows_to_make(rows, writer):
+            keypoints[row.sample], maps = source.estimate(pose_clip(row))
+            writer.add(clip_of(row, maps))
+    write_keypoints(out, rows, settings, source.estimator, keypoints)
 
 
 def write_keypoints(
@@ -110,24 +98,13 @@ def write_keypoints(
     rows: list[Verified],
     settings: KeypointsSettings,
     estimator: PoseEstimator,
-    find: Callable[[Verified], NDArray[np.float32]],
+    estimated: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> None:
-    """Write what `find` finds in each row, smoothed where the settings say so."""
+    """Write the keypoints of each row, smoothed if the settings say so.
 
-    def make(row: Verified) -> NewClip:
-        values = find(row)
-        if settings.smoothing is not None:
-            values = smooth(
-                values,
-                fps=row.fps,
-                unit_px=max(row.width, row.height),
-                min_cutoff_hz=settings.smoothing.min_cutoff_hz,
-                beta=settings.smoothing.beta,
-                speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
-            )
-        return clip_of(row, values)
-
-    attributes: dict[str, str | int | float | bool] = {
+    They come from `estimated`, by sample, if given; else from the estimator.
+    """
+    attributes: Attributes = {
         "layout": "coco-wholebody-133",
         "mirrored": False,
         "estimator": estimator.name,
@@ -136,8 +113,29 @@ def write_keypoints(
         **estimator.made,
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
-    made = provenance(settings=settings.model_dump(), inputs=inputs)
-    write_feature(out, "keypoints", new_clips(rows, make), attributes, made)
+    facts = provenance(settings=settings.model_dump(), inputs=inputs)
+    with create_feature_file(out, "keypoints", attributes, facts) as writer:
+        for row in rows_to_make(rows, writer):
+            if estimated is None:
+                values = estimator.estimate(pose_clip(row))
+            else:
+                values = estimated[row.sample]
+            if settings.smoothing is not None:
+                values = smooth(
+                    values,
+                    fps=row.fps,
+                    unit_px=max(row.width, row.height),
+                    min_cutoff_hz=settings.smoothing.min_cutoff_hz,
+                    beta=settings.smoothing.beta,
+                    speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
+                )
+            writer.add(clip_of(row, values))
+
+
+def pose_clip(row: Verified) -> PoseClip:
+    """The colour video of a row as the input of an estimator."""
+    frames = video_frames(row, "color")
+    return PoseClip(row.sample, row.color, frames, row.frames, row.width, row.height, row.fps)
 
 
 if __name__ == "__main__":

@@ -25,10 +25,11 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.cli.onnx.graph import largest_difference, to_onnx
 from slr_pipeline.cli.onnx.inputs import random_batch
 from slr_pipeline.config.experiment import check_config, check_stream
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.models import load_model, save_model
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.training.streams import build_model
+from tests.feature_files import write_feature
 
 ROOT = Path(__file__).parents[2]
 SIGNS = ["wait", "a_b*c", "l'été", "x|y", "<b>"]

@@ -10,12 +10,13 @@ import torch
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.io.container import seal
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FORMAT
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.models import save_model, save_weights
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.scoring.logits import Logits
+from tests.feature_files import write_feature
 
 ABOUT = {"estimator": "some-1.0", "weights_sha256": "0123456789abcdef" * 4}
 

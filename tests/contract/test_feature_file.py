@@ -9,9 +9,10 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.container import seal
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore, check_estimator, open_features
 from slr_pipeline.schema import FEATURES
+from tests.feature_files import write_feature
 
 FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 200}
 

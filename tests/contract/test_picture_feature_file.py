@@ -10,10 +10,11 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.container import seal
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.jpeg import JPEG, Jpeg
 from slr_pipeline.schema import FEATURES
+from tests.feature_files import write_feature
 
 FRAMES = {"a": 5, "quarantined": 0, "b": 1, "c": 40}
 PICTURES = [name for name, schema in FEATURES.items() if schema.pictures]

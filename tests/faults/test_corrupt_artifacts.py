@@ -26,7 +26,7 @@ import torch
 from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.io.container import open_container, seal
 from slr_pipeline.io.documents import read_metrics
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore, open_features
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.models import load_model, load_weights, save_model, save_weights
@@ -34,6 +34,7 @@ from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.training.state import TrainingState
+from tests.feature_files import write_feature
 from tests.report.small_run import make_results
 
 MUTATIONS = 40

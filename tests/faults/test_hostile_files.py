@@ -27,9 +27,10 @@ import torch
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
 from slr_pipeline.io.container import seal
 from slr_pipeline.io.documents import write_document
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile
 from slr_pipeline.io.submission import read_predictions
+from tests.feature_files import write_feature
 
 BOMB_BYTES = 10 * 2**30
 BOMB_CRC = 0xF41D912F

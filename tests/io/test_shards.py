@@ -1,4 +1,4 @@
-"""Whatever fails within a clip names the sample, at once or when its frames are taken."""
+"""An error in a clip names the sample, whether its frames are made early or late."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.feature_writer import NewClip, write_feature
-from slr_pipeline.io.shards import clip_of, new_clips
+from slr_pipeline.io.feature_writer import create_feature_file
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.shards import clip_of, rows_to_make
 from slr_pipeline.io.verified import Verified
 
 ROWS = [
@@ -19,26 +20,25 @@ ROWS = [
 ]
 
 
-def write(path: Path, error: Exception, *, late: bool) -> None:
+def write(path: Path, error: Exception | None, *, late: bool = False) -> None:
+    """Write two frames per row; `bad` raises before its clip is added, or at its second frame."""
+
     def frames(row: Verified) -> Iterator[np.ndarray[Any, Any]]:
         yield np.zeros((133, 3), np.float32)
-        if row.sample == "bad":
+        if error and row.sample == "bad":
             raise error
         yield np.zeros((133, 3), np.float32)
 
-    def make(row: Verified) -> NewClip:
-        if row.sample == "bad" and not late:
-            raise error
-        return clip_of(row, frames(row))
-
-    write_feature(path, "keypoints", new_clips(ROWS, make), {}, {})
+    with create_feature_file(path, "keypoints", {}, {}) as writer:
+        for row in rows_to_make(ROWS, writer):
+            if error and row.sample == "bad" and not late:
+                raise error
+            writer.add(clip_of(row, frames(row)))
 
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("kind", [DataError, ArtifactError])
-def test_an_error_to_mend_names_the_sample(
-    tmp_path: Path, kind: type[Exception], late: bool
-) -> None:
+def test_a_user_error_names_the_sample(tmp_path: Path, kind: type[Exception], late: bool) -> None:
     with pytest.raises(kind) as caught:
         write(tmp_path / "x.h5", kind("c.mp4 is broken"), late=late)
     assert str(caught.value) == "sample bad: c.mp4 is broken"
@@ -49,4 +49,10 @@ def test_an_error_to_mend_names_the_sample(
 def test_a_bug_keeps_its_traceback_and_names_the_sample(tmp_path: Path, late: bool) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         write(tmp_path / "x.h5", ZeroDivisionError("a bug"), late=late)
-    assert "sample bad" in caught.value.__notes__[0]
+    assert caught.value.__notes__ == ["sample bad"]
+
+
+def test_quarantined_rows_stay_without_frames(tmp_path: Path) -> None:
+    write(tmp_path / "x.h5", None)
+    store = FeatureStore("keypoints", [tmp_path / "x.h5"])
+    assert {name: store.frames(name) for name in store.samples} == {"fine": 2, "gone": 0, "bad": 2}

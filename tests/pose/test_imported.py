@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings, MediapipeSettings
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import read_frames
@@ -21,6 +21,7 @@ from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.steps.keypoints import keypoints
+from tests.feature_files import write_feature
 from tests.pose.clips import pose_clip
 from tests.pose.foreign import (
     SAMPLE,

@@ -13,7 +13,7 @@ import yaml
 from slr_pipeline.config.experiment import SPLITS, check_config
 from slr_pipeline.config.flags import parse_data
 from slr_pipeline.config.tracks import TrackSettings
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.quality import write_quality
 from slr_pipeline.io.tables import write_table
@@ -26,6 +26,7 @@ from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.evaluate import evaluate
 from slr_pipeline.steps.verify import verify_sample
+from tests.feature_files import write_feature
 
 DEMO = Path(__file__).parents[2] / "demo" / "train"
 SIGNS = ["<script>alert(1)</script>", 'a & "b"', "$x_1$", *(f"sign {k}" for k in range(3, 10))]

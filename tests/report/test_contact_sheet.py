@@ -244,7 +244,8 @@ def test_some_features_are_drawn_where_others_are_absent(results: Path, tmp_path
 
 
 def test_a_clip_of_one_frame_without_a_person(tmp_path: Path) -> None:
-    from slr_pipeline.io.feature_writer import NewClip, write_feature
+    from slr_pipeline.io.feature_writer import NewClip
+    from tests.feature_files import write_feature
 
     video = tmp_path / "one.mp4"
     with av.open(str(video), "w") as container:

@@ -18,7 +18,7 @@ from slr_pipeline.config.features import (
 )
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
@@ -29,6 +29,7 @@ from slr_pipeline.steps.hand_crops import hand_crops
 from slr_pipeline.steps.heatmaps import heatmaps
 from slr_pipeline.steps.hha import hha
 from slr_pipeline.steps.pose_flow import pose_flow
+from tests.feature_files import write_feature
 
 LENGTHS = (1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
 SIZES = ((1280, 720), (320, 240), (511, 513))

@@ -8,10 +8,11 @@ import pytest
 
 from slr_pipeline.config.checks import QualitySettings
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.quality import read_quality, read_quarantined
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.quality import quality
+from tests.feature_files import write_feature
 
 ANY = 1.0
 EMPTY, SWAPPED, SHAKING, GONE = "empty", "swapped", "shaking", "gone"

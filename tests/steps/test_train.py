@@ -8,7 +8,7 @@ import torch
 
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.errors import ArtifactError, DataError
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.models import save_model
 from slr_pipeline.samples.table import Sample, SampleTable
@@ -21,6 +21,7 @@ from slr_pipeline.steps.train import (
     start_weights,
 )
 from slr_pipeline.training.streams import build_model
+from tests.feature_files import write_feature
 
 STREAM = check_stream({"model": "slgcn", "width": 16})
 

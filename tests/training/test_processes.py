@@ -13,8 +13,9 @@ import pytest
 
 from slr_pipeline.config.experiment import check_config
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.quality import write_quality
+from tests.feature_files import write_feature
 from tests.training.conftest import movement
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.container import seal
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore, open_features
 from slr_pipeline.models.dropgraph import DropGraph
 from slr_pipeline.models.slgcn import learned_adjacencies
@@ -30,6 +30,7 @@ from slr_pipeline.training.streams import (
     test_views,
     val_views,
 )
+from tests.feature_files import write_feature
 
 test_views.__test__ = False  # type: ignore[attr-defined]
 

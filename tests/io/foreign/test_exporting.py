@@ -9,10 +9,11 @@ import yaml
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.config.estimators import ImportedKeypointsSettings
-from slr_pipeline.io.feature_writer import NewClip, write_feature
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.foreign.exporting import LAYOUTS_OF
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.skeleton import KEYPOINTS_133, LAYOUTS
+from tests.feature_files import write_feature
 from tests.pose.foreign import DEMO, SAMPLE, assert_right_handed, clip_of, truth
 
 QUARANTINED = "signer0_sample9"
