@@ -106,7 +106,7 @@ def write_files_of_own_data(folder: Path) -> None:
 def run(command: list[str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     program = {
         "slr": [sys.executable, "-m", "slr_pipeline.cli.main"],
-        "snakemake": [sys.executable, "-m", "snakemake"],
+        "snakemake": [str(Path(sys.executable).with_name("snakemake"))],
         "pip": [sys.executable, "-m", "pip"],
         "python": [sys.executable],
     }.get(command[0], command[:1])
