@@ -1,8 +1,9 @@
-"""Feature files in HDF5, read; docs/reference/artifacts.md is their specification."""
+"""Reads feature files; docs/reference/artifacts.md specifies the format."""
 
 import hashlib
 import json
 import os
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +21,25 @@ from slr_pipeline.schema import FEATURES, FeatureSchema
 FORMAT = "slr-feature"
 
 Estimator = dict[str, str]
-"""What found the keypoints that a feature is made from: the attributes `ESTIMATOR`."""
+"""The pose estimator behind a feature: the attributes named in `ESTIMATOR`."""
 
 ESTIMATOR = ("estimator", "weights_sha256")
+
+MOST_OPEN_FILES = 64
+"""Files a store keeps open per process: all training shards of AUTSL, and far below the limit of
+1,024 descriptors when a stream reads several features."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A feature of one sample, as read.
+    """A feature of one sample; a quarantined sample has T = 0, size 0 x 0 and fps 0.
 
-    `values` (T, ...), pictures decoded; `boxes` (T, boxes, 4) int32 px x0, y0, x1, y1; size of the
-    video frame in px; frames per second. A quarantined sample has T = 0, size 0 x 0 and fps 0.
+    Attributes:
+        sample: name of the sample.
+        values: (T, ...), pictures decoded.
+        boxes: (T, boxes, 4) int32 x0, y0, x1, y1 in px.
+        width, height: of the video frame in px.
+        fps: of the video.
     """
 
     sample: str
@@ -42,14 +51,14 @@ class Clip:
 
 
 def picture_shape(schema: FeatureSchema) -> tuple[int, ...]:
-    """Shape of one picture of a feature whose frames are stored as pictures."""
+    """Shape of one picture of a picture feature."""
     return schema.shape[1:] if schema.pictures > 1 else schema.shape
 
 
 class FeatureFile:
-    """The index of one feature file: names, offsets, sizes. Values are read by `FeatureStore`.
+    """The index of one feature file: names, offsets, sizes. `FeatureStore` reads the values.
 
-    Raises ArtifactError for a file that is foreign, short, of another feature or version.
+    Raises ArtifactError for a file that is foreign, short, or of another feature or version.
     """
 
     def __init__(self, path: str | Path, feature: str) -> None:
@@ -73,10 +82,10 @@ class FeatureFile:
         version = FEATURES[feature].version
         expected = {"format": FORMAT, "feature": feature, "version": version}
         for name, value in expected.items():
-            found = file.attrs.get(name)
-            if found != value:
+            actual = file.attrs.get(name)
+            if actual != value:
                 raise ArtifactError(
-                    f"{self.path}: {name} is {found!r}, expected {value!r}; "
+                    f"{self.path}: {name} is {actual!r}, expected {value!r}; "
                     "delete the file and run again"
                 )
 
@@ -91,7 +100,7 @@ class FeatureFile:
             and len(set(self.samples)) == rows
         )
         if schema.pictures:
-            # End of each picture, after a zero, in bytes of /values.
+            # A zero, then the end of each picture in bytes of /values.
             self.picture: NDArray[np.int64] = file["picture"][:]
             whole = (
                 whole
@@ -113,9 +122,11 @@ class FeatureFile:
 class FeatureStore:
     """One feature of many samples over its shard files, read by sample name.
 
-    Files are opened lazily and once per process, so a store can be handed to data loader workers.
-    Samples that are `quarantined` have T = 0, whatever their files hold. ArtifactError when the
-    keypoints behind the files are of different estimators.
+    Files are opened on first use in each process, so data loader workers can share a store; the
+    least recently used is closed when `MOST_OPEN_FILES` are open. `quarantined` samples have T = 0,
+    whatever their files hold.
+
+    Raises ArtifactError if the files come from different pose estimators or share a sample.
     """
 
     def __init__(
@@ -124,36 +135,33 @@ class FeatureStore:
         self.feature = feature
         self._quarantined = frozenset(quarantined)
         self._places: dict[str, tuple[FeatureFile, int]] = {}
-        self._open: dict[Path, h5py.File] = {}
+        self._open: OrderedDict[Path, h5py.File] = OrderedDict()
         self._process = os.getpid()
-        made: dict[str | Path, Estimator] = {}
+        estimators: dict[str | Path, Estimator] = {}
         for path in paths:
             index = FeatureFile(path, feature)
-            made[path] = {name: index.attributes.get(name, "unknown") for name in ESTIMATOR}
+            estimators[path] = {name: index.attributes.get(name, "unknown") for name in ESTIMATOR}
             for row, sample in enumerate(index.samples):
                 if sample in self._places:
                     other = self._places[sample][0].path
                     raise ArtifactError(f"{path}: sample {sample} is also in {other}")
                 self._places[sample] = (index, row)
-        self.estimator = _same_estimator(made)
+        self.estimator = _same_estimator(estimators)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_open": OrderedDict()}
 
     @property
     def samples(self) -> tuple[str, ...]:
-        """All sample names, in the order of the files and their rows."""
+        """All sample names, by file and row."""
         return tuple(self._places)
 
     def path_of(self, sample: str) -> Path:
-        """The file that has a sample. ArtifactError when none has it."""
+        """The file of a sample. ArtifactError if no file has it."""
         return self._place(sample)[0].path
 
     def digest(self) -> str:
-        """Changes when what the files were made from or with changes: samples, settings, inputs.
-
-        So it does when other samples are quarantined.
-        """
+        """Digest of the samples, settings and inputs of the files and the quarantined samples."""
         files = {index.path: index for index, _ in self._places.values()}
         facts = [
             [*index.samples, *sorted(f"{key}={value}" for key, value in index.attributes.items())]
@@ -163,14 +171,14 @@ class FeatureStore:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def frames(self, sample: str) -> int:
-        """T of a sample; 0 when it is quarantined. ArtifactError when no shard has it."""
+        """T of a sample; 0 if it is quarantined. ArtifactError if no file has it."""
         _, _, start, end = self._rows(sample)
         return end - start
 
     def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
-        """The clip of one sample, or some of its frames (indices from 0, in any order, repeated).
+        """Read one sample, or some of its frames (indices from 0, in any order, with repeats).
 
-        ArtifactError when no shard has the sample or its bytes are damaged.
+        ArtifactError if no file has the sample or its bytes are damaged.
         """
         index, row, start, end = self._rows(sample)
         chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
@@ -192,15 +200,18 @@ class FeatureStore:
 
     def _file(self, path: Path) -> h5py.File:
         if self._process != os.getpid():
-            self._open, self._process = {}, os.getpid()
+            self._open, self._process = OrderedDict(), os.getpid()
         if path not in self._open:
+            while len(self._open) >= MOST_OPEN_FILES:
+                self._open.popitem(last=False)[1].close()
             self._open[path] = open_container(path)
+        self._open.move_to_end(path)
         return self._open[path]
 
     def _values(
         self, file: h5py.File, index: FeatureFile, start: int, end: int, chosen: NDArray[np.int64]
     ) -> NDArray[Any]:
-        """The chosen frames of those from `start` to `end`; of pictures only these are decoded."""
+        """The chosen of the frames from `start` to `end`; only chosen pictures are decoded."""
         schema = FEATURES[self.feature]
         if not schema.pictures:
             values: NDArray[Any] = file["values"][start:end]
@@ -217,7 +228,7 @@ class FeatureStore:
         return decoded[again]
 
     def _rows(self, sample: str) -> tuple[FeatureFile, int, int, int]:
-        """The file of a sample, its row there, and its frames there, from and to."""
+        """The file of a sample, its row, and the start and end of its frames."""
         index, row = self._place(sample)
         start, end = (int(index.offset[i]) for i in (row, row + 1))
         return index, row, start, start if sample in self._quarantined else end
@@ -234,10 +245,10 @@ class FeatureStore:
 def open_features(
     paths: Iterable[str | Path], quarantined: Collection[str] = ()
 ) -> dict[str, FeatureStore]:
-    """The features that are in these files, by name, in the order they come.
+    """Stores of the features in these files, by name, in order of first appearance.
 
-    ArtifactError for a file that is no feature file, and when the keypoints behind any two are of
-    different estimators.
+    ArtifactError for a file that is no feature file, and if two files come from different pose
+    estimators.
     """
     files: dict[str, list[str | Path]] = {}
     for path in paths:
@@ -251,29 +262,29 @@ def open_features(
             raise ArtifactError(f"{path}: not a feature file (its feature is {feature!r})")
         files.setdefault(feature, []).append(path)
     stores = {
-        feature: FeatureStore(feature, found, quarantined) for feature, found in files.items()
+        feature: FeatureStore(feature, parts, quarantined) for feature, parts in files.items()
     }
     _same_estimator({files[feature][0]: store.estimator for feature, store in stores.items()})
     return stores
 
 
 def check_estimator(model: str | Path, trained: Estimator, store: FeatureStore) -> None:
-    """ArtifactError when a model was trained on the keypoints of another estimator."""
+    """ArtifactError if the model was trained on keypoints of another estimator."""
     _same_estimator({model: trained, store.path_of(store.samples[0]): store.estimator})
 
 
-def _same_estimator(made: Mapping[str | Path, Estimator]) -> Estimator:
-    """The estimator of all of these files, empty of none; ArtifactError that names two of them."""
-    first, expected = next(iter(made.items()), ("", {}))
-    for path, other in made.items():
+def _same_estimator(estimators: Mapping[str | Path, Estimator]) -> Estimator:
+    """The estimator of all files, {} without files. ArtifactError that names two that differ."""
+    first, expected = next(iter(estimators.items()), ("", {}))
+    for path, other in estimators.items():
         if other != expected:
             raise ArtifactError(
-                f"{path}: its keypoints are of {_named(other)}, those of {first} of "
-                f"{_named(expected)}; a stream needs those of one estimator: delete the files "
+                f"{path}: its keypoints are of {_label(other)}, those of {first} of "
+                f"{_label(expected)}; a stream needs those of one estimator: delete the files "
                 "of the other and run again"
             )
     return expected
 
 
-def _named(estimator: Estimator) -> str:
+def _label(estimator: Estimator) -> str:
     return f"{estimator['estimator']} (weights {estimator['weights_sha256'][:12]})"

@@ -1,5 +1,6 @@
 """docs/reference/artifacts.md, feature files: whole or not at all, same bytes, refusals."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -10,7 +11,13 @@ import pytest
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.container import seal
 from slr_pipeline.io.feature_writer import NewClip
-from slr_pipeline.io.features import FeatureFile, FeatureStore, check_estimator, open_features
+from slr_pipeline.io.features import (
+    MOST_OPEN_FILES,
+    FeatureFile,
+    FeatureStore,
+    check_estimator,
+    open_features,
+)
 from slr_pipeline.schema import FEATURES
 from tests.feature_files import write_feature
 
@@ -64,6 +71,20 @@ def test_a_failed_write_leaves_the_old_file_and_no_partial(tmp_path: Path) -> No
         write_feature(path, "keypoints", broken(), {}, {})
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["all.h5"]
+
+
+def test_a_store_keeps_a_bounded_number_of_files_open(tmp_path: Path) -> None:
+    shards = MOST_OPEN_FILES + 6
+    small = [NewClip(f"s{n}", np.full((1, 106), n, np.float32), 9, 9, 25.0) for n in range(shards)]
+    paths = [tmp_path / f"{clip.sample}.h5" for clip in small]
+    for path, clip in zip(paths, small, strict=True):
+        write_feature(path, "pose_flow", [clip])
+    store = FeatureStore("pose_flow", paths)
+    before = len(os.listdir("/proc/self/fd"))
+    for clip in (*small, *reversed(small)):
+        np.testing.assert_array_equal(store.read(clip.sample).values, clip.frames)
+        assert len(os.listdir("/proc/self/fd")) - before <= MOST_OPEN_FILES
+    assert len(os.listdir("/proc/self/fd")) - before == MOST_OPEN_FILES
 
 
 @pytest.mark.parametrize(
