@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.weights import PUBLISHED
+from slr_pipeline.config.weights import PUBLISHED_WEIGHTS
 
 HEADER = """# Configuration
 
@@ -40,7 +40,7 @@ For an archive, the SHA-256 is that of the file inside. Eight digits are the one
 and MMPose write into the file name. None of these files could be downloaded where this was
 written: the complete digests are quoted from several people who have the files, and agree with
 those in the names. The digests of SAM-SLR's and De Coster's files and the names of De Coster's are
-not known. Licences are those of the weights; the training data have their own terms.
+not weights. Licences are those of the weights; the training data have their own terms.
 
 `slr import-checkpoint` opens a file with `weights_only=True`: code in the file is refused, not
 run. It maps the names and drops prefixes (`module.`, `model.`), constants, and the second
@@ -81,14 +81,14 @@ def weights_markdown() -> str:
         "| SHA-256 |",
         "|---|---|---|---|---|---|---|",
     ]
-    for known in PUBLISHED:
-        file = f"`{known.file}`" if known.file else "name not known"
-        archive = f" in `{known.archive}`" if known.archive else ""
-        path = f"`{known.path}`" + (f", `--model {known.model}`" if known.model else "")
-        digest = f"`{known.sha256}`" if known.sha256 else ""
+    for weights in PUBLISHED_WEIGHTS:
+        file = f"`{weights.file}`" if weights.file else "name not known"
+        archive = f" in `{weights.archive}`" if weights.archive else ""
+        path = f"`{weights.path}`" + (f", `--model {weights.model}`" if weights.model else "")
+        digest = f"`{weights.sha256}`" if weights.sha256 else ""
         lines.append(
-            f"| {file}{archive} | {known.where} | {known.licence} | {path} | `{known.key}` "
-            f"| {known.use} | {digest} |"
+            f"| {file}{archive} | {weights.where} | {weights.licence} | {path} | `{weights.key}` "
+            f"| {weights.use} | {digest} |"
         )
     return WEIGHTS_HEADER + "\n".join(lines) + "\n" + WEIGHTS_FOOTER
 

@@ -22,7 +22,7 @@ from slr_pipeline.config.experiment import (
     TableData,
 )
 from slr_pipeline.config.streams import ImportedSettings
-from slr_pipeline.config.weights import missing, named_weights
+from slr_pipeline.config.weights import configured_weights, missing_problem
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.schema import DEPTH_FEATURES
 
@@ -151,8 +151,8 @@ def _check_classes(table: SampleTable) -> None:
 
 
 def _check_weights(config: Config) -> None:
-    for named in named_weights(config):
-        problem = missing(named)
+    for weights in configured_weights(config):
+        problem = missing_problem(weights)
         if problem is not None:
             raise ConfigError(problem)
     own = files_of(config.features.keypoints).get("config")

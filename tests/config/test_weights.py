@@ -1,6 +1,5 @@
-"""Weights of others: the list of them, and what is said of those that a config names."""
+"""Weights from outside: the table of published files, and the checks of configured ones."""
 
-import copy
 import hashlib
 import re
 from pathlib import Path
@@ -10,13 +9,14 @@ import pytest
 import yaml
 
 from slr_pipeline.cli.main import main
-from slr_pipeline.config.experiment import Config, check_config
+from slr_pipeline.config.experiment import Config, check_config, read_config
 from slr_pipeline.config.weights import (
-    PUBLISHED,
+    PUBLISHED_WEIGHTS,
+    PublishedWeights,
+    configured_weights,
     how_to_get,
-    mismatch,
-    missing,
-    named_weights,
+    mismatch_problem,
+    missing_problem,
     published_sha256,
 )
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
@@ -30,61 +30,61 @@ KINETICS = "r2plus1d_18_kinetics.safetensors"
 DWPOSE = "dw-ll_ucoco_384.onnx"
 
 
+def values(keypoints: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The demo's config with another pose estimator."""
+    demo = yaml.safe_load((ROOT / "config.yaml").read_text())
+    return {**demo, "features": {"keypoints": keypoints or {"estimator": "mediapipe"}}}
+
+
 def config(keypoints: dict[str, Any] | None = None, init: dict[str, Any] | None = None) -> Config:
-    values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values = copy.deepcopy(values)
-    values["features"] = {**values.get("features", {}), "keypoints": keypoints or {}}
-    if keypoints is None:
-        values["features"]["keypoints"] = {"estimator": "mediapipe"}
+    changed = values(keypoints)
     if init is not None:
-        values["streams"]["rgb"]["init"] = init
-    return check_config(values)
+        changed["streams"]["rgb"]["init"] = init
+    return check_config(changed)
 
 
-@pytest.mark.parametrize("known", PUBLISHED, ids=lambda known: known.path)
-def test_what_is_published_is_told_whole(known: Any) -> None:
-    assert known.where.startswith("https://")
-    assert known.licence
-    assert known.use
-    assert re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{8}|", known.sha256)
-    # A name with digits of a digest: torchvision's and MMPose's.
-    digits = re.search(r"-([0-9a-f]{8})(?=\.pth|_\d{8}\.pth)", known.file)
+@pytest.mark.parametrize("weights", PUBLISHED_WEIGHTS, ids=lambda weights: weights.name)
+def test_an_entry_of_the_table_is_complete(weights: PublishedWeights) -> None:
+    assert weights.where.startswith("https://")
+    assert weights.licence
+    assert weights.use
+    assert re.fullmatch(r"[0-9a-f]{64}|[0-9a-f]{8}|", weights.sha256)
+    # torchvision and MMPose put the first digits of the digest into the name.
+    digits = re.search(r"-([0-9a-f]{8})(?=\.pth|_\d{8}\.pth)", weights.file)
     if digits and not digits[1].startswith("2023"):
-        assert known.sha256.startswith(digits[1])
-    assert not known.model or known.model in KINDS
-    assert known.path.endswith(".safetensors") == bool(known.model)
-    assert known.where.endswith((known.archive or known.file, "models")) or "github" in known.where
-    # The key is one of the config.
-    section = known.key.split(".")[-1]
+        assert weights.sha256.startswith(digits[1])
+    assert not weights.model or weights.model in KINDS
+    assert weights.path.endswith(".safetensors") == bool(weights.model)
+    end = weights.archive or weights.file
+    assert weights.where.endswith((end, "models")) or "github" in weights.where
+    section = weights.key.split(".")[-1]
     assert f"| `{section}` |" in (ROOT / "docs/reference/config.md").read_text()
 
 
-def test_no_two_files_are_put_in_one_place() -> None:
-    assert len({known.path for known in PUBLISHED}) == len(PUBLISHED)
+def test_no_two_entries_have_one_path() -> None:
+    assert len({weights.path for weights in PUBLISHED_WEIGHTS}) == len(PUBLISHED_WEIGHTS) > 30
 
 
 def test_the_shipped_configs_name_published_weights() -> None:
     for path in ROOT.glob("config/*.yaml"):
-        for named in named_weights(check_config(yaml.safe_load(path.read_text()))):
-            assert named.path in {known.path for known in PUBLISHED}
+        for weights in configured_weights(read_config(str(path))):
+            assert weights.path in {published.path for published in PUBLISHED_WEIGHTS}
 
 
-def test_all_weights_of_a_config_are_named() -> None:
+def test_all_weights_of_a_config_are_listed() -> None:
     keypoints = {"estimator": "onnx", "model": {"path": "m.onnx"}, "detector": {"path": "d.onnx"}}
     init = {"path": f"weights/{KINETICS}", "sha256": "0" * 64}
-    found = {named.key: named for named in named_weights(config(keypoints, init))}
-    assert set(found) == {
-        "features.keypoints.model",
-        "features.keypoints.detector",
-        "streams.rgb.init",
+    by_key = {weights.key: weights for weights in configured_weights(config(keypoints, init))}
+    assert {key: (weights.sha256, weights.model) for key, weights in by_key.items()} == {
+        "features.keypoints.model": (None, ""),
+        "features.keypoints.detector": (None, ""),
+        "streams.rgb.init": ("0" * 64, "r2plus1d"),
     }
-    assert found["streams.rgb.init"].sha256 == "0" * 64
-    assert found["streams.rgb.init"].model == "r2plus1d"
-    assert list(named_weights(config())) == []
+    assert list(configured_weights(config())) == []
 
 
 @pytest.mark.parametrize(
-    ("path", "model", "said"),
+    ("path", "model", "line"),
     [
         (
             f"w/{KINETICS}",
@@ -103,20 +103,19 @@ def test_all_weights_of_a_config_are_named() -> None:
             "/v1/projects/rtmposev1/onnx_sdk/yolox_m_8xb8-300e_humanart-c2c7a14a.zip (Apache-2.0) "
             "and put its end2end.onnx there",
         ),
-        ("w/mine.onnx", "", "get a file of docs/reference/weights.md, or mend the path"),
+        ("w/mine.onnx", "", "get a file of docs/reference/weights.md, or correct the path"),
     ],
 )
-def test_it_is_said_which_file_to_get_and_where_to_put_it(path: str, model: str, said: str) -> None:
-    assert how_to_get(path, model).startswith(said)
+def test_a_message_says_which_file_to_get(path: str, model: str, line: str) -> None:
+    assert how_to_get(path, model).startswith(line)
 
 
 def test_missing_weights_stop_a_run_before_it_starts(tmp_path: Path) -> None:
-    keypoints = {"estimator": "onnx", "model": {"path": f"weights/{DWPOSE}"}}
-    changed = config(keypoints)
+    changed = config({"estimator": "onnx", "model": {"path": f"weights/{DWPOSE}"}})
     table = load_samples(changed.data)
-    with pytest.raises(ConfigError) as stopped:
+    with pytest.raises(ConfigError) as caught:
         check_streams(changed, table)
-    assert str(stopped.value).startswith(
+    assert str(caught.value).startswith(
         f"features.keypoints.model.path: weights/{DWPOSE} is not there; get dw-ll_ucoco_384.onnx"
     )
     init = config(init={"path": f"{tmp_path}/{KINETICS}"})
@@ -124,30 +123,31 @@ def test_missing_weights_stop_a_run_before_it_starts(tmp_path: Path) -> None:
         check_streams(init, table)
 
 
-def test_missing_weights_are_told_at_run_time_in_the_same_words(tmp_path: Path) -> None:
+def test_a_step_reports_missing_weights_with_the_same_words(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"get dw-ll_ucoco_384\.onnx from https://huggingface"):
         check_sha256(tmp_path / DWPOSE, None)
 
 
-def test_another_file_than_the_named_or_the_published_one_is_told(tmp_path: Path) -> None:
+def test_a_file_that_differs_from_the_config_or_the_published_one_is_reported(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / DWPOSE
     path.write_bytes(b"truncated")
-    found = hashlib.sha256(b"truncated").hexdigest()
-    (named,) = named_weights(config({"estimator": "onnx", "model": {"path": str(path)}}))
-    assert missing(named) is None
-    problem = mismatch(named, found)
-    assert problem is not None
-    assert f"{path} has SHA-256 {found}, the published file 724f4ff2439e" in problem
-    assert mismatch(named, published_sha256(DWPOSE)) is None
+    digest = hashlib.sha256(b"truncated").hexdigest()
+    (weights,) = configured_weights(config({"estimator": "onnx", "model": {"path": str(path)}}))
+    assert missing_problem(weights) is None
+    problem = mismatch_problem(weights, digest) or ""
+    assert f"{path} has SHA-256 {digest}, the published file 724f4ff2439e" in problem
+    assert mismatch_problem(weights, published_sha256(DWPOSE)) is None
     model = {"path": str(path), "sha256": "0" * 64}
-    (named,) = named_weights(config({"estimator": "onnx", "model": model}))
-    assert "expected 0000" in (mismatch(named, found) or "")
-    # What is converted has a digest of its own.
-    (named,) = named_weights(config(init={"path": KINETICS}))
-    assert mismatch(named, found) is None
+    (weights,) = configured_weights(config({"estimator": "onnx", "model": model}))
+    assert "expected 0000" in (mismatch_problem(weights, digest) or "")
+    # A converted file has another digest than the published one.
+    (weights,) = configured_weights(config(init={"path": KINETICS}))
+    assert mismatch_problem(weights, digest) is None
 
 
-def test_a_file_that_is_not_what_its_name_says_is_not_imported(tmp_path: Path) -> None:
+def test_a_file_that_is_not_the_published_one_is_not_imported(tmp_path: Path) -> None:
     import torch
 
     path = tmp_path / "resnet18-f37072fd.pth"
@@ -161,29 +161,21 @@ def test_weights_check_lists_each_file(tmp_path: Path, capsys: pytest.CaptureFix
     good, other = tmp_path / "good.onnx", tmp_path / "yolox_m_8xb8-300e_humanart-c2c7a14a.onnx"
     good.write_bytes(b"a network")
     digest = hashlib.sha256(b"a network").hexdigest()
-    values = yaml.safe_load((ROOT / "config.yaml").read_text())
-    values["features"] = {
-        "keypoints": {
-            "estimator": "onnx",
-            "model": {"path": str(good), "sha256": digest},
-            "detector": {"path": str(other)},
-        }
+    keypoints = {
+        "estimator": "onnx",
+        "model": {"path": str(good), "sha256": digest},
+        "detector": {"path": str(other)},
     }
     path = tmp_path / "config.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(values(keypoints)))
 
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as stopped:
         main(["weights", "check", str(path)])
-    assert ended.value.code == 1
+    assert stopped.value.code == 1
     printed = capsys.readouterr()
-    rows = {line.split()[1]: line.split() for line in printed.out.splitlines()}
-    assert rows["features.keypoints.model:"] == [
-        "ok",
-        "features.keypoints.model:",
-        str(good),
-        digest,
-    ]
-    assert rows["features.keypoints.detector:"][0] == "missing"
+    rows = [line.split() for line in printed.out.splitlines()]
+    assert ["ok", "features.keypoints.model:", str(good), digest] in rows
+    assert ["missing", "features.keypoints.detector:", str(other)] in rows
     (line,) = printed.err.splitlines()
     assert line.startswith(f"error: features.keypoints.detector.path: {other} is not there; get yo")
 
@@ -192,7 +184,6 @@ def test_weights_check_lists_each_file(tmp_path: Path, capsys: pytest.CaptureFix
         main(["weights", "check", str(path)])
     assert "bad     features.keypoints.detector" in capsys.readouterr().out
 
-    values["features"]["keypoints"]["detector"] = None
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(values({**keypoints, "detector": None})))
     main(["weights", "check", str(path)])
     assert capsys.readouterr().err == ""

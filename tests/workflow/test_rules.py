@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from slr_pipeline.config.experiment import check_config
-from slr_pipeline.config.weights import named_weights
+from slr_pipeline.config.weights import configured_weights
 from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import ROOT, Run, job_counts
 
@@ -71,8 +71,8 @@ def test_autsl_is_planned_in_few_jobs_without_opening_a_video(
     refused = run.snakemake("--dry-run", "all")
     assert " is not there; get " in refused.stderr
     (tmp_path / "weights").mkdir()
-    for named in named_weights(check_config(run.config)):
-        (tmp_path / named.path).touch()
+    for weights in configured_weights(check_config(run.config)):
+        (tmp_path / weights.path).touch()
     done = run.snakemake("--dry-run", "all")
     assert done.returncode == 0, done.stderr
     counts = job_counts(done.stdout)
