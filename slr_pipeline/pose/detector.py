@@ -1,8 +1,8 @@
-"""Where the signer is: boxes of a YOLOX person detector in an ONNX file, one person followed.
+"""Finds the signer in each frame: a YOLOX person detector in an ONNX file, following one person.
 
-The file is one that rtmlib takes: in goes a square picture of BGR bytes. MMDeploy's have NMS
-inside, out come `dets` (1, N, 5), boxes in px and scores, and `labels` (1, N), where 0 is person.
-YOLOX's own, as DWPose ships them, give what each cell of three grids sees (1, N, 85).
+The files are those of rtmlib, with a square picture of BGR bytes as input. MMDeploy's include NMS
+and return `dets` (1, N, 5), boxes in px and scores, and `labels` (1, N), where 0 is a person.
+YOLOX's own, shipped with DWPose, return the raw cells of three grids (1, N, 85).
 """
 
 import hashlib
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.pose.onnx_session import OnnxSession
-from slr_pipeline.pose.topdown import Box, Crop, Picture, cut
+from slr_pipeline.pose.topdown import Box, Crop, crop_frame
 
-LOWEST_CONFIDENCE: Final = 0.3
-LEAST_OVERLAP: Final = 0.3
-MOST_OVERLAP: Final = 0.45
+MIN_CONFIDENCE: Final = 0.3
+MIN_OVERLAP: Final = 0.3
+NMS_OVERLAP: Final = 0.45
 GREY: Final = 114
 STRIDES: Final = (8, 16, 32)
 
 
 class PersonDetector:
-    """The boxes of the signer in a video. ArtifactError for a file that is not such a detector."""
+    """Finds the signer's box in a video. ArtifactError for a file without such a detector."""
 
     def __init__(self, file: WeightsFile, device: str) -> None:
         self._session = OnnxSession(file, device)
@@ -40,22 +40,25 @@ class PersonDetector:
             raise ArtifactError(
                 f"{file.path}: expected a detector with a square input and outputs dets (1, N, 5) "
                 f"and labels (1, N), or one (1, {cells}, 85), found {width}x{height} and {shapes}; "
-                "take one that docs/how-to/estimators.md names"
+                "use one that docs/how-to/estimators.md names"
             )
         self._side = width
 
-    def follow(self, frames: Iterable[Picture]) -> Iterator[tuple[Picture, Box | None]]:
-        """Each frame with the box of the person followed, None where nobody is seen.
+    def follow(
+        self, frames: Iterable[NDArray[np.uint8]]
+    ) -> Iterator[tuple[NDArray[np.uint8], Box | None]]:
+        """Each frame with the signer's box, None where nobody is detected.
 
-        Followed is who overlaps most with the last box, if by `LEAST_OVERLAP`; else the largest.
+        The signer is the person whose box overlaps most with the last one, if by at least
+        `MIN_OVERLAP` (intersection over union), else the largest person.
         """
         last = None
         for frame in frames:
-            box = choose(self.boxes(frame), last)
+            box = choose_box(self.boxes(frame), last)
             last = last if box is None else box
             yield frame, box
 
-    def boxes(self, frame: Picture) -> NDArray[np.float32]:
+    def boxes(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Boxes of persons (N, 4): x0, y0, x1, y1 in px, within the frame."""
         height, width = frame.shape[:2]
         ratio = self._side / max(width, height)
@@ -68,61 +71,35 @@ class PersonDetector:
         if self._raw:
             boxes = decode_cells(outputs[0], self._side) / ratio
         else:
-            found, labels = outputs
-            boxes = found[(found[:, 4] >= LOWEST_CONFIDENCE) & (labels == 0), :4] / ratio
+            detections, labels = outputs
+            persons = (detections[:, 4] >= MIN_CONFIDENCE) & (labels == 0)
+            boxes = detections[persons, :4] / ratio
         limits = np.array([width, height, width, height], np.float32)
         boxes = boxes.clip(0, limits)
         return np.asarray(boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)], np.float32)
 
 
 def decode_cells(cells: NDArray[np.float32], side: int) -> NDArray[np.float32]:
-    """Boxes of persons (M, 4) in px from what the cells of YOLOX see (N, 85) (Ge et al., 2021).
+    """Boxes of persons (M, 4) in px, from the raw output of YOLOX (N, 85) (Ge et al., 2021).
 
-    A cell gives the middle relative to itself and the logarithm of the size, in strides; then
-    whether there is anything, and what. Boxes that overlap a surer one are left out.
+    A cell gives the centre relative to itself and the logarithm of the size, both in strides, then
+    the scores of an object and of each class. NMS keeps the best of overlapping boxes.
     """
     grids = []
     for stride in STRIDES:
         y, x = np.divmod(np.arange((side // stride) ** 2), side // stride)
         grids.append(np.stack([x, y, np.full(len(x), stride)], axis=1))
     grid = np.concatenate(grids).astype(np.float32)
-    middle = (cells[:, :2] + grid[:, :2]) * grid[:, 2:]
+    centre = (cells[:, :2] + grid[:, :2]) * grid[:, 2:]
     size = np.exp(cells[:, 2:4]) * grid[:, 2:]
-    start, scores = middle - size / 2, cells[:, 4] * cells[:, 5]
+    start, scores = centre - size / 2, cells[:, 4] * cells[:, 5]
     boxes = np.concatenate([start, size], axis=1)
-    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), LOWEST_CONFIDENCE, MOST_OVERLAP)
+    kept = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), MIN_CONFIDENCE, NMS_OVERLAP)
     return np.concatenate([start, start + size], axis=1)[np.asarray(kept, np.int64)]
 
 
-def crops_of(
-    frames: Iterable[Picture], detector: PersonDetector | None, size: tuple[int, int]
-) -> Iterator[Crop | None]:
-    """The crop of each frame that a network of `size` (W, H) is given; None where nobody is seen.
-
-    Without a detector it is the whole frame.
-    """
-    if detector is None:
-        for frame in frames:
-            yield cut(frame, None, size)
-        return
-    for frame, box in detector.follow(frames):
-        yield None if box is None else cut(frame, box, size)
-
-
-def joint_sha256(network: str, detector: PersonDetector | None) -> str:
-    """One SHA-256 for a network's file and the detector's; the network's own without one."""
-    if detector is None:
-        return network
-    return hashlib.sha256(f"{network}  network\n{detector.sha256}  detector\n".encode()).hexdigest()
-
-
-def open_detector(file: WeightsFile | None, device: str) -> PersonDetector | None:
-    """The detector of a file, None where there is none."""
-    return None if file is None else PersonDetector(file, device)
-
-
-def choose(boxes: NDArray[np.float32], last: Box | None) -> Box | None:
-    """One of the boxes (N, 4): see `PersonDetector.follow`."""
+def choose_box(boxes: NDArray[np.float32], last: Box | None) -> Box | None:
+    """The signer's box among boxes (N, 4), see `PersonDetector.follow`."""
     if not len(boxes):
         return None
     area = _area(boxes)
@@ -132,12 +109,39 @@ def choose(boxes: NDArray[np.float32], last: Box | None) -> Box | None:
         start, end = np.maximum(boxes[:, :2], before[:2]), np.minimum(boxes[:, 2:], before[2:])
         shared = _area(np.concatenate([start, end], axis=1))
         overlap = shared / (area + _area(before[None]) - shared)
-        if overlap.max() >= LEAST_OVERLAP:
+        if overlap.max() >= MIN_OVERLAP:
             chosen = int(overlap.argmax())
     return Box(*map(float, boxes[chosen]))
 
 
 def _area(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Areas (N,) of boxes (N, 4), 0 where a box has none."""
+    """Areas (N,) of boxes (N, 4), 0 for an empty one."""
     sides = (boxes[:, 2:] - boxes[:, :2]).clip(0)
     return np.asarray(sides.prod(axis=1), np.float64)
+
+
+def signer_crops(
+    frames: Iterable[NDArray[np.uint8]], detector: PersonDetector | None, size: tuple[int, int]
+) -> Iterator[Crop | None]:
+    """The crop of each frame for a network of `size` (W, H); None where nobody is detected.
+
+    Without a detector it is the whole frame.
+    """
+    if detector is None:
+        for frame in frames:
+            yield crop_frame(frame, None, size)
+        return
+    for frame, box in detector.follow(frames):
+        yield None if box is None else crop_frame(frame, box, size)
+
+
+def combined_sha256(network: str, detector: PersonDetector | None) -> str:
+    """One SHA-256 for the files of a network and a detector; without one, the network's own."""
+    if detector is None:
+        return network
+    return hashlib.sha256(f"{network}  network\n{detector.sha256}  detector\n".encode()).hexdigest()
+
+
+def open_detector(file: WeightsFile | None, device: str) -> PersonDetector | None:
+    """The detector in a file; None for None."""
+    return None if file is None else PersonDetector(file, device)

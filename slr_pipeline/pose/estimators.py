@@ -1,4 +1,4 @@
-"""The one place where settings choose a whole-body pose estimator."""
+"""The choice of a whole-body pose estimator by its settings."""
 
 from typing import assert_never
 
@@ -14,9 +14,9 @@ from slr_pipeline.pose.interface import PoseEstimator
 
 
 def open_estimator(settings: KeypointsSettings, device: str) -> PoseEstimator:
-    """The estimator of the settings, ready to run; an SlrError where it is not installed.
+    """The estimator that the settings name, ready to run; SlrError where it is not installed.
 
-    `device` is `auto`, `cpu` or `cuda`, for those that can use it.
+    `device` is `auto`, `cpu` or `cuda`, for estimators that can use a GPU.
     """
     match settings:
         case MediapipeSettings():

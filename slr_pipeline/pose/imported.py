@@ -1,4 +1,4 @@
-"""Keypoints that another program made, taken from its files instead of being estimated."""
+"""Keypoints imported from files of another program, in place of an estimator."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,37 +13,37 @@ from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import AnnotationFile
-from slr_pipeline.io.foreign.keypoints import FoundClip, people
+from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.foreign.pose_file import read_pose
 from slr_pipeline.io.foreign.samslr import read_samslr
 from slr_pipeline.io.messages import listed
 from slr_pipeline.pose.interface import PoseClip
-from slr_pipeline.pose.people import signer_of
+from slr_pipeline.pose.people import signer_keypoints
 
 UNKNOWN: Final = "unknown"
-"""The digest of weights that nobody has told."""
+"""`weights_sha256` where the files do not name their model."""
 
 
 class _Source(Protocol):
-    """Where the clips of samples are found."""
+    """Gives the clip of a sample."""
 
     def has(self, sample: str) -> bool: ...
 
-    def read(self, sample: str) -> FoundClip: ...
+    def read(self, sample: str) -> ForeignClip: ...
 
 
 @dataclass(frozen=True)
 class _Files:
-    """A file or a folder a sample."""
+    """One file or folder per sample."""
 
     pattern: str
-    read_one: Callable[[Path], FoundClip]
+    read_one: Callable[[Path], ForeignClip]
 
     def has(self, sample: str) -> bool:
         return self._path(sample).exists()
 
-    def read(self, sample: str) -> FoundClip:
+    def read(self, sample: str) -> ForeignClip:
         return self.read_one(self._path(sample))
 
     def _path(self, sample: str) -> Path:
@@ -51,7 +51,7 @@ class _Files:
 
 
 class _Features:
-    """The `keypoints` files of another run, all of one estimator."""
+    """The `keypoints` files of another run, which has one estimator."""
 
     def __init__(self, pattern: str) -> None:
         paths = sorted(glob(pattern, recursive=True))
@@ -64,18 +64,18 @@ class _Features:
     def has(self, sample: str) -> bool:
         return sample in self._samples
 
-    def read(self, sample: str) -> FoundClip:
+    def read(self, sample: str) -> ForeignClip:
         clip = self._store.read(sample)
         size = (clip.width, clip.height) if len(clip.values) else None
         where = f"{self._store.path_of(sample)}, {sample}"
-        return FoundClip(where, people(where, clip.values[:, None]), size)
+        return ForeignClip(where, people_in_frames(where, clip.values[:, None]), size)
 
 
 class ImportedKeypoints:
-    """Keypoints of files; a `PoseEstimator`. Frames are matched one to one, in order.
+    """Imports keypoints; a `PoseEstimator`. Frame t of the file is frame t of the video.
 
-    Coordinates are scaled to the video when file and video differ by a pure scale, and unmirrored
-    with left and right exchanged where they were found in mirrored frames.
+    Coordinates are scaled where file and video differ by a uniform scale, and unmirrored, with left
+    and right exchanged, where they were estimated in mirrored frames.
     """
 
     def __init__(self, settings: ImportedKeypointsSettings) -> None:
@@ -91,12 +91,12 @@ class ImportedKeypoints:
             self.weights_sha256 = self._source.estimator["weights_sha256"]
 
     @property
-    def made(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.made`."""
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.attributes`."""
         return {"imported": self._settings.format}
 
     def require(self, samples: Sequence[str]) -> None:
-        """DataError that lists which of these samples have no keypoints."""
+        """DataError that lists the samples without keypoints."""
         missing = [sample for sample in samples if not self._source.has(sample)]
         if missing:
             raise DataError(
@@ -106,17 +106,17 @@ class ImportedKeypoints:
             )
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
-        """See `PoseEstimator.estimate`. DataError where the file is of another clip."""
+        """See `PoseEstimator.estimate`. DataError where the file has other frames."""
         self.require([clip.sample])
-        found = self._source.read(clip.sample)
-        if len(found.frames) != clip.length:
+        foreign = self._source.read(clip.sample)
+        if len(foreign.frames) != clip.length:
             raise DataError(
-                f"{found.where}: {len(found.frames)} frames, and {clip.path} has {clip.length}; "
-                "make the keypoints of this video"
+                f"{foreign.where}: {len(foreign.frames)} frames, but {clip.path} has "
+                f"{clip.length}; make the keypoints of this video"
             )
         picture = self._settings.picture
-        return signer_of(
-            found,
+        return signer_keypoints(
+            foreign,
             clip,
             person=self._settings.person,
             mirrored=self._mirrored,

@@ -1,4 +1,4 @@
-"""What a whole-body pose estimator is."""
+"""The interface of all whole-body pose estimators."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class PoseClip:
-    """One clip as an estimator meets it.
+    """One clip as the input of an estimator.
 
-    `frames` are T pictures of RGB (H, W, 3) uint8, decoded as they are asked for and once only;
-    `length` is T, `width` and `height` are px, `path` is the video.
+    `frames` are T RGB pictures (H, W, 3) uint8, decoded on demand and only once; `length` is T,
+    `width` and `height` are px, `path` is the video.
     """
 
     sample: str
@@ -26,7 +26,7 @@ class PoseClip:
 
 
 class PoseEstimator(Protocol):
-    """Finds the 133 COCO-WholeBody keypoints of one person in every frame of a clip."""
+    """Estimates the 133 COCO-WholeBody keypoints of one person in every frame of a clip."""
 
     @property
     def name(self) -> str:
@@ -36,17 +36,16 @@ class PoseEstimator(Protocol):
     def weights_sha256(self) -> str:
         """64 hexadecimal digits that change when any model file changes.
 
-        `unknown` where the keypoints come from files that do not tell.
+        `unknown` where keypoints are imported from files that do not name their model.
         """
 
     @property
-    def made(self) -> dict[str, str | int | float | bool]:
-        """Attributes of the artifact that say how this estimator made it; mostly none."""
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """Further attributes of the feature file, on how the keypoints were estimated."""
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """Keypoints (T, 133, 3) of a clip.
 
         Channels are x and y in px (origin top left, unmirrored) and the score in [0, 1]. A missing
-        point is (0, 0, 0), so a frame without a person is all zero. Nothing is remembered from one
-        clip to the next.
+        point is (0, 0, 0), so a frame without a person is all zero. No state is kept between clips.
         """

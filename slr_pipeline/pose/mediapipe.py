@@ -1,15 +1,13 @@
-"""MediaPipe Holistic as a whole-body estimator: 33 + 21 + 21 + 468 points become the usual 133.
+"""MediaPipe Holistic as a whole-body estimator: its 33 + 21 + 21 + 468 points become the 133.
 
-It follows one person (the most prominent) through the video. Its models lie in the wheel of the one
-release named below: no later wheel ships them, so nothing is downloaded.
+It follows one person (the most prominent) through the video. Its models come with the wheel of the
+release named below, so nothing is downloaded; later wheels lack them.
 
 Scores: a body or foot point has the model's visibility; all points of a hand or of the face share
-the presence score of that hand or face in that frame. A point that is given scores at least
-`LOWEST_SCORE`. A point outside the picture keeps its estimated place there: dropping it would make
-a hand at the border jump to the corner.
+the presence score of that hand or face in the frame, at least `MIN_SCORE`. A point outside the
+picture keeps its coordinates: without it, a hand at the border would jump to the corner.
 
-MediaPipe has no small toe: these two keypoints are always missing. Its foot index stands for the
-big toe.
+MediaPipe has no small toes: these two keypoints are always missing. Its foot index is the big toe.
 """
 
 import hashlib
@@ -41,7 +39,7 @@ from slr_pipeline.skeleton import (
 )
 
 VERSION: Final = "0.10.21"
-LOWEST_SCORE: Final = 1e-3
+MIN_SCORE: Final = 1e-3
 
 _INSTALL: Final = "pip install --no-deps -r requirements/pose.txt"
 
@@ -56,7 +54,7 @@ _MODELS: Final = (
     "modules/pose_landmark/pose_landmark_full.tflite",
 )
 
-# Inner streams of the graph, watched for what the outputs do not tell: how sure the model is.
+# Inner streams of the graph: the presence scores, which its outputs lack.
 _HAND_SCORE: Final = (
     "handlandmarksleftandrightcpu__handlandmarksfromposecpu_{}__handlandmarkcpu__"
     "hand_presence_score"
@@ -82,7 +80,7 @@ _TRACKING_THRESHOLD: Final = (
     "ThresholdingCalculator.threshold"
 )
 
-# Of which landmark each of the 133 is, by part: 33 pose, 468 face, 21 left and 21 right hand ones.
+# The landmark of each of the 133: first 33 of the pose, then 468 of the face, 21 of each hand.
 _LANDMARK_OF: Final = sources(KEYPOINTS_133, HOLISTIC)
 _POSE_TARGET: Final = [i for i in (*BODY, *FEET) if _LANDMARK_OF[i] >= 0]
 _POSE_SOURCE: Final = [_LANDMARK_OF[i] for i in _POSE_TARGET]
@@ -92,18 +90,20 @@ _FACE_SOURCE: Final = [_LANDMARK_OF[i] - 33 for i in FACE]
 class MediaPipeHolistic:
     """MediaPipe Holistic, middle model, tracking from frame to frame; a `PoseEstimator`.
 
-    The confidences in [0, 1] are MediaPipe's own: what a person must reach to be found, and to be
-    followed instead of being looked for anew. An SlrError where MediaPipe is not installed.
+    The confidences in [0, 1] are MediaPipe's own: the lowest at which a person is detected, and
+    tracked instead of detected again. SlrError where MediaPipe is not installed.
     """
 
     def __init__(self, *, min_detection_confidence: float, min_tracking_confidence: float) -> None:
         try:
-            found = importlib.metadata.version("mediapipe")
+            installed = importlib.metadata.version("mediapipe")
         except importlib.metadata.PackageNotFoundError:
-            found = "none"
-        if found != VERSION:
-            raise SlrError(f"the estimator needs mediapipe {VERSION}, found {found}: {_INSTALL}")
-        with _held_stderr():
+            installed = "none"
+        if installed != VERSION:
+            raise SlrError(
+                f"the estimator needs mediapipe {VERSION}, found {installed}: {_INSTALL}"
+            )
+        with _deferred_stderr():
             try:
                 import mediapipe
                 from mediapipe.python.solution_base import SolutionBase
@@ -118,8 +118,8 @@ class MediaPipeHolistic:
         self.weights_sha256 = _digest(Path(mediapipe.__file__).parent)
 
     @property
-    def made(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.made`."""
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.attributes`."""
         return {}
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
@@ -128,28 +128,28 @@ class MediaPipeHolistic:
         The same frames give the same bytes on the same kind of processor.
         """
         graph = None
-        found = []
+        keypoints = []
         try:
             for frame in clip.frames:
-                if graph is None:  # a graph of its own for each video: 20 ms, and no memory
-                    with _held_stderr():
+                if graph is None:  # a new graph for each video, 20 ms: no state is kept
+                    with _deferred_stderr():
                         graph = self._open_graph()
                         result = graph.process({"image": frame})
                 else:
                     result = graph.process({"image": frame})
-                found.append(_keypoints(result, width=frame.shape[1], height=frame.shape[0]))
+                keypoints.append(_keypoints(result, width=frame.shape[1], height=frame.shape[0]))
         finally:
             if graph is not None:
                 graph.close()
-        return np.stack(found) if found else np.zeros((0, 133, 3), np.float32)
+        return np.stack(keypoints) if keypoints else np.zeros((0, 133, 3), np.float32)
 
     def _open_graph(self) -> Any:
         return self._solution_base(
             binary_graph_path=f"mediapipe/{_GRAPH}",
             side_inputs={
-                "model_complexity": 1,  # the only one whose model lies in the wheel
-                # Filters body and feet only. On the demo shoulders shake 0.3 instead of 1.8 px (of
-                # 512), but fast wrists lag: PCK@0.1 of 96 instead of 99 %. Hands have no lag.
+                "model_complexity": 1,  # the only model in the wheel
+                # Filters body and feet only. On the demo, shoulders jitter by 0.3 instead of 1.8
+                # of 512 px, but fast wrists lag: PCK@0.1 of 96 instead of 99 %. Hands do not lag.
                 "smooth_landmarks": True,
                 "enable_segmentation": False,
                 "smooth_segmentation": False,
@@ -162,7 +162,7 @@ class MediaPipeHolistic:
 
 
 def _keypoints(result: Any, *, width: int, height: int) -> NDArray[np.float32]:
-    """The 133 keypoints (133, 3) in px of one frame's results."""
+    """Keypoints (133, 3) in px from the results for one frame."""
     keypoints = np.zeros((133, 3), np.float32)
     if result.pose_landmarks is not None:
         pose = result.pose_landmarks.landmark
@@ -179,22 +179,22 @@ def _keypoints(result: Any, *, width: int, height: int) -> NDArray[np.float32]:
             presence = getattr(result, score)
             keypoints[target] = [(part[i].x, part[i].y, presence) for i in source]
     given = keypoints.any(axis=1)
-    keypoints[given, 2] = keypoints[given, 2].clip(LOWEST_SCORE, 1)
+    keypoints[given, 2] = keypoints[given, 2].clip(MIN_SCORE, 1)
     keypoints[:, :2] *= np.array([width, height], np.float32)
     return keypoints
 
 
 def _digest(package: Path) -> str:
-    """One SHA-256 over the names and digests of the model files, and the graph that joins them."""
+    """One SHA-256 of the names and digests of the model files and of their graph."""
     lines = (f"{sha256_of(package / model)}  {model}\n" for model in _MODELS)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @contextmanager
-def _held_stderr() -> Iterator[None]:
-    """Hold back what native code writes to stderr; it is shown only when the block fails.
+def _deferred_stderr() -> Iterator[None]:
+    """Hold back what native code writes to stderr; show it only when the block fails.
 
-    MediaPipe's start-up logs some twenty lines before its own log level can be set.
+    MediaPipe logs some twenty lines at start-up, before its log level can be set.
     """
     sys.stderr.flush()
     original = os.dup(2)

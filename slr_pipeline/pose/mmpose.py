@@ -1,10 +1,11 @@
 """MMPose's top-down whole-body networks as estimators: HRNet, DARK, RTMPose, RTMW and others.
 
-`corrected`: the whole frame, or a detector's box, is cut out at the size that the network was
-trained with, and decoded by the config's own codec. `published`: what SAM-SLR released.
+`corrected`: crop the whole frame, or a detector's box, to the network's training size, and decode
+with the config's own codec. `published`: as in SAM-SLR's released code.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,31 +16,29 @@ from torch.nn.functional import interpolate
 
 from slr_pipeline.config.estimators import MmposeSettings
 from slr_pipeline.errors import ConfigError, DataError
-from slr_pipeline.pose.detector import crops_of, joint_sha256, open_detector
+from slr_pipeline.pose.detector import combined_sha256, open_detector, signer_crops
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose_network import VERSION, MMPoseNetwork
 from slr_pipeline.pose.topdown import (
-    Found,
-    Picture,
+    FramePose,
     decode_quarter,
     in_batches,
-    keypoints_of,
-    look,
-    stacked,
+    poses_in_crops,
+    stack_keypoints,
+    to_keypoints,
 )
 from slr_pipeline.skeleton import FLIP_133
 
 FRAME: Final = 512
-LARGE: Final = 640
+INPUT: Final = 640
 CELLS: Final = 128
-"""What `published` takes: the side of a frame, of the picture that the network sees, of its maps
-after resizing."""
+"""Sides in `published`: of a frame, of the network's input, of its heat-maps after resizing."""
 
 
 class MMPose:
     """A whole-body network of MMPose with its weights; a `PoseEstimator`.
 
-    Errors are those of `MMPoseNetwork` and `open_detector`.
+    Raises what `MMPoseNetwork` and `open_detector` raise.
     """
 
     def __init__(self, settings: MmposeSettings, device: str) -> None:
@@ -47,16 +46,16 @@ class MMPose:
         self._detector = open_detector(settings.detector, device)
         self._settings = settings
         self.name = f"mmpose-{VERSION}-{Path(settings.config).stem}"
-        self.weights_sha256 = joint_sha256(self.network.weights_sha256, self._detector)
+        self.weights_sha256 = combined_sha256(self.network.weights_sha256, self._detector)
         if settings.fidelity == "published" and not self.network.has_maps():
             raise ConfigError(
-                f"features.keypoints.config: fidelity published takes heat-maps, which {self.name} "
-                "does not give; take a config td-hm_*"
+                f"features.keypoints.config: fidelity published needs heat-maps, which {self.name} "
+                "does not give; use a config td-hm_*"
             )
 
     @property
-    def made(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.made`."""
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.attributes`."""
         published = self._settings.fidelity == "published"
         return {
             "fidelity": self._settings.fidelity,
@@ -71,23 +70,23 @@ class MMPose:
 
         DataError for `published` and a frame that is not 512 x 512.
         """
-        return stacked(self.follow(clip.frames, maps=False))
+        return stack_keypoints(self.poses(clip.frames, maps=False))
 
-    def follow(self, frames: Iterable[Picture], *, maps: bool) -> Iterator[Found]:
-        """What is found in each frame; of `corrected` with the heat-maps, if asked for."""
+    def poses(self, frames: Iterable[NDArray[np.uint8]], *, maps: bool) -> Iterator[FramePose]:
+        """The pose in each frame; with heat-maps where `maps` asks for them in `corrected`."""
         size = self._settings.batch_size
         if self._settings.fidelity == "published":
-            return in_batches(map(_mirrored_large, frames), size, self._published)
-        crops = crops_of(frames, self._detector, self.network.size)
-        return look(crops, size, lambda pictures: self.network.answer(pictures, maps=maps))
+            return in_batches(map(_mirrored_input, frames), size, self._published)
+        crops = signer_crops(frames, self._detector, self.network.size)
+        return poses_in_crops(crops, size, partial(self.network.predict, maps=maps))
 
-    def _published(self, pictures: list[Picture]) -> Iterator[Found]:
+    def _published(self, pictures: list[NDArray[np.uint8]]) -> Iterator[FramePose]:
         """Keypoints as SAM-SLR's released code has them, mirrored back.
 
-        Released are x of the mirrored frame and the network's own left and right there: 512 - x,
-        with left and right exchanged, is the signer's.
+        The released keypoints have x, left and right of the mirrored frame: 512 - x, with left and
+        right exchanged, is the signer's.
         """
-        # PUBLISHED: the picture of 512 is looked at as well, and what is found there thrown away.
+        # PUBLISHED: the released code also runs on 512 x 512 and discards the result.
         maps = self.network.maps(pictures, flip=False) + self.network.maps(pictures, flip=True)
         maps = interpolate(maps / 2, (CELLS, CELLS), mode="bilinear", align_corners=False)
         for each in maps.cpu().numpy():
@@ -95,16 +94,16 @@ class MMPose:
             points = cells * np.float32(FRAME / CELLS)
             points[:, 0] = FRAME - points[:, 0]
             order = list(FLIP_133)
-            yield Found(keypoints_of(points[order], scores[order]))
+            yield FramePose(to_keypoints(points[order], scores[order]))
 
 
-def _mirrored_large(frame: Picture) -> Picture:
+def _mirrored_input(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = frame.shape[:2]
     if (width, height) != (FRAME, FRAME):
         raise DataError(
-            "fidelity published takes frames of 512x512 as the released code does, found "
-            f"{width}x{height}; take fidelity corrected"
+            "fidelity published needs frames of 512x512 as the released code does, found "
+            f"{width}x{height}; use fidelity corrected"
         )
-    # ASSUME: resized in bytes, before normalisation; which of the two is not known.
-    large = cv2.resize(frame[:, ::-1], (LARGE, LARGE), interpolation=cv2.INTER_LINEAR)
+    # ASSUME: resized as bytes, before normalisation; the released code leaves it open.
+    large = cv2.resize(frame[:, ::-1], (INPUT, INPUT), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large, np.uint8)

@@ -1,8 +1,8 @@
-"""A top-down whole-body network of MMPose 1.3: its config, its weights, its answers.
+"""A top-down whole-body network of MMPose 1.3: config, weights, predictions.
 
-MMPose is imported without what it names and pose estimation never calls: mmcv's compiled operators,
-mmdet and xtcocotools, which do not install beside a current torch and numpy, and torchvision, which
-does not load beside a CPU build of torch. Stand-ins take their places while it is imported.
+MMPose imports packages that pose estimation never calls: mmcv's compiled operators, mmdet and
+xtcocotools, which do not install beside a current torch and numpy, and torchvision, which does not
+load beside a CPU build of torch. Stand-ins replace them during the import.
 """
 
 import difflib
@@ -24,7 +24,7 @@ from torch import Tensor
 from slr_pipeline.config.estimators import MmposeSettings, WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
 from slr_pipeline.io.models import check_sha256, read_foreign
-from slr_pipeline.pose.topdown import Answer, Picture
+from slr_pipeline.pose.topdown import Prediction
 from slr_pipeline.skeleton import FLIP_133
 from slr_pipeline.training.device import choose_device
 
@@ -43,8 +43,8 @@ _STAND_INS: Final = (
 class MMPoseNetwork:
     """The network of a config with the weights of a checkpoint, on its device, for evaluation.
 
-    SlrError where MMPose is not installed, ConfigError for a config that is not of a top-down
-    network of 133 keypoints, ArtifactError for a checkpoint that is damaged or does not fit it.
+    SlrError where MMPose is not installed, ConfigError for a config of anything but a top-down
+    network of 133 keypoints, ArtifactError for a checkpoint that is damaged or of another network.
     """
 
     def __init__(self, settings: MmposeSettings, checkpoint: WeightsFile, device: str) -> None:
@@ -62,29 +62,29 @@ class MMPoseNetwork:
         self._test_cfg = {**self._model.test_cfg, "flip_test": self._flip}
         width, height = self._model.head.decoder.input_size
         self.size = int(width), int(height)
-        """(W, H) of the pictures that the network was trained with."""
+        """(W, H) of the training pictures."""
 
     def has_maps(self) -> bool:
-        """Whether the head gives heat-maps."""
+        """Whether the network gives heat-maps."""
         from mmpose.models.heads import HeatmapHead
 
         return isinstance(self._model.head, HeatmapHead)
 
     @torch.inference_mode()
-    def answer(self, pictures: Sequence[Picture], *, maps: bool) -> list[Answer]:
-        """The answer to each RGB picture (H, W, 3) of `size`; with its heat-maps, if asked for.
+    def predict(self, pictures: Sequence[NDArray[np.uint8]], *, maps: bool) -> list[Prediction]:
+        """The prediction for each RGB picture (H, W, 3) of `size`; `maps`: with its heat-maps.
 
-        It is decoded by the config's own codec: a quarter of a cell, DARK, UDP, or SimCC.
+        The config's own codec decodes it: quarter of a cell, DARK, UDP, or SimCC.
         """
         inputs = self._inputs(pictures)
         features: Any = self._features(inputs)
         if self._flip:
             features = [features, self._features(inputs.flip(-1))]
         test_cfg = {**self._test_cfg, "output_heatmaps": maps}
-        found = self._model.head.predict(features, [self._sample] * len(pictures), test_cfg)
-        instances, fields = found if maps else (found, [None] * len(found))
+        predicted = self._model.head.predict(features, [self._sample] * len(pictures), test_cfg)
+        instances, fields = predicted if maps else (predicted, [None] * len(predicted))
         return [
-            Answer(
+            Prediction(
                 np.asarray(each.keypoints[0], np.float32),
                 np.asarray(each.keypoint_scores[0], np.float32),
                 None if field is None else field.heatmaps.cpu().numpy(),
@@ -93,35 +93,35 @@ class MMPoseNetwork:
         ]
 
     @torch.inference_mode()
-    def maps(self, pictures: Sequence[Picture], *, flip: bool) -> Tensor:
-        """Heat-maps (B, 133, h, w) of RGB pictures (H, W, 3), all of one size, any.
+    def maps(self, pictures: Sequence[NDArray[np.uint8]], *, flip: bool) -> Tensor:
+        """Heat-maps (B, 133, h, w) of RGB pictures (H, W, 3) of any one size.
 
-        With `flip` those of the mirror images, flipped back, with left and right exchanged.
+        `flip`: those of the mirrored pictures, flipped back, with left and right exchanged.
         """
         inputs = self._inputs(pictures)
         maps: Tensor = self._model.head(self._features(inputs.flip(-1) if flip else inputs))
         return maps.flip(-1)[:, list(FLIP_133)] if flip else maps
 
     def cells_px(self) -> NDArray[np.float64]:
-        """Pixels of a picture a cell of the maps, in x and y: cell h lies at pixel h times this."""
+        """Pixels per cell of the heat-maps, in x and y: cell h lies at pixel h times this."""
         codec = self._model.head.decoder
         size, cells = np.asarray(codec.input_size), np.asarray(codec.heatmap_size)
-        if type(codec).__name__ == "UDPHeatmap":  # the corners' centres lie on each other
+        if type(codec).__name__ == "UDPHeatmap":  # the centres of corner cells and pixels coincide
             return np.asarray((size - 1) / (cells - 1), np.float64)
         return np.asarray(size / cells, np.float64)
 
-    def _inputs(self, pictures: Sequence[Picture]) -> Tensor:
-        """RGB pictures (B, 3, H, W), normalised as the config says; MMPose's pictures are BGR."""
+    def _inputs(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Pictures (B, 3, H, W), normalised by the config; MMPose expects BGR."""
         stacked = torch.from_numpy(np.stack(pictures)[..., ::-1].copy()).permute(0, 3, 1, 2)
         data = {"inputs": list(stacked), "data_samples": [self._sample] * len(pictures)}
         inputs: Tensor = self._model.data_preprocessor(data, False)["inputs"]
         return inputs
 
     def _features(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """What the head is given, in single precision: decoding has no use for less."""
+        """The input of the head, in single precision, which decoding needs."""
         half = torch.autocast(self.device.type, dtype=torch.float16, enabled=self._half)
         with half, warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of old names in MMPose
+            warnings.simplefilter("ignore", FutureWarning)  # for old names in MMPose
             features = self._model.extract_feat(inputs)
         return tuple(each.float() for each in features)
 
@@ -129,7 +129,7 @@ class MMPoseNetwork:
 def config_names() -> dict[str, Path]:
     """The whole-body configs in MMPose's wheel by name.
 
-    Without DWPose's, which are of trainings: its networks are those of the rtmpose configs.
+    Without DWPose's, which describe its distillation: its networks have the rtmpose configs.
     """
     package = importlib.util.find_spec("mmpose")
     if package is None or package.origin is None:
@@ -140,37 +140,37 @@ def config_names() -> dict[str, Path]:
 
 
 def _read_config(name: str) -> dict[str, Any]:
-    """The model of a config: the name of one in the wheel, or a file's path."""
+    """The model of a config, given by its name in the wheel or by a file's path."""
     from mmengine.config import Config
 
-    known = config_names()
-    path = Path(name) if name.endswith(".py") else known.get(name)
+    names = config_names()
+    path = Path(name) if name.endswith(".py") else names.get(name)
     if path is None:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0)
         raise ConfigError(
-            f"features.keypoints.config: {name} is none of the {len(known)} whole-body configs of "
-            f"mmpose {VERSION}, nearest: {', '.join(near)}; give one of them or a file *.py"
+            f"features.keypoints.config: {name} is none of the {len(names)} whole-body configs of "
+            f"mmpose {VERSION}, nearest: {', '.join(near)}; use one of them or a file *.py"
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # setuptools of its pkg_resources
+            warnings.simplefilter("ignore")  # setuptools about pkg_resources
             model = Config.fromfile(str(path), import_custom_modules=False).to_dict().get("model")
     except Exception as error:  # a config is a program: it may raise anything
         raise ConfigError(
             f"features.keypoints.config: {name} cannot be read ({type(error).__name__}: "
             f"{' '.join(str(error).split())[:200]}); check the file"
         ) from error
-    found = (model or {}).get("type"), (model or {}).get("head", {}).get("out_channels")
-    if model is None or found != ("TopdownPoseEstimator", 133):
+    kind = (model or {}).get("type"), (model or {}).get("head", {}).get("out_channels")
+    if model is None or kind != ("TopdownPoseEstimator", 133):
         raise ConfigError(
-            f"features.keypoints.config: {name} has the model {found[0]} of {found[1]} keypoints, "
-            "expected a TopdownPoseEstimator of 133; give a whole-body config of MMPose 1.3"
+            f"features.keypoints.config: {name} has the model {kind[0]} of {kind[1]} keypoints, "
+            "expected a TopdownPoseEstimator of 133; use a whole-body config of MMPose 1.3"
         )
     return dict(_without_scopes(model))
 
 
 def _build(config: dict[str, Any]) -> Any:
-    """The network of a config, its weights random."""
+    """The network of a config with random weights."""
     from mmengine.registry import DefaultScope
     from mmpose.models import build_pose_estimator
 
@@ -180,14 +180,14 @@ def _build(config: dict[str, Any]) -> Any:
 
 
 def _without_scopes(values: Any) -> Any:
-    """A config that builds everything from MMPose, which has copies of what it names of mmdet."""
+    """A config without scopes: MMPose has its own copies of the mmdet parts it names."""
     if isinstance(values, dict):
         return {key: _without_scopes(each) for key, each in values.items() if key != "_scope_"}
     return values
 
 
 def _load(model: torch.nn.Module, path: str, config: str) -> None:
-    """Give a model the weights of a file, every one of them or an ArtifactError."""
+    """Load all weights of a file into a model; ArtifactError unless all fit."""
     state = {name.removeprefix("module."): value for name, value in read_foreign(path).items()}
     parts = ("backbone.", "head.", "keypoint_head.")
     if not any(name.startswith(parts) for name in state):  # SAM-SLR's copy of HRNet
@@ -199,23 +199,23 @@ def _load(model: torch.nn.Module, path: str, config: str) -> None:
         missing, unknown = model.load_state_dict(state, strict=False)
         wrong = [f"{len(missing)} missing ({', '.join(missing[:3])})"] if missing else []
         wrong += [f"{len(unknown)} unknown ({', '.join(unknown[:3])})"] if unknown else []
-    except RuntimeError as error:  # of other shapes, a line each
+    except RuntimeError as error:  # one line per wrong shape
         shapes = [line.strip() for line in str(error).splitlines() if "size mismatch" in line]
         wrong = [f"{len(shapes)} of another shape ({shapes[0]})"]
     if wrong:
         raise ArtifactError(
             f"{path}: its {len(state)} weights are not those of config {config}: "
-            f"{'; '.join(wrong)}; take the checkpoint that was trained with this config"
+            f"{'; '.join(wrong)}; use the checkpoint that was trained with this config"
         )
 
 
 def _import_mmpose() -> None:
     try:
-        found = importlib.metadata.version("mmpose")
+        installed = importlib.metadata.version("mmpose")
     except importlib.metadata.PackageNotFoundError:
-        found = "none"
-    if found != VERSION:
-        raise SlrError(f"the estimator needs mmpose {VERSION}, found {found}: {_INSTALL}")
+        installed = "none"
+    if installed != VERSION:
+        raise SlrError(f"the estimator needs mmpose {VERSION}, found {installed}: {_INSTALL}")
     try:
         with _stand_ins(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -225,9 +225,9 @@ def _import_mmpose() -> None:
 
 
 class _StandIn(types.ModuleType):
-    """A module that has a class of every name."""
+    """A module with a class for every name."""
 
-    __path__: list[str] = []  # noqa: RUF012  # a package without modules of its own
+    __path__: list[str] = []  # noqa: RUF012  # a package without modules
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -237,7 +237,7 @@ class _StandIn(types.ModuleType):
 
 @contextmanager
 def _stand_ins() -> Iterator[None]:
-    """Modules that MMPose imports and we do not need; those that are loaded already stay."""
+    """Replace the modules that MMPose imports needlessly, unless they are already loaded."""
     names = [name for name in _STAND_INS if name not in sys.modules]
     sys.modules.update({name: _StandIn(name) for name in names})
     try:

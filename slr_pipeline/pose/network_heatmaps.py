@@ -1,4 +1,4 @@
-"""The feature `heatmaps` from the network that finds the keypoints, in one decoding of a video."""
+"""The feature `heatmaps` from the network that estimates the keypoints, in one pass of a video."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
@@ -21,18 +21,22 @@ from slr_pipeline.features.heatmaps import (
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose import MMPose
 from slr_pipeline.pose.mmpose_network import MMPoseNetwork
-from slr_pipeline.pose.topdown import Crop, Picture, Points, stacked
+from slr_pipeline.pose.topdown import Crop, stack_keypoints
 
 SIDE: Final = 4 * GRID
-"""Side of the picture that `published` maps are of, px."""
+"""Side in px of the pictures whose heat-maps `published` takes."""
+
+
+KeepMaps = Callable[[int, NDArray[np.float32]], None]
+"""Stores the heat-maps (133, h, w) of frame t."""
 
 
 class NetworkHeatmaps:
-    """Keypoints and heat-maps of a clip.
+    """Estimates keypoints and heat-maps of a clip.
 
-    `corrected`: the maps that the keypoints were decoded from, laid on the grid of the whole frame.
-    `published`: those of the frame as filmed, stretched to 384 x 384, of weights of their own.
-    Errors are those of `MMPose`, and a ConfigError where the network gives no maps.
+    `corrected`: the heat-maps that the keypoints are decoded from, resampled to the whole frame.
+    `published`: heat-maps of the unmirrored frame, stretched to 384 x 384, from separate weights.
+    Raises what `MMPose` raises, and a ConfigError where the network gives no heat-maps.
     """
 
     def __init__(self, settings: HeatmapsSettings, keypoints: MmposeSettings, device: str) -> None:
@@ -44,36 +48,36 @@ class NetworkHeatmaps:
         self._batch_size = keypoints.batch_size
         if not network.has_maps():
             raise ConfigError(
-                f"features.heatmaps.source: {self.estimator.name} gives no heat-maps; take source "
+                f"features.heatmaps.source: {self.estimator.name} gives no heat-maps; use source "
                 "drawn, or a config td-hm_*"
             )
         self.network_sha256 = self._network.weights_sha256
 
-    def estimate(self, clip: PoseClip) -> tuple[Points, NDArray[np.uint8]]:
+    def estimate(self, clip: PoseClip) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Keypoints (T, 133, 3) and the feature `heatmaps` (60, 33, 24, 24) of a clip."""
         wanted = sixty_frames(clip.length, fidelity=self._fidelity)
         side = GRID // 4
         values = np.zeros((FRAMES, len(HEATMAP_KEYPOINTS), side, side), np.uint8)
 
-        def keep(t: int, maps: Points) -> None:
+        def keep(t: int, maps: NDArray[np.float32]) -> None:
             values[wanted == t] = to_bytes(pool_network_heatmaps(maps[None]))
 
         if self._fidelity == "published":
-            frames = self._watched(clip.frames, frozenset(wanted.tolist()), keep)
-            return stacked(self.estimator.follow(frames, maps=False)), values
+            frames = self._keeping_maps(clip.frames, frozenset(wanted.tolist()), keep)
+            return stack_keypoints(self.estimator.poses(frames, maps=False)), values
         keypoints = []
         cells_px = self._network.cells_px()
-        for t, found in enumerate(self.estimator.follow(clip.frames, maps=True)):
-            keypoints.append(found.keypoints)
-            if t in wanted and found.crop is not None and found.maps is not None:
-                keep(t, on_frame(found.maps, found.crop, cells_px, clip.width, clip.height))
+        for t, pose in enumerate(self.estimator.poses(clip.frames, maps=True)):
+            keypoints.append(pose.keypoints)
+            if t in wanted and pose.crop is not None and pose.maps is not None:
+                keep(t, maps_on_frame(pose.maps, pose.crop, cells_px, clip.width, clip.height))
         return np.stack(keypoints), values
 
-    def _watched(
-        self, frames: Iterable[Picture], wanted: frozenset[int], keep: Callable[[int, Points], None]
-    ) -> Iterator[Picture]:
-        """The frames; on their way the maps of those that are wanted are made and kept."""
-        waiting: dict[int, Picture] = {}
+    def _keeping_maps(
+        self, frames: Iterable[NDArray[np.uint8]], wanted: frozenset[int], keep: KeepMaps
+    ) -> Iterator[NDArray[np.uint8]]:
+        """Pass the frames on; compute and keep the heat-maps of the wanted ones."""
+        waiting: dict[int, NDArray[np.uint8]] = {}
         for t, frame in enumerate(frames):
             if t in wanted:
                 waiting[t] = np.asarray(cv2.resize(frame, (SIDE, SIDE)), np.uint8)
@@ -84,25 +88,29 @@ class NetworkHeatmaps:
         if waiting:
             self._keep_maps(waiting, keep)
 
-    def _keep_maps(self, waiting: dict[int, Picture], keep: Callable[[int, Points], None]) -> None:
+    def _keep_maps(self, waiting: dict[int, NDArray[np.uint8]], keep: KeepMaps) -> None:
         maps = self._network.maps(list(waiting.values()), flip=False).cpu().numpy()
         for t, each in zip(waiting, maps, strict=True):
             keep(t, each)
 
 
-def on_frame(
-    maps: Points, crop: Crop, cells_px: NDArray[np.float64], width: int, height: int
-) -> Points:
-    """Maps (133, 96, 96) of a whole frame, from those (133, h, w) of a crop of it; 0 elsewhere.
+def maps_on_frame(
+    maps: NDArray[np.float32],
+    crop: Crop,
+    cells_px: NDArray[np.float64],
+    width: int,
+    height: int,
+) -> NDArray[np.float32]:
+    """Heat-maps (133, 96, 96) of a whole frame from those (133, h, w) of a crop; 0 elsewhere.
 
-    The frame lies in the middle of the grid in its proportions, as in `gaussian_heatmaps`: x px at
-    (x + 0.5) s - 0.5 + (96 - s width) / 2 cells, s = 96 / the longer side. Interpolated linearly.
+    The frame is centred in the grid with its aspect ratio, as in `gaussian_heatmaps`: x px is at
+    (x + 0.5) s - 0.5 + (96 - s width) / 2 cells, s = 96 / the longer side. Linear interpolation.
 
     Args:
-        maps: of the crop.
-        crop: what they are of.
-        cells_px: pixels of the crop a cell, in x and y (`MMPoseNetwork.cells_px`).
-        width, height: of the frame in px.
+        maps: heat-maps of the crop.
+        crop: the crop.
+        cells_px: pixels of the crop per cell, in x and y (`MMPoseNetwork.cells_px`).
+        width, height: size of the frame in px.
     """
     scale = GRID / max(width, height)
     size = np.array([width, height])

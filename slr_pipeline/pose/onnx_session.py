@@ -1,4 +1,4 @@
-"""A network in an ONNX file on ONNX Runtime, on a GPU where there is one."""
+"""A network in an ONNX file, run by ONNX Runtime, on a GPU where there is one."""
 
 import os
 from typing import Any, Final
@@ -16,10 +16,10 @@ _TYPES: Final = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
 class OnnxSession:
-    """A network that takes pictures (B, 3, H, W) of one fixed H and W.
+    """A network with one input: pictures (B, 3, H, W) of fixed H and W.
 
     SlrError where ONNX Runtime is not installed, ConfigError for a GPU that it cannot use,
-    ArtifactError for a file that is damaged, of another SHA-256, or of other inputs.
+    ArtifactError for a file that is damaged or has another SHA-256 or other inputs.
     """
 
     def __init__(self, file: WeightsFile, device: str) -> None:
@@ -35,14 +35,14 @@ class OnnxSession:
         providers = _providers(device, onnxruntime.get_available_providers())
         try:
             self._session = onnxruntime.InferenceSession(file.path, options, providers=providers)
-        except Exception as error:  # of a class of its own for each kind of damage
+        except Exception as error:  # ONNX Runtime has its own class for each kind of damage
             raise ArtifactError(
-                f"{file.path}: not a whole ONNX file ({' '.join(str(error).split())[:200]}); copy "
-                "it again from its source"
+                f"{file.path}: not a complete ONNX file ({' '.join(str(error).split())[:200]}); "
+                "copy it again from its source"
             ) from error
         if device.startswith("cuda") and "CPU" in self._session.get_providers()[0]:
             raise ConfigError(
-                f"device {device}: ONNX Runtime cannot use the GPU; mend the driver or "
+                f"device {device}: ONNX Runtime cannot use the GPU; repair the driver or "
                 "CUDA_VISIBLE_DEVICES, or use device: auto or cpu"
             )
         inputs = self._session.get_inputs()
@@ -53,19 +53,19 @@ class OnnxSession:
             found = ", ".join(f"{each.name} {each.shape} {each.type}" for each in inputs)
             raise ArtifactError(
                 f"{file.path}: expected one input (batch, 3, H, W) of fixed H and W, found "
-                f"{found}; take a file that docs/how-to/estimators.md names"
+                f"{found}; use a file that docs/how-to/estimators.md names"
             )
         self._input, self._type = inputs[0].name, _TYPES[kind]
         self.size = int(shape[3]), int(shape[2])
         """(W, H) of its pictures."""
         self.batch_size = int(shape[0]) if isinstance(shape[0], int) else None
-        """How many pictures it takes at once, where that is fixed."""
+        """Number of pictures per run, None where any number is accepted."""
         black = np.zeros((self.batch_size or 1, 3, *shape[2:]), np.float32)
         self.output_shapes = [output.shape for output in self.run(black)]
-        """The shapes of its outputs for one picture, or for as many as are fixed."""
+        """Shapes of its outputs for one picture, or for a fixed batch."""
 
     def run(self, inputs: NDArray[np.float32]) -> list[NDArray[Any]]:
-        """The outputs for pictures (B, 3, H, W), numbers with a point as float32."""
+        """The outputs for pictures (B, 3, H, W); 16-bit floats become 32-bit ones."""
         outputs = self._session.run(None, {self._input: inputs.astype(self._type, copy=False)})
         return [
             output.astype(np.float32) if output.dtype == np.float16 else output
@@ -74,7 +74,7 @@ class OnnxSession:
 
 
 def _providers(device: str, available: list[str]) -> list[Any]:
-    """What runs the network: a GPU where there is one, unless `device` says cpu."""
+    """Execution providers: a GPU where there is one, unless `device` is cpu."""
     chosen = choose_device(device)
     missing = "CUDAExecutionProvider" not in available
     if chosen.type == "cpu" or (device == "auto" and missing):
@@ -84,6 +84,6 @@ def _providers(device: str, available: list[str]) -> list[Any]:
             f"device {device}: this ONNX Runtime has {', '.join(available)}; install "
             "onnxruntime-gpu in its place, or use device: auto or cpu"
         )
-    # Memory is taken as it is needed, and not in powers of two.
+    # Allocate what is needed instead of powers of two.
     cuda = {"device_id": chosen.index, "arena_extend_strategy": "kSameAsRequested"}
     return [("CUDAExecutionProvider", cuda), "CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""OpenPose's own program, run on each video; its JSON is read and thrown away."""
+"""OpenPose's own program, run on each video; its JSON is read and then deleted."""
 
 import hashlib
 import subprocess
@@ -14,7 +14,7 @@ from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.interface import PoseClip
-from slr_pipeline.pose.people import signer_of
+from slr_pipeline.pose.people import signer_keypoints
 
 _MODEL_FOLDERS: Final = {
     "BODY_135": ("pose/body_135",),
@@ -23,30 +23,30 @@ _MODEL_FOLDERS: Final = {
 
 
 class OpenPose:
-    """OpenPose's demo program as a `PoseEstimator`; it reads the videos itself.
+    """OpenPose's demo program, which reads the videos itself; a `PoseEstimator`.
 
-    An SlrError where the program or its models are missing.
+    SlrError where the program or its models are missing.
     """
 
     def __init__(self, settings: OpenposeSettings) -> None:
         self._settings = settings
         if not Path(settings.binary).is_file():
             raise SlrError(
-                f"features.keypoints.binary: {settings.binary} is not there; build OpenPose and "
+                f"features.keypoints.binary: {settings.binary} does not exist; build OpenPose and "
                 "name its program build/examples/openpose/openpose.bin"
             )
         self.name = f"openpose-{settings.model}"
         self.weights_sha256 = _digest(Path(settings.model_folder), settings.model)
 
     @property
-    def made(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.made`."""
+    def attributes(self) -> dict[str, str | int | float | bool]:
+        """See `PoseEstimator.attributes`."""
         return {}
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`.
 
-        DataError when the program fails or answers other than one file a frame.
+        DataError when the program fails or does not write one file per frame.
         """
         with tempfile.TemporaryDirectory(prefix="slr-openpose-") as folder:
             self._run(clip, folder)
@@ -54,21 +54,21 @@ class OpenPose:
                 raise DataError(
                     f"{clip.path}: {self._settings.binary} wrote nothing; can it read the video?"
                 )
-            found = read_folder(Path(folder))
-        if len(found.frames) != clip.length:
+            foreign = read_folder(Path(folder))
+        if len(foreign.frames) != clip.length:
             raise DataError(
-                f"{clip.path}: {self._settings.binary} answered {len(found.frames)} of "
+                f"{clip.path}: {self._settings.binary} gave {len(foreign.frames)} of "
                 f"{clip.length} frames; check that it reads the video to its end"
             )
         person = self._settings.person
-        return signer_of(found, clip, person="largest" if person == "best" else person)
+        return signer_keypoints(foreign, clip, person="largest" if person == "best" else person)
 
     def _run(self, clip: PoseClip, folder: str) -> None:
         settings = self._settings
         command = [
             str(Path(settings.binary).resolve()),
             *settings.arguments,
-            # Behind the user's: of a flag given twice the program takes the last.
+            # Ours come last: the program uses the last value of a repeated flag.
             *("--video", str(Path(clip.path).resolve())),
             *("--write_json", folder),
             *("--model_folder", str(Path(settings.model_folder).resolve())),
@@ -94,7 +94,7 @@ class OpenPose:
             ) from error
         if done.returncode:
             lines = [line.strip() for line in done.stderr.decode(errors="replace").split("\n")]
-            last = next(filter(None, reversed(lines)), "it said nothing")
+            last = next(filter(None, reversed(lines)), "without a message")
             raise DataError(
                 f"{clip.path}: {settings.binary} ended with {done.returncode}: "
                 f"{''.join(c for c in last[:300] if c.isprintable())}"
@@ -102,7 +102,7 @@ class OpenPose:
 
 
 def _digest(models: Path, model: str) -> str:
-    """One SHA-256 over the names and digests of a model's files."""
+    """One SHA-256 of the names and digests of a model's files."""
     lines = []
     for folder in _MODEL_FOLDERS[model]:
         files = sorted(path for path in (models / folder).glob("*") if path.is_file())

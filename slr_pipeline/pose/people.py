@@ -1,4 +1,4 @@
-"""From the people that a file says are in a clip to the keypoints of its signer."""
+"""The keypoints of the signer, chosen among the people that a file has in a clip."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,20 +8,21 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import PersonChoice
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.foreign.keypoints import FoundClip
-from slr_pipeline.io.foreign.pose_file import UNSAID
+from slr_pipeline.io.foreign.keypoints import ForeignClip
+from slr_pipeline.io.foreign.pose_file import PLACEHOLDER_SIZE
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import FLIP_133
 
-MOST_SIDES: Final = 10
-"""A keypoint so many picture sides away is none. Estimators guess what is just outside."""
+MAX_PICTURE_SIDES: Final = 10
+"""Coordinates farther away, in longer sides of the picture, are errors; estimators do guess a
+little beyond the border."""
 
-NEXT_TO_NOTHING: Final = 2
-"""Keypoints that are all within so many px of the corner are shares of the picture."""
+NORMALISED_BELOW_PX: Final = 2
+"""Where all coordinates are smaller, they are fractions of the picture and not px."""
 
 
-def signer_of(
-    found: FoundClip,
+def signer_keypoints(
+    foreign: ForeignClip,
     clip: PoseClip,
     *,
     person: PersonChoice,
@@ -30,15 +31,15 @@ def signer_of(
 ) -> NDArray[np.float32]:
     """Keypoints (T, 133, 3) of the signer of a clip, in px of its video.
 
-    `mirrored`: found in frames mirrored left to right; then x is turned back and left and right are
-    exchanged. `picture`: width and height that the file's px are of, instead of what it says; each
-    axis is scaled by itself then. DataError when what it says is no scale of the video's size, and
-    for coordinates that are no pixels.
+    `mirrored`: estimated in mirrored frames; x, left and right are turned back. `picture`: width
+    and height that the file's px refer to, in place of the size in the file; each axis is then
+    scaled on its own. DataError where that size and the video's differ by more than a scale, and
+    for coordinates that are not px.
     """
-    width, height = picture or _size(found, clip)
+    width, height = picture or _picture_size(foreign, clip)
     scale = np.array([clip.width / width, clip.height / height, 1], np.float32)
-    _check_places(found, width, height)
-    frames = [people * scale for people in found.frames]
+    _check_coordinates(foreign, width, height)
+    frames = [people * scale for people in foreign.frames]
     signer = choose_person(frames, person, width=clip.width, height=clip.height)
     if mirrored:
         given = signer[..., 2] > 0
@@ -48,52 +49,53 @@ def signer_of(
     return signer
 
 
-def _size(found: FoundClip, clip: PoseClip) -> tuple[int, int]:
-    """Width and height of the pictures that the file's px are of."""
-    if found.size is None or found.size == (clip.width, clip.height):
+def _picture_size(foreign: ForeignClip, clip: PoseClip) -> tuple[int, int]:
+    """Width and height of the pictures that the file's px refer to."""
+    if foreign.size is None or foreign.size == (clip.width, clip.height):
         return clip.width, clip.height
-    if found.size == UNSAID:
+    if foreign.size == PLACEHOLDER_SIZE:
         raise DataError(
-            f"{found.where}: its size of 1000 x 1000 is what programs write that do not know it, "
-            f"and the video has {clip.width} x {clip.height}; set features.keypoints.picture"
+            f"{foreign.where}: its size of 1000 x 1000 is a placeholder of programs that do not "
+            f"have the true one, and the video has {clip.width} x {clip.height}; set "
+            "features.keypoints.picture"
         )
-    width, height = found.size
+    width, height = foreign.size
     factor = clip.width / width
     if abs(height * factor - clip.height) > max(1.0, factor):  # sizes are rounded to whole px
         raise DataError(
-            f"{found.where}: keypoints of {width} x {height} px, and {clip.path} has "
-            f"{clip.width} x {clip.height}, which is another shape; make the keypoints of this "
-            "video, or set features.keypoints.picture"
+            f"{foreign.where}: keypoints of {width} x {height} px, but {clip.path} has another "
+            f"shape, {clip.width} x {clip.height}; make the keypoints of this video, or set "
+            "features.keypoints.picture"
         )
-    return found.size
+    return foreign.size
 
 
-def _check_places(found: FoundClip, width: int, height: int) -> None:
-    """DataError for coordinates that are no pixels of the picture and its surroundings."""
-    furthest = [float(np.abs(people[..., :2]).max()) for people in found.frames if len(people)]
-    if not furthest:
+def _check_coordinates(foreign: ForeignClip, width: int, height: int) -> None:
+    """DataError for coordinates that are not px in or near the picture."""
+    largest = [float(np.abs(people[..., :2]).max()) for people in foreign.frames if len(people)]
+    if not largest:
         return
-    if max(furthest) <= NEXT_TO_NOTHING:
+    if max(largest) <= NORMALISED_BELOW_PX:
         raise DataError(
-            f"{found.where}: all keypoints lie within {NEXT_TO_NOTHING} px of the corner; give "
-            "pixels, not shares of the picture (OpenPose: --keypoint_scale 0)"
+            f"{foreign.where}: all keypoints lie within {NORMALISED_BELOW_PX} px of the corner; "
+            "give pixels, not fractions of the picture (OpenPose: --keypoint_scale 0)"
         )
-    if max(furthest) > MOST_SIDES * max(width, height):
+    if max(largest) > MAX_PICTURE_SIDES * max(width, height):
         raise DataError(
-            f"{found.where}: a keypoint lies at {max(furthest):.6g} px, and pictures are {width} x "
-            f"{height}; make it again"
+            f"{foreign.where}: a keypoint lies at {max(largest):.6g} px, and pictures are "
+            f"{width} x {height}; make it again"
         )
 
 
 def choose_person(
     frames: Sequence[NDArray[np.float32]], choice: PersonChoice, *, width: int, height: int
 ) -> NDArray[np.float32]:
-    """One person a frame, (T, 133, 3), of T arrays (P, 133, 3); all zero where P is 0.
+    """One person per frame, (T, 133, 3), from T arrays (P, 133, 3); all zero where P is 0.
 
-    `largest`: the box around the found keypoints has the largest area. `central`: the middle of
-    that box is nearest to the middle of the picture of `width` x `height` px. `tracked`: the
-    largest in the first frame with anybody, then the one whose keypoints moved least, on average
-    over those that both have, since the frame the signer was last seen in. Of equals the first.
+    `largest`: the bounding box of the keypoints has the largest area. `central`: the centre of
+    that box is nearest to the centre of the picture of `width` x `height` px. `tracked`: the
+    largest in the first frame with people, then the one whose keypoints moved least since the
+    signer was last seen, on average over the keypoints in both frames. The first among equals.
     """
     chosen = np.zeros((len(frames), 133, 3), np.float32)
     last: NDArray[np.float32] | None = None
@@ -103,31 +105,31 @@ def choose_person(
         if choice == "central":
             best = np.argmin([_off_centre(person, width, height) for person in people])
         elif choice == "tracked" and last is not None:
-            best = np.argmin([_moved(last, person) for person in people])
+            best = np.argmin([_distance(last, person) for person in people])
         else:
             best = np.argmax([_area(person) for person in people])
         last = chosen[t] = people[best]
     return chosen
 
 
-def _box(person: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Top left and bottom right corner (2,) of the found keypoints, px."""
-    found = person[person[:, 2] > 0, :2]
-    return found.min(axis=0), found.max(axis=0)
+def _corners(person: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Top left and bottom right corner (2,) px of the bounding box of the keypoints."""
+    points = person[person[:, 2] > 0, :2]
+    return points.min(axis=0), points.max(axis=0)
 
 
 def _area(person: NDArray[np.float32]) -> float:
-    low, high = _box(person)
+    low, high = _corners(person)
     return float(np.prod(high - low))
 
 
 def _off_centre(person: NDArray[np.float32], width: int, height: int) -> float:
-    low, high = _box(person)
+    low, high = _corners(person)
     return float(np.linalg.norm((low + high) / 2 - (width / 2, height / 2)))
 
 
-def _moved(last: NDArray[np.float32], person: NDArray[np.float32]) -> float:
-    """Mean distance in px of the keypoints that both have; infinite where there are none."""
+def _distance(last: NDArray[np.float32], person: NDArray[np.float32]) -> float:
+    """Mean distance in px of the keypoints that both have; infinite without any."""
     both = (last[:, 2] > 0) & (person[:, 2] > 0)
     if not both.any():
         return float("inf")

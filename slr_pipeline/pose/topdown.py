@@ -1,7 +1,8 @@
-"""What networks share that see one person in a picture of fixed size: crops, batches, keypoints.
+"""The shared part of networks that see one person in a picture of fixed size.
 
-Whole coordinates are the centres of pixels, of the frame as of a crop. A crop is placed
-symmetrically about the middle of its box, so the crop of a mirrored frame is the mirrored crop.
+They crop pictures from frames, run the network in batches, and return keypoints of the frame.
+Integer coordinates are the centres of pixels, in frames and in crops. A crop is centred on its box,
+so the crop of a mirrored frame is the mirrored crop.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,22 +13,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
-Points = NDArray[np.float32]
-
-LOWEST_SCORE: Final = 1e-3
-"""What a point scores at least that a network gives: 0 is a missing one."""
+MIN_SCORE: Final = 1e-3
+"""Lowest score of a point that a network gives; 0 is a missing one."""
 
 BOX_PADDING: Final = 1.25
-"""How much longer and wider than a person's box the crop is (MMPose's own)."""
+"""Size of a crop relative to the person's box, as in MMPose."""
 
 ItemT = TypeVar("ItemT")
-AnswerT = TypeVar("AnswerT")
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
 class Box:
-    """A person's box: edges in px, the frame's own being 0, 0, width and height."""
+    """A person's box: its edges in px; those of the frame are 0, 0, width and height."""
 
     x0: float
     y0: float
@@ -37,51 +35,51 @@ class Box:
 
 @dataclass(frozen=True)
 class Crop:
-    """A picture of fixed size cut out of a frame.
+    """A picture (H, W, 3) of fixed size, cropped from a frame.
 
-    (x, y) px of the picture lie at (scale x + left, scale y + top) px of the frame.
+    Its pixel (x, y) lies at (scale x + left, scale y + top) px of the frame.
     """
 
-    picture: Picture
+    picture: NDArray[np.uint8]
     scale: float
     left: float
     top: float
 
-    def to_frame(self, points: Points) -> Points:
-        """Points (..., 2) of the picture in px of the frame."""
+    def to_frame(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points (..., 2) in px of the picture as px of the frame."""
         offset = np.array([self.left, self.top])
         return np.asarray(points * self.scale + offset, np.float32)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A network's answer to a picture: `points` (133, 2) in px of the picture, `scores` (133,).
+class Prediction:
+    """A network's output for one picture: `points` (133, 2) in its px, and `scores` (133,).
 
-    `maps` (133, h, w) are the heat-maps that it was decoded from, if they were asked for.
+    `maps` (133, h, w) are the heat-maps that the points were decoded from, if asked for.
     """
 
-    points: Points
-    scores: Points
-    maps: Points | None = None
+    points: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    maps: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was found in a frame: `keypoints` (133, 3), x, y in px of the frame, and the score.
+class FramePose:
+    """The pose in one frame: `keypoints` (133, 3), x and y in px of the frame, and score.
 
-    `maps` are those of the answer, for the picture of `crop`.
+    `maps` are those of the prediction, for the picture of `crop`.
     """
 
-    keypoints: Points
+    keypoints: NDArray[np.float32]
     crop: Crop | None = None
-    maps: Points | None = None
+    maps: NDArray[np.float32] | None = None
 
 
-def cut(frame: Picture, box: Box | None, size: tuple[int, int]) -> Crop:
-    """The crop (H, W, 3) of a box, or of the whole frame, that `size` (W, H) asks for.
+def crop_frame(frame: NDArray[np.uint8], box: Box | None, size: tuple[int, int]) -> Crop:
+    """Crop a box, or the whole frame (H, W, 3), to a picture of `size` (W, H).
 
-    The box keeps its proportions and lies in the middle; beyond the frame all is black. A person's
-    box gets `BOX_PADDING`; the frame has no need of it, there is room around the signer in it.
+    The box keeps its aspect ratio and lies in the middle; outside the frame the picture is black.
+    A person's box gets `BOX_PADDING`; the whole frame already has room around the signer.
     """
     height, width = frame.shape[:2]
     padding = 1.0 if box is None else BOX_PADDING
@@ -89,7 +87,7 @@ def cut(frame: Picture, box: Box | None, size: tuple[int, int]) -> Crop:
     scale = padding * max((box.x1 - box.x0) / size[0], (box.y1 - box.y0) / size[1])
     left = (box.x0 + box.x1 - scale * (size[0] - 1) - 1) / 2
     top = (box.y0 + box.y1 - scale * (size[1] - 1) - 1) / 2
-    # Of a large frame means are taken: single pixels of it would be noise.
+    # Average pixels of a large frame: sampling single ones gives noise.
     shrink = max(1, round(scale))
     small = (max(1, round(width / shrink)), max(1, round(height / shrink)))
     if shrink > 1:
@@ -104,67 +102,69 @@ def cut(frame: Picture, box: Box | None, size: tuple[int, int]) -> Crop:
 
 
 def in_batches(
-    items: Iterable[ItemT], size: int, answer: Callable[[list[ItemT]], Iterable[AnswerT]]
-) -> Iterator[AnswerT]:
-    """The answers to items, in order, of which `answer` is given at most `size` at a time."""
+    items: Iterable[ItemT], size: int, function: Callable[[list[ItemT]], Iterable[ResultT]]
+) -> Iterator[ResultT]:
+    """The results of `function` for all items, in order, calling it with at most `size` items."""
     batch: list[ItemT] = []
     for item in items:
         batch.append(item)
         if len(batch) == size:
-            yield from answer(batch)
+            yield from function(batch)
             batch = []
     if batch:
-        yield from answer(batch)
+        yield from function(batch)
 
 
-def look(
+def poses_in_crops(
     crops: Iterable[Crop | None],
     batch_size: int,
-    network: Callable[[list[Picture]], Iterable[Answer]],
-) -> Iterator[Found]:
-    """What a network finds in crops, `batch_size` at a time; nothing where there is no crop."""
+    network: Callable[[list[NDArray[np.uint8]]], Iterable[Prediction]],
+) -> Iterator[FramePose]:
+    """The pose that a network predicts in each crop; no keypoints where there is no crop."""
 
-    def answer(batch: list[Crop | None]) -> Iterator[Found]:
+    def predict(batch: list[Crop | None]) -> Iterator[FramePose]:
         pictures = [crop.picture for crop in batch if crop is not None]
-        answers = iter(network(pictures) if pictures else ())
+        predictions = iter(network(pictures) if pictures else ())
         for crop in batch:
             if crop is None:
-                yield Found(np.zeros((133, 3), np.float32))
+                yield FramePose(np.zeros((133, 3), np.float32))
             else:
-                found = next(answers)
+                predicted = next(predictions)
                 height, width = crop.picture.shape[:2]
-                points = found.points.clip(0, (width - 1, height - 1))  # DARK may lead far away
-                keypoints = keypoints_of(crop.to_frame(points), found.scores)
-                yield Found(keypoints, crop, found.maps)
+                points = predicted.points.clip(0, (width - 1, height - 1))  # DARK can overshoot
+                keypoints = to_keypoints(crop.to_frame(points), predicted.scores)
+                yield FramePose(keypoints, crop, predicted.maps)
 
-    return in_batches(crops, batch_size, answer)
+    return in_batches(crops, batch_size, predict)
 
 
-def stacked(found: Iterable[Found]) -> Points:
+def stack_keypoints(poses: Iterable[FramePose]) -> NDArray[np.float32]:
     """The keypoints (T, 133, 3) of a clip."""
-    keypoints = [each.keypoints for each in found]
+    keypoints = [pose.keypoints for pose in poses]
     return np.stack(keypoints) if keypoints else np.zeros((0, 133, 3), np.float32)
 
 
-def keypoints_of(points: Points, scores: Points) -> Points:
+def to_keypoints(points: NDArray[np.float32], scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Keypoints (133, 3) from points (133, 2) and a network's scores (133,).
 
-    What scores 0 or less, or has no place that is a number, was not found; what scores more than 1
-    is taken as 1.
+    A point with a score of 0 or less, or without finite coordinates, is missing; scores above 1
+    become 1.
     """
-    found = np.concatenate([points, scores.clip(LOWEST_SCORE, 1)[:, None]], axis=1)
-    found[~(scores > 0) | ~np.isfinite(points).all(axis=1)] = 0
-    return np.asarray(found, np.float32)
+    keypoints = np.concatenate([points, scores.clip(MIN_SCORE, 1)[:, None]], axis=1)
+    keypoints[~(scores > 0) | ~np.isfinite(points).all(axis=1)] = 0
+    return np.asarray(keypoints, np.float32)
 
 
-def decode_simcc(x: Points, y: Points, size: tuple[int, int]) -> tuple[Points, Points]:
+def decode_simcc(
+    x: NDArray[np.float32], y: NDArray[np.float32], size: tuple[int, int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Points (B, V, 2) in px of the crop and scores (B, V), from SimCC vectors.
 
-    Each coordinate is the place of the largest value (Li et al., 2022, SimCC), the score the
+    Each coordinate is the position of the largest value (Li et al., 2022, SimCC); the score is the
     smaller of the two values.
 
     Args:
-        x: (B, V, s W), s bins a pixel.
+        x: (B, V, s W), s bins per pixel.
         y: (B, V, s H).
         size: (W, H) of the crop.
     """
@@ -173,20 +173,21 @@ def decode_simcc(x: Points, y: Points, size: tuple[int, int]) -> tuple[Points, P
     return points.astype(np.float32), np.minimum(x.max(axis=-1), y.max(axis=-1))
 
 
-def decode_quarter(maps: Points) -> tuple[Points, Points]:
-    """Points (V, 2) in cells and scores (V,) from maps (V, H, W).
+def decode_quarter(maps: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Points (V, 2) in cells and scores (V,) from heat-maps (V, H, W).
 
-    A point is the cell of the largest value, moved by a quarter towards the larger neighbour in x
-    and in y unless it lies at the border (SAM-SLR's released code: 1 < x < W - 1, 1 < y < H - 1).
+    A point is the cell with the largest value, shifted by a quarter cell towards the larger
+    neighbour in x and in y, except at the border (SAM-SLR's released code: 1 < x < W - 1,
+    1 < y < H - 1).
     """
     V, H, W = maps.shape
     best = maps.reshape(V, -1).argmax(axis=1)
     y, x = np.divmod(best, W)
-    each = np.arange(V)
-    scores = maps[each, y, x]
+    all_points = np.arange(V)
+    scores = maps[all_points, y, x]
     points = np.stack([x, y], axis=1).astype(np.float32)
     inner = (x > 1) & (x < W - 1) & (y > 1) & (y < H - 1)
-    v, x, y = each[inner], x[inner], y[inner]
+    v, x, y = all_points[inner], x[inner], y[inner]
     points[inner, 0] += 0.25 * np.sign(maps[v, y, x + 1] - maps[v, y, x - 1])
     points[inner, 1] += 0.25 * np.sign(maps[v, y + 1, x] - maps[v, y - 1, x])
     return points, scores

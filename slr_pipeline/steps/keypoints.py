@@ -110,7 +110,7 @@ def write_keypoints(
         "estimator": estimator.name,
         "weights_sha256": estimator.weights_sha256,
         "smoothed": settings.smoothing is not None,
-        **estimator.made,
+        **estimator.attributes,
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
     facts = provenance(settings=settings.model_dump(), inputs=inputs)

@@ -162,7 +162,7 @@ def test_what_the_artifact_says(tmp_path: Path) -> None:
     assert told.name == "hrnet-w48 (imported-samslr)"
     own = opened(**hdf5(tmp_path, truth(), estimator="mediapipe-0.10.21-holistic"))
     assert (own.name, own.weights_sha256) == ("mediapipe-0.10.21-holistic", "ab" * 32)
-    assert own.made == {"imported": "hdf5"}
+    assert own.attributes == {"imported": "hdf5"}
 
 
 def test_the_step_writes_what_was_imported(tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_missing_files_are_counted_and_the_first_listed(tmp_path: Path) -> None:
 def test_another_number_of_frames_is_named(name: str, tmp_path: Path) -> None:
     points = truth()
     estimator = opened(**FORMATS[name][0](tmp_path, points[:-2]))
-    with pytest.raises(DataError, match=f"21 frames, and .*{SAMPLE}_color.mp4 has 23; make the"):
+    with pytest.raises(DataError, match=f"21 frames, but .*{SAMPLE}_color.mp4 has 23; make the"):
         estimator.estimate(clip_of(points))
 
 
@@ -220,7 +220,7 @@ def test_samslr_of_other_square_videos_is_scaled(tmp_path: Path) -> None:
     estimator = opened(**samslr(tmp_path, points))
     found = estimator.estimate(clip_of(points, width=256, height=256))
     assert np.abs(found[..., :2] - points[..., :2] / 2).max() < 3e-5
-    with pytest.raises(DataError, match=r"512 x 512 px, and .* has 640 x 480, which is another"):
+    with pytest.raises(DataError, match=r"512 x 512 px, but .* has another shape, 640 x 480"):
         estimator.estimate(clip_of(points, width=640, height=480))
 
 

@@ -32,8 +32,8 @@ from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import probe, sha256_of
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.mmpose import MMPose
-from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps, on_frame
-from slr_pipeline.pose.topdown import cut
+from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps, maps_on_frame
+from slr_pipeline.pose.topdown import crop_frame
 from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.keypoints import keypoints, with_heatmaps
 from tests.pose import networks
@@ -132,9 +132,9 @@ def test_a_mirrored_clip_has_mirrored_vectors(weights: Any, flip: bool) -> None:
 def test_a_mirrored_clip_has_mirrored_maps(weights: Any) -> None:
     """DARK: cell w - x is the mirror of cell x, as MMPose shifts the flipped maps by a cell."""
     network = MMPose(settings(DARK, weights(DARK)), "cpu").network
-    pictures = [cut(frame, None, network.size).picture for frame in noise(2)]
-    maps = [each.maps for each in network.answer(pictures, maps=True)]
-    back = [each.maps for each in network.answer(mirrored(pictures), maps=True)]
+    pictures = [crop_frame(frame, None, network.size).picture for frame in noise(2)]
+    maps = [each.maps for each in network.predict(pictures, maps=True)]
+    back = [each.maps for each in network.predict(mirrored(pictures), maps=True)]
     for ours, other in zip(maps, back, strict=True):
         assert ours is not None
         assert other is not None
@@ -160,7 +160,7 @@ def test_the_permutation_is_mmposes_own(weights: Any) -> None:
 
 def test_half_precision_is_near_single(weights: Any) -> None:
     """In what the head is given; random layers take the two farther apart than trained ones."""
-    pictures = [cut(frame, None, (192, 256)).picture for frame in noise(2)]
+    pictures = [crop_frame(frame, None, (192, 256)).picture for frame in noise(2)]
     features = []
     for precision in ("fp32", "fp16"):
         ours = settings(RTMPOSE, weights(RTMPOSE), precision=precision)
@@ -273,13 +273,13 @@ def test_published_is_the_released_code_mirrored_back(weights: Any) -> None:
         assert near[given].mean() > 0.97  # equal peaks may fall either way
         expected = back[near & given, 2].clip(1e-3, 1)
         assert np.abs(ours[near & given, 2] - expected).max() < 1e-4
-    assert estimator.made["estimated_on"] == "mirrored frames"
-    assert estimator.made["fidelity"] == "published"
+    assert estimator.attributes["estimated_on"] == "mirrored frames"
+    assert estimator.attributes["fidelity"] == "published"
 
 
 def test_published_takes_frames_of_512(weights: Any) -> None:
     estimator = open_estimator(settings(DARK, weights(DARK), fidelity="published"), "cpu")
-    with pytest.raises(DataError, match=r"frames of 512x512 .*found 320x256; take fidelity corr"):
+    with pytest.raises(DataError, match=r"frames of 512x512 .*found 320x256; use fidelity corr"):
         estimator.estimate(pose_clip(noise(1)))
 
 
@@ -344,10 +344,10 @@ def test_maps_of_a_crop_lie_on_the_frame_as_drawn_ones_do(width: int, height: in
 
     codec = MSRAHeatmap((288, 384), (72, 96), sigma=3, unbiased=True)
     places = np.random.default_rng(0).uniform(0.25, 0.75, (133, 2)) * (width, height)
-    crop = cut(np.zeros((height, width, 3), np.uint8), None, (288, 384))
+    crop = crop_frame(np.zeros((height, width, 3), np.uint8), None, (288, 384))
     cells = (places - (crop.left, crop.top)) / crop.scale
     maps = codec.encode(cells[None].astype(np.float32))["heatmaps"]
-    laid = on_frame(maps, crop, np.array([4.0, 4.0]), width, height)
+    laid = maps_on_frame(maps, crop, np.array([4.0, 4.0]), width, height)
     drawn = np.concatenate([places, np.ones((133, 1))], axis=1)[None]
     sigma = 3 * 4 * crop.scale * GRID / max(width, height)  # of the same width in the frame
     expected = gaussian_heatmaps(
@@ -359,7 +359,7 @@ def test_maps_of_a_crop_lie_on_the_frame_as_drawn_ones_do(width: int, height: in
 
 
 def test_vectors_are_no_heatmaps(weights: Any) -> None:
-    with pytest.raises(ConfigError, match=r"rtmpose-t.* gives no heat-maps; take source drawn"):
+    with pytest.raises(ConfigError, match=r"rtmpose-t.* gives no heat-maps; use source drawn"):
         NetworkHeatmaps(
             HeatmapsSettings(source="network"), settings(RTMPOSE, weights(RTMPOSE)), "cpu"
         )
@@ -474,7 +474,7 @@ def test_a_truncated_checkpoint_is_refused(weights: Any, tmp_path: Path, share: 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("missing", r"1 missing \(head.final_layer.bias\); take the checkpoint that was trained"),
+        ("missing", r"1 missing \(head.final_layer.bias\); use the checkpoint that was trained"),
         ("unknown", r"1 unknown \(backbone.extra\)"),
         ("shape", r"1 of another shape \(size mismatch for head.final_layer.bias: .*\[17\]"),
         ("other", r"its \d+ weights are not those of config td-hm_vip.*: \d+ of another shape"),
@@ -577,8 +577,8 @@ def test_a_long_clip_takes_little_memory(weights: Any) -> None:
     code = (
         "import sys\n"
         "import numpy as np\n"
-        "from slr_pipeline.estimator_settings import MmposeSettings, WeightsFile\n"
-        "from slr_pipeline.pose.estimator import open_estimator\n"
+        "from slr_pipeline.config.estimators import MmposeSettings, WeightsFile\n"
+        "from slr_pipeline.pose.estimators import open_estimator\n"
         "from tests.pose.clips import pose_clip\n"
         "weights = WeightsFile(path=sys.argv[2])\n"
         "ours = MmposeSettings(estimator='mmpose', config=sys.argv[1], checkpoint=weights,\n"

@@ -227,8 +227,8 @@ def test_a_detector_looks_where_the_person_is(two_hands: str, detector: str) -> 
     low, high = bright.min(axis=0)[::-1] - 10, bright.max(axis=0)[::-1] + 10
     hands = found[0, 91:, :2]
     assert ((hands > low) & (hands < high)).all()
-    assert near.made["box"] == "detector"
-    assert wide.made["box"] == "frame"
+    assert near.attributes["box"] == "detector"
+    assert wide.attributes["box"] == "frame"
     assert near.weights_sha256 not in (wide.weights_sha256, sha256_of(detector))
 
 
@@ -259,14 +259,14 @@ def test_only_a_detector_is_a_detector(two_hands: str) -> None:
 def test_a_truncated_file_is_refused(rtmpose: str, tmp_path: Path, share: float) -> None:
     whole = Path(rtmpose).read_bytes()
     (tmp_path / "short.onnx").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ArtifactError, match=r"short\.onnx: not a whole ONNX file") as caught:
+    with pytest.raises(ArtifactError, match=r"short\.onnx: not a complete ONNX file") as caught:
         open_estimator(settings(str(tmp_path / "short.onnx")), "cpu")
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no network")
-    with pytest.raises(ArtifactError, match=r"text\.onnx: not a whole ONNX file"):
+    with pytest.raises(ArtifactError, match=r"text\.onnx: not a complete ONNX file"):
         open_estimator(settings(str(tmp_path / "text.onnx")), "cpu")
 
 

@@ -169,7 +169,7 @@ def test_a_failing_program_is_one_line(settings: dict[str, Any], flag: str, mess
     with pytest.raises(DataError) as caught:
         opened(settings, arguments=flags).estimate(clip_of(truth()))
     name = settings["binary"]
-    expected = message or f"{name} answered 21 of 23 frames; check that it reads the video to its"
+    expected = message or f"{name} gave 21 of 23 frames; check that it reads the video to its"
     assert expected in str(caught.value)
     assert str(video()) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -177,7 +177,7 @@ def test_a_failing_program_is_one_line(settings: dict[str, Any], flag: str, mess
 
 
 def test_what_is_not_there_is_said_before_any_video(settings: dict[str, Any]) -> None:
-    with pytest.raises(SlrError, match=r"binary: /nowhere/openpose.bin is not there; build"):
+    with pytest.raises(SlrError, match=r"binary: /nowhere/openpose.bin does not exist; build"):
         opened({**settings, "binary": "/nowhere/openpose.bin"})
     Path(settings["model_folder"], "face/pose_iter_116000.caffemodel").unlink()
     opened(settings)
@@ -189,12 +189,12 @@ def test_what_is_not_there_is_said_before_any_video(settings: dict[str, Any]) ->
     ("text", "message"),
     [
         ("#!/bin/sh\nexit 0\n", "wrote nothing; can it read the video?"),
-        ("#!/bin/sh\nkill -9 $$\n", "ended with -9: it said nothing"),
+        ("#!/bin/sh\nkill -9 $$\n", "ended with -9: without a message"),
         ("no program", "cannot be run (Exec format error); expected OpenPose's program"),
         (
             "#!/bin/sh\nwhile [ $1 != --write_json ]; do shift; done\n"
             'echo "{" > "$2/x_000000000000_keypoints.json"\n',
-            "not a whole frame of OpenPose's JSON",
+            "not a complete frame of OpenPose's JSON",
         ),
     ],
 )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.foreign.keypoints import FoundClip
-from slr_pipeline.pose.people import choose_person, signer_of
+from slr_pipeline.io.foreign.keypoints import ForeignClip
+from slr_pipeline.pose.people import choose_person, signer_keypoints
 from slr_pipeline.skeleton import FLIP_133
 from tests.pose.clips import pose_clip
 
@@ -63,49 +63,51 @@ def test_tracked_takes_who_shares_keypoints_before_who_does_not() -> None:
     assert np.array_equal(chosen[1], upper)
 
 
-def found(size: tuple[int, int] | None, *people: np.ndarray) -> FoundClip:
-    return FoundClip("x.pose", (np.stack(people),), size)
+def found(size: tuple[int, int] | None, *people: np.ndarray) -> ForeignClip:
+    return ForeignClip("x.pose", (np.stack(people),), size)
 
 
 def test_pixels_are_scaled_with_the_picture() -> None:
     clip = pose_clip([None], width=256, height=144)
     at = person(640, 360, 100)
     for size in [(1280, 720), (1279, 720)]:  # sizes are rounded
-        scaled = signer_of(found(size, at), clip, person="largest")
+        scaled = signer_keypoints(found(size, at), clip, person="largest")
         assert np.abs(scaled[0, :, :2] - at[:, :2] * 0.2).max() < 0.15
         assert np.array_equal(scaled[0, :, 2], at[:, 2])
-    same = signer_of(found(None, person(100, 70, 50)), clip, person="largest")
+    same = signer_keypoints(found(None, person(100, 70, 50)), clip, person="largest")
     assert np.array_equal(same[0], person(100, 70, 50))
-    said = signer_of(found(None, at), clip, person="largest", picture=(1280, 720))
+    said = signer_keypoints(found(None, at), clip, person="largest", picture=(1280, 720))
     assert np.allclose(said[0, :, :2], at[:, :2] * 0.2)
-    squeezed = signer_of(found((9, 9), at), clip, person="largest", picture=(1024, 1440))
+    squeezed = signer_keypoints(found((9, 9), at), clip, person="largest", picture=(1024, 1440))
     assert np.allclose(squeezed[0, :, :2], at[:, :2] * (0.25, 0.1))
 
 
 def test_another_shape_is_no_scale() -> None:
     clip = pose_clip([None], width=256, height=256)
     with pytest.raises(DataError) as caught:
-        signer_of(found((1280, 720), person(99, 99, 50)), clip, person="largest")
+        signer_keypoints(found((1280, 720), person(99, 99, 50)), clip, person="largest")
     assert str(caught.value) == (
-        "x.pose: keypoints of 1280 x 720 px, and clip.mp4 has 256 x 256, which is another shape; "
+        "x.pose: keypoints of 1280 x 720 px, but clip.mp4 has another shape, 256 x 256; "
         "make the keypoints of this video, or set features.keypoints.picture"
     )
 
 
 def test_the_size_of_who_does_not_know_it_is_not_believed() -> None:
     clip, people = pose_clip([None], width=500, height=500), found((1000, 1000), person(9, 9, 90))
-    with pytest.raises(DataError, match="1000 x 1000 is what programs write that do not know"):
-        signer_of(people, clip, person="largest")
-    kept = signer_of(people, clip, person="largest", picture=(500, 500))
+    with pytest.raises(DataError, match="1000 x 1000 is a placeholder of programs that"):
+        signer_keypoints(people, clip, person="largest")
+    kept = signer_keypoints(people, clip, person="largest", picture=(500, 500))
     assert np.array_equal(kept[0], person(9, 9, 90))
     true = pose_clip([None], width=1000, height=1000)
-    assert np.array_equal(signer_of(people, true, person="largest")[0], person(9, 9, 90))
+    assert np.array_equal(signer_keypoints(people, true, person="largest")[0], person(9, 9, 90))
 
 
 def test_mirrored_turns_places_and_names_and_leaves_missing_ones_missing() -> None:
     at = person(100, 100, 50)
     at[91:112] = 0
-    turned = signer_of(found(None, at), pose_clip([None]), person="largest", mirrored=True)[0]
+    turned = signer_keypoints(found(None, at), pose_clip([None]), person="largest", mirrored=True)[
+        0
+    ]
     assert not turned[112:133].any()  # what was called left is the right of the signer
     given = [i for i in range(133) if not 112 <= i < 133]
     expected = at[list(FLIP_133)]
@@ -124,5 +126,5 @@ def test_what_is_no_pixels_is_refused(x: float, message: str) -> None:
     at = person(0, 0, 0.5)
     at[:, 0] = x
     with pytest.raises(DataError) as caught:
-        signer_of(found(None, at), pose_clip([None]), person="largest")
+        signer_keypoints(found(None, at), pose_clip([None]), person="largest")
     assert message in str(caught.value)

@@ -6,18 +6,18 @@ import h5py
 import numpy as np
 import pytest
 
-from slr_pipeline.pose.detector import choose
+from slr_pipeline.pose.detector import choose_box
 from slr_pipeline.pose.topdown import (
-    LOWEST_SCORE,
-    Answer,
+    MIN_SCORE,
     Box,
     Crop,
-    cut,
+    Prediction,
+    crop_frame,
     decode_quarter,
     decode_simcc,
     in_batches,
-    keypoints_of,
-    look,
+    poses_in_crops,
+    to_keypoints,
 )
 from slr_pipeline.skeleton import KEYPOINTS_133, RIGHT_HAND
 
@@ -49,14 +49,14 @@ def test_a_point_of_the_crop_lies_where_it_was_seen(
     width: int, height: int, size: tuple[int, int]
 ) -> None:
     x, y = 0.31 * width, 0.62 * height
-    crop = cut(blob(width, height, x, y, sigma=min(width, height) / 30), None, size)
+    crop = crop_frame(blob(width, height, x, y, sigma=min(width, height) / 30), None, size)
     assert crop.picture.shape == (size[1], size[0], 3)
     assert np.abs(crop.to_frame(middle(crop.picture)) - (x, y)).max() < 0.1 * max(1, crop.scale)
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_whole_frame_is_in_the_crop_and_no_more(width: int, height: int) -> None:
-    crop = cut(np.full((height, width, 3), 255, np.uint8), None, (288, 384))
+    crop = crop_frame(np.full((height, width, 3), 255, np.uint8), None, (288, 384))
     lit = np.argwhere(crop.picture[..., 0] > 127)
     spans = (lit.max(axis=0) - lit.min(axis=0) + 1)[::-1] * crop.scale
     assert np.abs(spans - (width, height)).max() <= 1.01 * crop.scale
@@ -71,14 +71,17 @@ def test_the_crop_of_a_mirrored_frame_is_the_mirrored_crop(
     rng = np.random.default_rng(width)
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
     other = box and Box(width - box.x1, box.y0, width - box.x0, box.y1)
-    crop, mirrored = cut(frame, box, (288, 384)), cut(frame[:, ::-1].copy(), other, (288, 384))
+    crop, mirrored = (
+        crop_frame(frame, box, (288, 384)),
+        crop_frame(frame[:, ::-1].copy(), other, (288, 384)),
+    )
     difference = np.abs(crop.picture.astype(int) - mirrored.picture[:, ::-1])
     assert difference.max() <= 12  # OpenCV interpolates between 1/32 px
     assert np.median(difference) == 0
 
 
 def test_a_box_has_room_around_it() -> None:
-    crop = cut(np.zeros((400, 400, 3), np.uint8), Box(100, 50, 180, 350), (192, 256))
+    crop = crop_frame(np.zeros((400, 400, 3), np.uint8), Box(100, 50, 180, 350), (192, 256))
     assert crop.scale == pytest.approx(1.25 * 300 / 256)
     corners = crop.to_frame(np.array([[-0.5, -0.5], [191.5, 255.5]], np.float32)) + 0.5
     assert corners.mean(axis=0) == pytest.approx([140, 200])
@@ -88,7 +91,7 @@ def test_a_box_has_room_around_it() -> None:
 def test_large_frames_are_averaged_not_sampled() -> None:
     stripes = np.zeros((2160, 3840, 3), np.uint8)
     stripes[:, ::2] = 255
-    crop = cut(stripes, None, (288, 384))
+    crop = crop_frame(stripes, None, (288, 384))
     inside = crop.picture[140:240, 20:-20]
     assert np.abs(inside.astype(int) - 127).max() <= 12
 
@@ -109,14 +112,16 @@ def test_frames_without_a_person_are_zero_and_not_looked_at() -> None:
     crop = Crop(np.zeros((8, 6, 3), np.uint8), scale=2.0, left=10.0, top=20.0)
     seen = []
 
-    def network(pictures: list[np.ndarray]) -> list[Answer]:
+    def network(pictures: list[np.ndarray]) -> list[Prediction]:
         seen.append(len(pictures))
         place = np.full((133, 2), 3, np.float32)
         place[1] = np.nan
         place[2] = 1e6
-        return [Answer(place, np.linspace(-0.1, 1.2, 133, dtype=np.float32)[::-1])] * len(pictures)
+        return [Prediction(place, np.linspace(-0.1, 1.2, 133, dtype=np.float32)[::-1])] * len(
+            pictures
+        )
 
-    found = list(look([crop, None, crop, None, None], 2, network))
+    found = list(poses_in_crops([crop, None, crop, None, None], 2, network))
     assert seen == [1, 1]
     assert [bool(each.keypoints.any()) for each in found] == [True, False, True, False, False]
     keypoints = found[0].keypoints
@@ -125,12 +130,12 @@ def test_frames_without_a_person_are_zero_and_not_looked_at() -> None:
     assert tuple(keypoints[2]) == (20, 34, 1)  # no farther than the crop's last pixel
     assert not keypoints[-10:].any()  # scores of 0 and less
     given = keypoints[keypoints[:, 2] > 0]
-    assert given[:, 2].min() >= LOWEST_SCORE
+    assert given[:, 2].min() >= MIN_SCORE
 
 
 def test_a_given_point_scores_something() -> None:
-    found = keypoints_of(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
-    assert (found[:, 2] == np.float32(LOWEST_SCORE)).all()
+    found = to_keypoints(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
+    assert (found[:, 2] == np.float32(MIN_SCORE)).all()
 
 
 def test_simcc_by_hand() -> None:
@@ -164,7 +169,7 @@ def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand() -> None:
     assert np.ptp(truth[:, right, 1]) > 2 * np.ptp(truth[:, left, 1])  # the right hand signs
     inside = ((truth[..., :2] > 8) & (truth[..., :2] < 500)).all(axis=2)
     assert inside[:, list(RIGHT_HAND)].all()
-    crop = cut(np.zeros((512, 512, 3), np.uint8), None, (288, 384))
+    crop = crop_frame(np.zeros((512, 512, 3), np.uint8), None, (288, 384))
     places = (truth[..., :2] - (crop.left, crop.top)) / crop.scale
     x = np.exp(-((np.arange(576) / 2 - places[..., :1]) ** 2) / 18)
     y = np.exp(-((np.arange(768) / 2 - places[..., 1:]) ** 2) / 18)
@@ -189,5 +194,5 @@ def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand() -> None:
 )
 def test_who_is_followed(last: Box | None, expected: int) -> None:
     boxes = np.array([[1, 1, 11, 11], [50, 50, 90, 99], [95, 0, 99, 99]], np.float32)
-    assert choose(boxes, last) == Box(*boxes[expected].tolist())
-    assert choose(boxes[:0], last) is None
+    assert choose_box(boxes, last) == Box(*boxes[expected].tolist())
+    assert choose_box(boxes[:0], last) is None

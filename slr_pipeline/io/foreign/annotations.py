@@ -1,7 +1,7 @@
 """Annotation pickles of mmaction2 and pyskl: the skeletons of a whole data set in one file."""
 
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,25 +11,26 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.atomic import atomic_write
-from slr_pipeline.io.foreign.keypoints import FoundClip, checked, damaged, people, read_bytes
+from slr_pipeline.io.foreign.files import damaged_file, read_bytes
+from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, to_133
 from slr_pipeline.io.foreign.pickles import Array, load_pickle
 from slr_pipeline.io.messages import printable
 from slr_pipeline.skeleton import BODY, BODY_135, KEYPOINTS_133
 
-MOST_BYTES: Final = 2**33
+MAX_BYTES: Final = 2**33
 """8 GiB: all of AUTSL takes 1.7 GB in 16-bit numbers."""
 
 _LAYOUTS: Final = {
     len(names): names for names in (KEYPOINTS_133, BODY_135, KEYPOINTS_133[: len(BODY)])
 }
-"""What so many points are: COCO-WholeBody, BODY_135, or the 17 of COCO."""
+"""The layouts by their number of points: COCO-WholeBody, BODY_135, and the 17 of COCO."""
 
 _ENDINGS: Final = ("_color.mp4", ".mp4", "_color")
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What is written of one sample: `keypoints` (T, 133, 3) of a picture in px."""
+    """One sample to write: `keypoints` (T, 133, 3) in px of pictures of `width` x `height`."""
 
     sample: str
     split: str
@@ -40,81 +41,82 @@ class Annotation:
 
 
 class AnnotationFile:
-    """The annotations of a pickle, found by sample name; nothing in it is run.
+    """The annotations of a pickle by sample name; nothing in it is run.
 
-    A sample is found by its `frame_dir` without folder and without `_color`, `.mp4` or both at its
-    end. ArtifactError for a damaged pickle or one that asks for code to be run; DataError for one
-    that holds something else.
+    The sample name is `frame_dir` without its folder and a final `_color`, `.mp4` or both.
+    ArtifactError for a damaged pickle or one that asks to run code; DataError for one with other
+    content.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        data = read_bytes(path, MOST_BYTES)
+        data = read_bytes(path, MAX_BYTES)
         try:
-            self._found = _by_name(path, load_pickle(path, data, MOST_BYTES))
+            self._annotations = _by_sample(path, load_pickle(path, data))
         except SlrError:
             raise
-        except Exception as error:  # what a damaged file raises is anyone's guess
-            raise damaged(path, "pickle of annotations", error) from error
+        except Exception as error:  # a damaged file may raise anything
+            raise damaged_file(path, "pickle of annotations", error) from error
 
     def has(self, sample: str) -> bool:
         """Whether a sample is annotated."""
-        return sample in self._found
+        return sample in self._annotations
 
-    def read(self, sample: str) -> FoundClip:
-        """The clip of a sample: of `keypoint` (M, T, V, 2) and `keypoint_score` (M, T, V)."""
+    def read(self, sample: str) -> ForeignClip:
+        """The clip of a sample, from `keypoint` (M, T, V, 2) and `keypoint_score` (M, T, V)."""
         where = f"{self.path}, {sample}"
-        annotation = self._found[sample]
+        annotation = self._annotations[sample]
         try:
             points = _points(where, annotation)
             size = _size(annotation.get("img_shape"))
         except SlrError:
             raise
         except Exception as error:
-            raise damaged(where, "annotation", error) from error
-        return FoundClip(where, people(where, points), size)
+            raise damaged_file(where, "annotation", error) from error
+        return ForeignClip(where, people_in_frames(where, points), size)
 
 
-def _by_name(path: Path, content: object) -> dict[str, Mapping[str, Any]]:
-    listed = content.get("annotations") if isinstance(content, Mapping) else content
-    if not isinstance(listed, list):
+def _by_sample(path: Path, content: object) -> dict[str, Mapping[str, Any]]:
+    annotations = content.get("annotations") if isinstance(content, Mapping) else content
+    if not isinstance(annotations, list):
         raise DataError(f"{path}: no list `annotations`; expected a pickle of mmaction2 or pyskl")
-    found: dict[str, Mapping[str, Any]] = {}
-    for annotation in listed:
-        given = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
-        if not isinstance(given, str):
+    by_sample: dict[str, Mapping[str, Any]] = {}
+    for annotation in annotations:
+        frame_dir = annotation.get("frame_dir") if isinstance(annotation, Mapping) else None
+        if not isinstance(frame_dir, str):
             raise DataError(f"{path}: an annotation has no `frame_dir`; expected a sample name")
-        name = _plain(given)
-        if name in found:
+        name = _sample_name(frame_dir)
+        if name in by_sample:
             raise DataError(f"{path}: {printable(name)} is annotated twice; keep one")
-        found[name] = annotation
-    return found
+        by_sample[name] = annotation
+    return by_sample
 
 
-def _plain(frame_dir: str) -> str:
+def _sample_name(frame_dir: str) -> str:
     name = frame_dir.rstrip("/").rsplit("/", 1)[-1]
     ending = next((ending for ending in _ENDINGS if name.endswith(ending)), "")
     return name.removesuffix(ending)
 
 
 def _points(where: str, annotation: Mapping[str, Any]) -> NDArray[np.float32]:
-    """(T, M, 133, 3) of an annotation."""
-    arrays = [annotation.get(key) for key in ("keypoint", "keypoint_score")]
-    shapes = [array.numpy().shape if isinstance(array, Array) else None for array in arrays]
-    places, scores = shapes
-    given = _LAYOUTS.get(places[2]) if places and len(places) == 4 else None
-    if places is None or given is None or places[3] != 2 or scores != places[:3]:
+    """Points (T, M, 133, 3) of an annotation."""
+    xy, scores = (
+        array.numpy() if isinstance(array, Array) else None
+        for array in (annotation.get("keypoint"), annotation.get("keypoint_score"))
+    )
+    layout = _LAYOUTS.get(xy.shape[2]) if xy is not None and xy.ndim == 4 else None
+    if xy is None or scores is None or not layout or xy.shape != (*scores.shape, 2):
+        shapes = [None if array is None else array.shape for array in (xy, scores)]
         raise DataError(
-            f"{where}: keypoint {places} and keypoint_score {scores}; expected (M, T, V, 2) and "
-            f"(M, T, V) with V of {', '.join(map(str, _LAYOUTS))}"
+            f"{where}: keypoint {shapes[0]} and keypoint_score {shapes[1]}; expected "
+            f"(M, T, V, 2) and (M, T, V) with V of {', '.join(map(str, _LAYOUTS))}"
         )
-    xy, score = (array.numpy().astype(np.float32) for array in arrays if isinstance(array, Array))
-    values = np.concatenate([xy, score[..., None]], axis=-1)
-    return checked(where, values.transpose(1, 0, 2, 3), given)
+    values = np.concatenate([xy.astype(np.float32), scores.astype(np.float32)[..., None]], axis=-1)
+    return to_133(where, values.transpose(1, 0, 2, 3), layout)
 
 
-def _size(img_shape: Sequence[object] | None) -> tuple[int, int] | None:
-    """(width, height) of the file's (height, width)."""
+def _size(img_shape: Any) -> tuple[int, int] | None:
+    """(width, height) from the file's (height, width)."""
     if img_shape is None:
         return None
     height, width = img_shape
@@ -124,9 +126,9 @@ def _size(img_shape: Sequence[object] | None) -> tuple[int, int] | None:
 
 
 def write_annotations(path: Path, annotations: Iterable[Annotation]) -> None:
-    """Write one pickle of all annotations, as mmaction2's PoseDataset reads it.
+    """Write all annotations as one pickle, as mmaction2's PoseDataset reads it.
 
-    A sample without a label has no key `label`. It opens with numpy 1.26 and later.
+    A sample without a label has no key `label`. The file opens with numpy 1.26 and later.
     """
     written: list[dict[str, Any]] = []
     split: dict[str, list[str]] = {}

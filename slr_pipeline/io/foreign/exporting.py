@@ -1,4 +1,4 @@
-"""The keypoints of a run written as files of other programs."""
+"""Writing the keypoints of a run for other programs."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ LAYOUTS_OF: Final = {
     "openpose": ("body-25", "body-135"),
     "mmaction2": ("coco-wholebody-133",),
 }
-"""The layouts a format can have; the first, which holds all 133, when none is asked for."""
+"""The layouts of each format; the first, the default, has all 133 keypoints."""
 
 
 def export_keypoints(
@@ -29,24 +29,24 @@ def export_keypoints(
     layout: str | None = None,
     samples: Sequence[str] | None = None,
 ) -> tuple[int, int]:
-    """Write the keypoints of a run; how many samples were written, and left out as quarantined.
+    """Write the keypoints of a run; return the numbers of written and of quarantined samples.
 
     Args:
         results: folder of the run.
         kind: `pose`: `out/{sample}.pose`; `openpose`: `out/{sample}/*_keypoints.json`;
             `mmaction2`: `out/keypoints.pkl`, with the labels of the run's sample table.
         out: folder to write into.
-        layout: one of `LAYOUTS_OF` the kind; None: its first.
-        samples: which; None: all.
+        layout: one of `LAYOUTS_OF[kind]`; None: the first.
+        samples: names; None: all.
 
     Raises:
-        ConfigError: a layout that the format has not.
+        ConfigError: a layout that the format does not have.
         DataError: no keypoints, or unknown samples.
         SlrError: pose-format is not installed.
     """
-    known = LAYOUTS_OF[kind]
-    if layout not in (None, *known):
-        raise ConfigError(f"--layout {layout}: {kind} has one of {', '.join(known)}")
+    layouts = LAYOUTS_OF[kind]
+    if layout not in (None, *layouts):
+        raise ConfigError(f"--layout {layout}: {kind} has {', '.join(layouts)}")
     store = FeatureStore("keypoints", sorted(results.glob("features/keypoints/*/*.h5")))
     if not store.samples:
         raise DataError(
@@ -56,13 +56,13 @@ def export_keypoints(
     if unknown:
         raise DataError(f"--samples: not in {results}: {listed(unknown)}; check the names")
     chosen = store.samples if samples is None else tuple(samples)
-    whole = [sample for sample in chosen if store.frames(sample)]
+    present = [sample for sample in chosen if store.frames(sample)]
     if kind == "mmaction2":
-        write_annotations(out / "keypoints.pkl", _annotations(results, store, whole))
+        write_annotations(out / "keypoints.pkl", _annotations(results, store, present))
     else:
-        for sample in whole:
-            _write(kind, out, store, sample, layout or known[0])
-    return len(whole), len(chosen) - len(whole)
+        for sample in present:
+            _write(kind, out, store, sample, layout or layouts[0])
+    return len(present), len(chosen) - len(present)
 
 
 def _write(kind: str, out: Path, store: FeatureStore, sample: str, layout: str) -> None:
@@ -81,7 +81,7 @@ def _annotations(results: Path, store: FeatureStore, samples: list[str]) -> Iter
         if sample not in labels:
             raise DataError(
                 f"{results}/config.yaml: its sample table has no {sample}; export with the table "
-                "that the keypoints were made of"
+                "of the run"
             )
         clip = store.read(sample)
         yield Annotation(

@@ -1,6 +1,6 @@
 """`.pose` files of pose-format: Holistic, OpenPose and COCO-WholeBody; needs the extra `formats`.
 
-Points are known by the names of component and point, so a file may hold some of them only.
+Points are identified by the names of component and point, so a file may lack some of them.
 """
 
 import io
@@ -14,14 +14,8 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.atomic import atomic_write
-from slr_pipeline.io.foreign.keypoints import (
-    FoundClip,
-    arranged,
-    checked,
-    damaged,
-    people,
-    read_bytes,
-)
+from slr_pipeline.io.foreign.files import damaged_file, read_bytes
+from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, reorder, to_133
 from slr_pipeline.skeleton import (
     BODY,
     BODY_25_HANDS_FACE,
@@ -38,10 +32,10 @@ if TYPE_CHECKING:
     from pose_format import Pose
     from pose_format.pose_header import PoseHeader, PoseHeaderComponent
 
-MOST_BYTES: Final = 2**30
+MAX_BYTES: Final = 2**30
 
-UNSAID: Final = (1000, 1000)
-"""The size pose-format writes where nobody told it one."""
+PLACEHOLDER_SIZE: Final = (1000, 1000)
+"""pose-format writes this size where it was given none."""
 
 _VERSIONS: Final = (0.0, 0.1, 0.2)
 
@@ -109,11 +103,11 @@ def _slice(names: tuple[str, ...], *parts: range) -> tuple[str, ...]:
     return tuple(names[i] for part in parts for i in part)
 
 
-_Component = tuple[tuple[str, ...], tuple[str, ...]]
-"""The points of a component as a file names them, and as this project does."""
+_PointNames = tuple[tuple[str, ...], tuple[str, ...]]
+"""The points of a component: their names in a file, and in this project."""
 
 _HAND_OF_133: Final = tuple(f"hand_{i}" for i in range(21))
-_LAYOUTS: Final[dict[str, dict[str, _Component]]] = {
+_LAYOUTS: Final[dict[str, dict[str, _PointNames]]] = {
     "coco-wholebody-133": {
         "BODY": (_slice(KEYPOINTS_133, BODY, FEET), _slice(KEYPOINTS_133, BODY, FEET)),
         "FACE": (_slice(KEYPOINTS_133, FACE), _slice(KEYPOINTS_133, FACE)),
@@ -145,37 +139,37 @@ _LAYOUTS: Final[dict[str, dict[str, _Component]]] = {
     },
 }
 
-_COMPONENTS: Final[Mapping[str, _Component]] = {
+_COMPONENTS: Final[Mapping[str, _PointNames]] = {
     name: component for layout in _LAYOUTS.values() for name, component in layout.items()
 }
 
-_NO_PICTURE: Final = "POSE_WORLD_LANDMARKS"
-"""A component in metres, which is passed over."""
+_IN_METRES: Final = "POSE_WORLD_LANDMARKS"
+"""A component that is not in px; ignored."""
 
 
-def read_pose(path: Path) -> FoundClip:
-    """The clip of a `.pose` of format 0.0, 0.1 or 0.2.
+def read_pose(path: Path) -> ForeignClip:
+    """Read a `.pose` of format 0.0, 0.1 or 0.2.
 
-    Components are those of Holistic, of OpenPose (BODY_25 with hands and face, or BODY_135) and of
-    COCO-WholeBody, whole or in part. Its frame rate is not looked at. DataError for others,
-    ArtifactError for a damaged file, SlrError without pose-format.
+    It may have components of Holistic, OpenPose (BODY_25 with hands and face, or BODY_135) and
+    COCO-WholeBody. The frame rate is ignored. DataError for other components, ArtifactError for a
+    damaged file, SlrError without pose-format.
     """
-    data = read_bytes(path, MOST_BYTES)
+    data = read_bytes(path, MAX_BYTES)
     _need_pose_format()
     try:
         pose = _parse(path, data)
         names = _names(path, pose.header)
         xy = np.asarray(pose.body.data.data)[..., :2]
         score = np.asarray(pose.body.confidence)
-        points = checked(str(path), np.concatenate([xy, score[..., None]], axis=-1), names)
+        points = to_133(str(path), np.concatenate([xy, score[..., None]], axis=-1), names)
         size = (pose.header.dimensions.width, pose.header.dimensions.height)
         if min(size) < 1:
-            raise DataError(f"{path}: says that its pictures are {size[0]} x {size[1]}")
+            raise DataError(f"{path}: has pictures of {size[0]} x {size[1]} px; make it again")
     except SlrError:
         raise
-    except Exception as error:  # what a damaged file raises is anyone's guess
-        raise damaged(path, ".pose", error) from error
-    return FoundClip(str(path), people(str(path), points), size)
+    except Exception as error:  # a damaged file may raise anything
+        raise damaged_file(path, ".pose", error) from error
+    return ForeignClip(str(path), people_in_frames(str(path), points), size)
 
 
 def _need_pose_format() -> None:
@@ -200,20 +194,20 @@ def _parse(path: Path, data: bytes) -> "Pose":
     start = reader.read_offset
     body = NumPyPoseBody.read(header, reader)
     frames = len(body.data)
-    # Format 0.1 is read to the end of the file, whatever number of frames it says it has.
-    said = struct.unpack_from("<H", data, start + 2)[0] if version < 0.2 else frames % 2**16
-    if reader.bytes_left() or frames % 2**16 != said:
-        raise ValueError(f"{reader.bytes_left()} bytes too many, {frames} frames of {said}")
+    # pose-format reads 0.1 to the end of the file and ignores its number of frames.
+    expected = struct.unpack_from("<H", data, start + 2)[0] if version < 0.2 else frames % 2**16
+    if reader.bytes_left() or frames % 2**16 != expected:
+        raise ValueError(f"{reader.bytes_left()} bytes too many, {frames} frames of {expected}")
     return Pose(header, body)
 
 
 def _names(path: Path, header: "PoseHeader") -> tuple[str, ...]:
-    """What all points of a header are called here, in its order."""
+    """Our names of all points of a header, in its order."""
     names: list[str] = []
     for component in header.components:
         name = component.name.removesuffix("_133")
-        if name == _NO_PICTURE:
-            names.extend(f"{_NO_PICTURE}-{point}" for point in component.points)
+        if name == _IN_METRES:
+            names.extend(f"{_IN_METRES}-{point}" for point in component.points)
             continue
         if name not in _COMPONENTS or not component.format.startswith("XY"):
             raise DataError(
@@ -221,21 +215,21 @@ def _names(path: Path, header: "PoseHeader") -> tuple[str, ...]:
                 f"expected XYC or XYZC and one of {', '.join(_COMPONENTS)}"
             )
         theirs, ours = _COMPONENTS[name]
-        known = {**dict(zip(ours, ours, strict=True)), **dict(zip(theirs, ours, strict=True))}
-        # Points of no layout keep their own name: those of the irises, behind the face mesh.
-        names.extend(known.get(point, f"{name}-{point}") for point in component.points)
+        our_name = {**dict(zip(ours, ours, strict=True)), **dict(zip(theirs, ours, strict=True))}
+        # Points without a name here, as those of the irises, get one that no layout has.
+        names.extend(our_name.get(point, f"{name}-{point}") for point in component.points)
     if not set(names) & set(KEYPOINTS_133):
-        raise DataError(f"{path}: none of its points is known; expected those of a whole body")
+        raise DataError(f"{path}: has no known point; expected those of a whole body")
     return tuple(names)
 
 
 def write_pose(
     path: Path, points: NDArray[np.float32], layout: str, *, width: int, height: int, fps: float
 ) -> None:
-    """Write points (T, 133, 3) as a `.pose` of format 0.2, whole or not at all.
+    """Write points (T, 133, 3) as a `.pose` of format 0.2.
 
-    `layout` is one of `skeleton.LAYOUTS`; what it lacks is left out, what the 133 lack has
-    confidence 0. SlrError without pose-format.
+    `layout` is one of `skeleton.LAYOUTS`; its points that the 133 lack get confidence 0. SlrError
+    without pose-format.
     """
     _need_pose_format()
     from pose_format import Pose, PoseHeader  # noqa: PLC0415
@@ -244,11 +238,11 @@ def write_pose(
 
     components = _LAYOUTS[layout]
     wanted = tuple(name for _, ours in components.values() for name in ours)
-    values = arranged(points, KEYPOINTS_133, wanted)[:, None]  # (T, 1, V, 3)
+    values = reorder(points, KEYPOINTS_133, wanted)[:, None]  # (T, 1, V, 3)
     header = PoseHeader(
         version=0.2,
         dimensions=PoseHeaderDimensions(width=width, height=height),
-        components=[_written(name, *named) for name, named in components.items()],
+        components=[_component(name, *named) for name, named in components.items()],
     )
     body = NumPyPoseBody(fps, np.ascontiguousarray(values[..., :2]), values[..., 2])
     buffer = io.BytesIO()
@@ -257,8 +251,8 @@ def write_pose(
         partial.write_bytes(buffer.getvalue())
 
 
-def _written(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> "PoseHeaderComponent":
-    """A component of the header, with the limbs that viewers draw."""
+def _component(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> "PoseHeaderComponent":
+    """A component of the header, with limbs for viewers."""
     from pose_format.pose_header import PoseHeaderComponent  # noqa: PLC0415
 
     index = {point: i for i, point in enumerate(ours)}
@@ -267,7 +261,7 @@ def _written(name: str, theirs: tuple[str, ...], ours: tuple[str, ...]) -> "Pose
 
 
 def _limbs() -> list[tuple[Any, Any]]:
-    """The limbs pose-format draws between the 133, by this project's names."""
+    """The limbs that pose-format draws between the 133, by this project's names."""
     from pose_format.utils.cocowholebody133_header import (  # noqa: PLC0415
         cocowholebody_components,
     )

@@ -72,7 +72,7 @@ def test_several_people_and_the_17_of_coco(tmp_path: Path) -> None:
         ([annotation(POINTS, keypoint=[[1]])], "keypoint None and keypoint_score (1, 23, 133)"),
         ([annotation(POINTS, keypoint=POINTS[None])], "keypoint (1, 23, 133, 3) and keypoint_sc"),
         ([annotation(POINTS[:, :27])], "keypoint (1, 23, 27, 2) and"),
-        ([annotation(POINTS * np.nan)], "scores that are no numbers"),
+        ([annotation(POINTS * np.nan)], "scores are NaN or infinite"),
         ([annotation(POINTS * 100)], "scores from 0 to 75; expected 0 to 1"),
         (
             [
@@ -82,11 +82,11 @@ def test_several_people_and_the_17_of_coco(tmp_path: Path) -> None:
                     keypoint_score=np.zeros((0, 2**33, 133)),
                 )
             ],
-            "says it has 8589934592 frames; make it again",
+            "claims to have 8589934592 frames; make it again",
         ),
         ([annotation(POINTS, img_shape=(0, 5))], "img_shape is (0, 5)"),
         ([annotation(POINTS, img_shape="ab")], "img_shape is ab"),
-        ([annotation(POINTS, img_shape=5)], "not a whole annotation"),
+        ([annotation(POINTS, img_shape=5)], "not a complete annotation"),
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: object, message: str) -> None:

@@ -60,26 +60,26 @@ def broken(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"people": [', "not a whole frame of OpenPose's JSON (Expecting value"),
-        ("", "not a whole frame of OpenPose's JSON (Expecting value"),
-        ("[]", "not a whole frame"),
-        ('{"version": 1.3}', "not a whole frame of OpenPose's JSON ('people')"),
+        ('{"people": [', "not a complete frame of OpenPose's JSON (Expecting value"),
+        ("", "not a complete frame of OpenPose's JSON (Expecting value"),
+        ("[]", "not a complete frame"),
+        ('{"version": 1.3}', "not a complete frame of OpenPose's JSON ('people')"),
         ('{"people": [{}]}', "('pose_keypoints_2d')"),
-        ('{"people": 3}', "not a whole frame"),
-        ("[" * 100_000, "not a whole frame"),
-        ('{"people": []}\xff', "not a whole frame"),
+        ('{"people": 3}', "not a complete frame"),
+        ("[" * 100_000, "not a complete frame"),
+        ('{"people": []}\xff', "not a complete frame"),
         (broken(pose_keypoints_2d=[0.0] * 74), "cannot reshape"),
         (broken(pose_keypoints_2d=[0.0] * 54), "[18, 70, 21, 21] points of body, face"),
         (broken(hand_left_keypoints_2d=[0.0] * 60), "[25, 70, 20, 21] points of body, face, left"),
         (broken(face_keypoints_2d=["1"] * 210), "'1' is not a number"),
         (broken(face_keypoints_2d=[None] * 210), "None is not a number"),
         (broken(face_keypoints_2d=[True] * 210), "True is not a number"),
-        (broken(face_keypoints_2d=[float("nan")] * 210), "scores that are no numbers"),
-        (broken(face_keypoints_2d=[float("nan"), 1.0, 0.5] * 70), "a place that is no number"),
-        (broken(face_keypoints_2d=[1e39, 1.0, 0.5] * 70), "a place that is no number"),
+        (broken(face_keypoints_2d=[float("nan")] * 210), "scores are NaN or infinite"),
+        (broken(face_keypoints_2d=[float("nan"), 1.0, 0.5] * 70), "NaN or infinite coordinates"),
+        (broken(face_keypoints_2d=[1e39, 1.0, 0.5] * 70), "NaN or infinite coordinates"),
         (broken(face_keypoints_2d=[9.0, 9.0, 87.0] * 70), "scores from 0 to 87; expected 0 to 1"),
         (broken(face_keypoints_2d=[9.0, 9.0, -1.0] * 70), "scores from -1 to 0.75; expected 0"),
-        (broken(face_keypoints_2d=[10**400] * 210), "not a whole frame"),
+        (broken(face_keypoints_2d=[10**400] * 210), "not a complete frame"),
     ],
 )
 def test_a_wrong_frame_is_one_line_that_names_it(
@@ -100,14 +100,14 @@ def test_folders_that_are_no_clip(tmp_path: Path) -> None:
     with pytest.raises(SlrError, match="No such file or directory"):
         read_folder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SlrError, match=r"no file \*_keypoints\.json; expected one a frame"):
+    with pytest.raises(SlrError, match=r"no file \*_keypoints\.json; expected one per frame"):
         read_folder(tmp_path / "empty")
     folder = write_openpose(tmp_path / "x", [[], [], [], []])
     (folder / "clip_000000000002_keypoints.json").unlink()
     with pytest.raises(SlrError, match=r"frames are missing: 1 \('2'\); make them again"):
         read_folder(folder)
     (folder / "other_000000000003_keypoints.json").write_text("{}")
-    with pytest.raises(SlrError, match="are both frame 3; give each clip a folder"):
+    with pytest.raises(SlrError, match="are both frame 3; give each clip its own folder"):
         read_folder(folder)
 
 

@@ -172,7 +172,7 @@ def test_a_short_file_of_format_0_1_does_not_pass_for_a_shorter_clip(tmp_path: P
     data = as_0_1(path.read_bytes(), len(POINTS))
     for lost in (1, 4, 137 * 12, 137 * 12 * 3):
         path.write_bytes(data[:-lost])
-        with pytest.raises(SlrError, match=r"not a whole \.pose \("):
+        with pytest.raises(SlrError, match=r"not a complete \.pose \("):
             read_pose(path)
     path.write_bytes(data + bytes(137 * 12))
     with pytest.raises(SlrError, match=r"0 bytes too many, 24 frames of 23"):
@@ -184,8 +184,8 @@ def test_a_short_file_of_format_0_1_does_not_pass_for_a_shorter_clip(tmp_path: P
     [
         ([component("HEAD", ["x"])], "component 'HEAD' of format 'XYC'; expected XYC or XYZC and"),
         ([component("BODY", ["nose"], "YXC")], "component 'BODY' of format 'YXC'"),
-        ([component("BODY", ["x"])], "none of its points is known"),
-        ([component("POSE_WORLD_LANDMARKS", ["NOSE"])], "none of its points is known"),
+        ([component("BODY", ["x"])], "has no known point"),
+        ([component("POSE_WORLD_LANDMARKS", ["NOSE"])], "has no known point"),
     ],
 )
 def test_other_points_are_refused(
@@ -200,8 +200,8 @@ def test_other_points_are_refused(
 @pytest.mark.parametrize(
     ("channel", "value", "message"),
     [
-        (0, np.nan, "a place that is no number"),
-        (2, np.nan, "scores that are no numbers"),
+        (0, np.nan, "NaN or infinite coordinates"),
+        (2, np.nan, "scores are NaN or infinite"),
         (2, 99, "scores from 0 to 99; expected 0 to 1"),
         (2, -5, "scores from -5 to 0.75"),
     ],
@@ -220,7 +220,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(SlrError, match="No such file"):
         read_pose(path)
     path.write_bytes(b"")
-    with pytest.raises(SlrError, match=r"not a whole \.pose"):
+    with pytest.raises(SlrError, match=r"not a complete \.pose"):
         read_pose(path)
     write_pose(path, POINTS, "body-25", width=512, height=512, fps=25)
     data = path.read_bytes()
@@ -231,7 +231,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(SlrError, match="1 bytes too many"):
         read_pose(path)
     path.write_bytes(data[:-1])
-    with pytest.raises(SlrError, match=r"not a whole \.pose"):
+    with pytest.raises(SlrError, match=r"not a complete \.pose"):
         read_pose(path)
 
 
@@ -241,7 +241,7 @@ def test_frames_of_nobody_take_no_bytes_and_no_time(tmp_path: Path) -> None:
     assert [len(frame) for frame in read_pose(path).frames] == [0] * 5
     data = path.read_bytes()
     path.write_bytes(data[:-6] + struct.pack("<IH", 2**32 - 1, 0))
-    with pytest.raises(SlrError, match="says it has 4294967295 frames"):
+    with pytest.raises(SlrError, match="claims to have 4294967295 frames"):
         read_pose(path)
 
 

@@ -56,9 +56,9 @@ def changed(index: tuple[int, ...], value: float) -> np.ndarray:
         (points()[:, :27], "float32 (4, 27, 3); expected keypoints (T, 133, 3) of floats"),
         (points()[0], "float32 (133, 3); expected"),
         (points().astype(np.int64), "int64 (4, 133, 3); expected"),
-        (np.array([Trap()], dtype=object), "not a whole .npy of numbers"),
-        (changed((0, 0, 2), np.nan), "scores that are no numbers"),
-        (changed((0, 0, 0), np.inf), "a place that is no number"),
+        (np.array([Trap()], dtype=object), "not a complete .npy of numbers"),
+        (changed((0, 0, 2), np.nan), "scores are NaN or infinite"),
+        (changed((0, 0, 0), np.inf), "NaN or infinite coordinates"),
         (changed((0, 0, 2), 255), "scores from 0.1"),
         (changed((0, 0, 2), -9), "scores from -9 to"),
     ],
@@ -80,7 +80,7 @@ def test_files_that_are_no_array(tmp_path: Path) -> None:
     np.save(text, points())
     promise = text.getvalue().replace(b"(4, 133, 3)", b"(9999999999, 133, 3)")
     (tmp_path / "x.npy").write_bytes(promise)
-    with pytest.raises(SlrError, match=r"not a whole \.npy of numbers"):
+    with pytest.raises(SlrError, match=r"not a complete \.npy of numbers"):
         read_samslr(tmp_path / "x.npy")
 
 
