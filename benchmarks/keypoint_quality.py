@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.keypoint_accuracy import keypoint_accuracy
 from benchmarks.pose import box, read_truth
 from slr_pipeline.config.estimators import SmoothingSettings
 from slr_pipeline.errors import SlrError
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality, swapped_frames
 from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.features import Clip, FeatureStore
-from slr_pipeline.scoring.statistics import keypoint_accuracy
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 
 Keypoints = NDArray[np.float32]

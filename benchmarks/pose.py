@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.keypoint_accuracy import keypoint_accuracy
 from slr_pipeline.config.estimators import KeypointsSettings
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.flags import parse_keypoints
@@ -41,7 +42,6 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.interface import PoseClip
-from slr_pipeline.scoring.statistics import keypoint_accuracy
 from slr_pipeline.skeleton import BODY, FACE, FEET, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
 from tests.pose import networks
 

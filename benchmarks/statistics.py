@@ -16,8 +16,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
-from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix
+from slr_pipeline.scoring.confusion import confusable_signs
 from slr_pipeline.scoring.ensemble import (
     calibrated,
     drop_one_stream,
@@ -73,7 +74,7 @@ def main() -> None:
     truth = np.asarray(test_labels)
     measured(
         "confusable signs",
-        lambda: confusable_signs(confusion_matrix(truth, picked, flags.classes)),
+        lambda: confusable_signs(confusion_matrix(truth, picked, labels=range(flags.classes))),
     )
     joined = join(test, names)
     measured("drop one stream", lambda: drop_one_stream(joined, weights, prior, test_labels))

@@ -29,7 +29,7 @@ from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
-from slr_pipeline.steps.ensemble import before, read_streams
+from slr_pipeline.steps.ensemble import read_streams, untuned_name
 from slr_pipeline.steps.flow import flow
 from slr_pipeline.steps.frames import frames
 from slr_pipeline.steps.hand_crops import hand_crops
@@ -184,7 +184,7 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     """
     settings = config.tracks[name]
     files = {stream: f"streams/{stream}/{config.phases[-1]}" for stream in settings.streams}
-    files |= {before(stream): f"streams/{stream}/train" for stream in settings.untuned}
+    files |= {untuned_name(stream): f"streams/{stream}/train" for stream in settings.untuned}
     paths = {stream: results / folder / "model.safetensors" for stream, folder in files.items()}
     metrics = results / "tracks" / name / "metrics.json"
     for path in (metrics, *(file for p in paths.values() for file in (p, p.with_suffix(".json")))):

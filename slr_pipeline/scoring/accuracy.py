@@ -1,4 +1,4 @@
-"""How good logits are; arrays in, numbers out."""
+"""Accuracy and loss of logits. Pure: arrays in, numbers out. N samples, K classes."""
 
 from collections.abc import Sequence
 
@@ -11,23 +11,21 @@ from slr_pipeline.errors import DataError
 
 
 def evaluate(logits: NDArray[np.float32], labels: Sequence[int]) -> dict[str, float]:
-    """Scores of logits (N, K) against the labels (N,) of the same samples.
+    """Score logits (N, K) against the labels (N,) of the same samples.
 
-    Gives `samples` (N), `correct`, `top1` with the 95 % Wilson interval `top1_low`, `top1_high`,
-    `top5` (1 if K <= 5), `loss` (mean cross-entropy) and `chance` (1 / K). Among equal logits the
-    class of the lower number comes first. The interval takes samples for independent; samples of
-    one signer are not, so that the true interval is wider.
+    Returns `samples` (N), `correct`, `top1` with its 95 % Wilson interval `top1_low` and
+    `top1_high`, `top5` (1 if K <= 5), `loss` (mean cross-entropy) and `chance` (1 / K). Equal
+    logits rank by class number. The interval assumes independent samples; samples of one signer are
+    not independent, so the true interval is wider.
 
-    Raises DataError without samples, for a label outside 0..K-1 or logits that are not finite.
+    Raises DataError without samples, for labels outside 0..K-1 and for logits that are not finite.
     """
     N, K = logits.shape
     truth = np.asarray(labels, dtype=np.int64)
     _check(logits, truth)
     values = logits.astype(np.float64)
-    true_value = values[np.arange(N), truth]  # (N,)
-    earlier = np.arange(K) < truth[:, None]
-    ahead = (values > true_value[:, None]) | ((values == true_value[:, None]) & earlier)
-    rank = ahead.sum(axis=1)  # (N,): number of classes before the true one
+    ranking = np.argsort(-values, axis=1, kind="stable")
+    rank = (ranking == truth[:, None]).argmax(axis=1)  # (N,) of the true class, 0 is the first
     correct = int((rank == 0).sum())
     interval = binomtest(correct, N).proportion_ci(confidence_level=0.95, method="wilson")
     return {
@@ -37,7 +35,7 @@ def evaluate(logits: NDArray[np.float32], labels: Sequence[int]) -> dict[str, fl
         "top1_low": float(interval.low),
         "top1_high": float(interval.high),
         "top5": float((rank < 5).mean()),
-        "loss": float((logsumexp(values, axis=1) - true_value).mean()),
+        "loss": float((logsumexp(values, axis=1) - values[np.arange(N), truth]).mean()),
         "chance": 1 / K,
     }
 
@@ -49,6 +47,6 @@ def _check(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
     if truth.shape != (N,):
         raise DataError(f"{N} rows of logits, but {truth.size} labels")
     if truth.min() < 0 or truth.max() >= K:
-        raise DataError(f"labels {truth.min()} to {truth.max()} found, expected 0 to {K - 1}")
+        raise DataError(f"labels {truth.min()} to {truth.max()}, expected 0 to {K - 1}")
     if not np.isfinite(logits).all():
         raise DataError("logits have NaN or infinite values; train the stream again")

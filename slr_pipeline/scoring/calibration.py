@@ -1,4 +1,4 @@
-"""Calibration of logits and the weights of an ensemble, fitted to val. Pure: arrays in, out.
+"""Temperatures of logits and weights of an ensemble, fitted to held-out samples. Pure.
 
 M streams, N samples, K classes.
 """
@@ -17,23 +17,23 @@ MOST_TEMPERATURE = 1e2
 """Bounds of the temperature, in units of the root mean square of the centred logits."""
 
 EQUAL_WEIGHTS_SAMPLES = 1.0
-"""How many samples the pull towards equal weights counts for."""
+"""Weight, in samples, of the regulariser towards equal weights."""
 
 LARGEST_GRADIENT = 1e-5
-"""Of the mean loss by the logarithms of the weights, where they count as fitted."""
+"""Convergence limit: gradient of the mean loss by the log-weights."""
 
 Floats = NDArray[np.float64]
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> float:
-    """Temperature T > 0 that makes the mean log-loss of softmax(logits / T) least.
+    """Fit the temperature T > 0 that minimises the mean log-loss of softmax(logits / T).
 
-    `logits` (N, K), `labels` (N,). The loss is convex in 1 / T (Guo et al., 2017, section 4.2).
-    Where every sample is right it has no least value: it falls for ever as T goes to 0. So T is
-    held where the mean of the largest probabilities is at most (N + 1) / (N + 2), which is all
-    that N right answers say of the next one (Laplace's rule of succession); and always within
-    0.001 to 100 times the root mean square of the logits, centred by sample: no signal at all
-    gives the upper end. Logits without any differences give 1. `c * logits` gives `c * T`.
+    `logits` (N, K), `labels` (N,). The loss is convex in 1 / T (Guo et al., 2017, section 4.2). If
+    all samples are right, the loss has no minimum: it falls as T goes to 0. So T is bounded below:
+    the mean confidence is at most (N + 1) / (N + 2), Laplace's rule of succession for N right
+    answers. T also stays within 0.001 to 100 times the root mean square of the logits, centred by
+    sample; logits without signal give the upper bound. Constant logits give 1. `c * logits` gives
+    `c * T`.
 
     Raises DataError without samples, for unequal lengths, labels outside 0..K-1, or logits that
     are not finite.
@@ -49,7 +49,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
     true_mean = centred[np.arange(N), truth].mean()
 
     def slope(log_sharpness: float) -> float:
-        """Of the mean loss, by the sharpness 1 / T: what the model expects less what is true."""
+        """Derivative of the mean loss by 1 / T: expected minus true logit."""
         chances = softmax(centred * np.exp(log_sharpness), axis=1)
         return float(np.vdot(chances, centred) / N - true_mean)
 
@@ -57,10 +57,10 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
         chances = softmax(centred * np.exp(log_sharpness), axis=1)
         return float(chances.max(axis=1).mean()) - (N + 1) / (N + 2)
 
-    dullest, sharpest = -np.log(MOST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)
-    best = _zero(slope, dullest, sharpest)
+    lowest, highest = -np.log(MOST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)
+    best = _zero(slope, lowest, highest)
     if overconfidence(best) > 0:
-        best = _zero(overconfidence, dullest, best)
+        best = _zero(overconfidence, lowest, best)
     return spread / float(np.exp(best))
 
 
@@ -78,9 +78,9 @@ def log_probabilities(logits: NDArray[np.floating], temperature: float) -> Float
 def weighted_mean(
     values: NDArray[np.floating], answered: NDArray[np.bool_], weights: Floats
 ) -> Floats:
-    """Mean (N, K) of `values` (M, N, K) by `weights` (M,), over the streams that answered (M, N).
+    """Weighted mean (N, K) of `values` (M, N, K) over the streams that answered (M, N).
 
-    A sample whose answers have no weight at all gets zeros.
+    `weights` (M,). A sample without any weighted answer gets zeros.
     """
     share = _shares(answered, weights)
     total = np.zeros(values.shape[1:])
@@ -92,85 +92,85 @@ def weighted_mean(
 def fit_weights(
     log_probs: NDArray[np.floating], labels: Sequence[int], answered: NDArray[np.bool_]
 ) -> Floats:
-    """Weights (M,), positive with sum 1, that make the log-loss of the weighted mean least.
+    """Fit weights (M,), positive with sum 1, that minimise the log-loss of the weighted mean.
 
-    `log_probs` (M, N, K), `labels` (N,), `answered` (M, N). The loss is the mean over samples of
-    that of softmax(sum_m w_m log_probs_m), a logarithmic opinion pool (Heskes, 1998); it is convex
-    in w where every stream answered. As in `fuse`, the streams that did not answer a sample are
-    left out of its mean, and samples that no stream answered out of the loss.
+    `log_probs` (M, N, K), `labels` (N,), `answered` (M, N). The model is softmax(sum_m w_m
+    log_probs_m), a logarithmic opinion pool (Heskes, 1998); its mean log-loss is convex in w if
+    every stream answered. As in `fuse`, a sample's mean is over the streams that answered it;
+    samples without any answer do not count.
 
-    Few samples, or samples that all are right, do not tell weights apart. So the divergence of w
-    from equal weights, KL(1/M || w), is added as if it were the loss of one more sample. This makes
-    the least loss unique and every weight positive, and it fades as 1 / N.
+    Few samples, or samples that are all right, do not determine the weights. So the divergence from
+    equal weights, KL(1/M || w), is added with the weight of one sample. This makes the minimum
+    unique and every weight positive, and its influence falls as 1 / N.
 
-    Raises DataError without answered samples, for unequal shapes, labels outside 0..K-1, or
-    answers that are not finite.
+    Raises DataError without answered samples, for unequal shapes, labels outside 0..K-1 and answers
+    that are not finite.
     """
     truth = _checked(log_probs, labels, answered)
     rows = answered.sum(axis=0) > 0
     if not rows.any():
-        raise DataError("no sample of val was answered by any stream; weights need some")
-    behind, answered = _behind(log_probs, truth, answered, rows)
-    M = len(behind)
+        raise DataError("no stream answered any labelled sample; run predict again")
+    relative, answered = _relative(log_probs, truth, answered, rows)
+    M = len(relative)
     pull = EQUAL_WEIGHTS_SAMPLES / rows.sum()
 
     def objective(logs: Floats) -> tuple[float, Floats]:
         weights: Floats = softmax(logs)
-        loss, gradient = _loss(behind, answered, weights)
+        loss, gradient = _loss(relative, answered, weights)
         divergence = -np.log(M) - float(log_softmax(logs).mean())
         by_logs = weights * (gradient - weights @ gradient) + pull * (weights - 1 / M)
         return loss + pull * divergence, by_logs
 
-    found = minimize(
+    result = minimize(
         objective,
         np.zeros(M),
         jac=True,
         method="L-BFGS-B",
         options={"gtol": 1e-8, "ftol": 1e-14, "maxiter": 1000},
     )
-    steepest = float(np.abs(found.jac).max())
+    steepest = float(np.abs(result.jac).max())
     if steepest > LARGEST_GRADIENT:
-        raise ArithmeticError(f"weights did not converge: gradient {steepest}, {found.message}")
-    fitted: Floats = softmax(found.x)
+        raise ArithmeticError(f"weights did not converge: gradient {steepest}, {result.message}")
+    fitted: Floats = softmax(result.x)
     return fitted
 
 
 def _shares(answered: NDArray[np.bool_], weights: Floats) -> Floats:
-    """Share (M, N) of each stream in a sample's mean; zeros where no stream of weight answered."""
-    given = weights[:, None] * answered
-    total = given.sum(axis=0)
-    share: Floats = given / np.where(total > 0, total, 1.0)
+    """Share (M, N) of each stream in a sample's mean; zeros if no weighted stream answered."""
+    weight = weights[:, None] * answered
+    total = weight.sum(axis=0)
+    share: Floats = weight / np.where(total > 0, total, 1.0)
     return share
 
 
-def _behind(
+def _relative(
     log_probs: NDArray[np.floating],
     truth: NDArray[np.int64],
     answered: NDArray[np.bool_],
     rows: NDArray[np.bool_],
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """How far each class is above the true one, (M, n, K), and what was answered, of these rows."""
-    known = answered[:, rows]
-    values = np.where(known[..., None], log_probs[:, rows], 0.0)
+    """Values minus that of the true class (M, n, K), and `answered`, of these rows."""
+    answered = answered[:, rows]
+    values = np.where(answered[..., None], log_probs[:, rows], 0.0)
     values -= np.take_along_axis(values, truth[rows][None, :, None], axis=2)
-    return values, known
+    return values, answered
 
 
-def _loss(behind: Floats, answered: NDArray[np.bool_], weights: Floats) -> tuple[float, Floats]:
+def _loss(relative: Floats, answered: NDArray[np.bool_], weights: Floats) -> tuple[float, Floats]:
     """Mean log-loss of the weighted mean, and its gradient (M,) by the weights."""
-    N = behind.shape[1]
+    N = relative.shape[1]
     share = _shares(answered, weights)  # (M, N)
-    mean = weighted_mean(behind, answered, weights)  # (N, K), zero at the true class
+    mean = weighted_mean(relative, answered, weights)  # (N, K), zero at the true class
     loss = logsumexp(mean, axis=1)
     chances = np.exp(mean - loss[:, None])
-    by_share = np.stack([np.einsum("nk,nk->n", chances, stream) for stream in behind])
-    # share = w a / sum(w a), so a stream counts by how it differs from the mean of its sample.
+    by_share = np.stack([np.einsum("nk,nk->n", chances, stream) for stream in relative])
+    # Derivative of share = w a / sum(w a): a stream counts by its difference from the mean.
     change = answered * (by_share - (share * by_share).sum(axis=0))
     return float(loss.mean()), change @ (1 / (weights @ answered)) / N
 
 
 def _zero(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that never falls crosses zero; the nearer end if it does not."""
+    """Zero of a non-decreasing function; the nearer bound if it has none."""
     if rising(low) >= 0:
         return low
     if rising(high) <= 0:
@@ -181,7 +181,7 @@ def _zero(rising: Callable[[float], float], low: float, high: float) -> float:
 def _checked(
     values: NDArray[np.floating], labels: Sequence[int], answered: NDArray[np.bool_] | None
 ) -> NDArray[np.int64]:
-    """The labels, when values (M, N, K), labels (N,) and answered (M, N) fit one another."""
+    """Labels as an array; DataError unless values (M, N, K), labels and answered (M, N) match."""
     truth = np.asarray(labels, dtype=np.int64)
     if values.ndim != 3 or truth.shape != values.shape[1:2]:
         raise DataError(
@@ -191,7 +191,7 @@ def _checked(
     if M == 0 or N == 0:
         raise DataError(f"{M} streams of {N} samples; a fit needs some of both")
     if truth.min() < 0 or truth.max() >= K:
-        raise DataError(f"labels {truth.min()} to {truth.max()} found, expected 0 to {K - 1}")
+        raise DataError(f"labels {truth.min()} to {truth.max()}, expected 0 to {K - 1}")
     if answered is not None and answered.shape != (M, N):
         raise DataError(f"answered has shape {answered.shape}, expected {(M, N)}")
     finite = np.isfinite(values).all(axis=2)

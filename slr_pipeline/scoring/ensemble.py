@@ -1,8 +1,8 @@
-"""Late fusion of streams: logits joined by sample name and weighed. Pure.
+"""Late fusion of streams: logits joined by sample name and averaged. Pure.
 
-M streams, N samples, K classes. Two fusions: `fuse` is the published one, a weighted mean of raw
-logits; `fit_calibration` and `fuse_calibrated` bring the streams to one scale first, and find the
-weights, both on val.
+M streams, N samples, K classes. `fuse` is a weighted mean of the streams' logits (published
+fusion). Calibrated fusion first scales the logits with `calibrated`; `fit_calibration` fits the
+temperatures and weights.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ from slr_pipeline.scoring.calibration import (
 from slr_pipeline.scoring.logits import Logits
 
 MOST_LISTED = 5
-"""Names of one kind of problem in a message."""
+"""Names per kind of problem in a message."""
 
 
 @dataclass(frozen=True)
 class Fused:
-    """Scores (N, K) float64, and how many streams answered each sample (N,) int."""
+    """Fused scores (N, K) and the number of streams that answered each sample (N,)."""
 
     scores: NDArray[np.float64]
     answers: NDArray[np.int64]
@@ -37,8 +37,8 @@ class Fused:
 class Joined:
     """Streams in one order of samples: `values` (M, N, K) float64 and `answered` (M, N).
 
-    Values are logits, or log-probabilities once calibrated; 0 where a stream did not answer. The
-    protocol is that of them all.
+    Values are logits, or log-probabilities after calibration, and 0 where a stream did not answer.
+    All streams share the protocol.
     """
 
     streams: tuple[str, ...]
@@ -49,7 +49,7 @@ class Joined:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted to val, by stream: temperatures, and weights of sum 1."""
+    """Temperature and weight of each stream; fitted weights sum to 1."""
 
     temperatures: dict[str, float]
     weights: dict[str, float]
@@ -57,11 +57,10 @@ class Calibration:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Top-1 shares of the calibrated fusion on val, and the weights with each signer left out.
+    """Top-1 accuracy of the calibrated fusion on val, and the weights with each signer left out.
 
-    `in_sample` is of temperatures and weights fitted to the samples they are scored on,
-    `held_out` of ones fitted to the other signers. Both count the `samples` that have a label and
-    an answer.
+    `in_sample`: temperatures and weights are fitted to the scored samples. `held_out`: they are
+    fitted to the other signers. Both count the `samples` that have a label and an answer.
     """
 
     samples: int
@@ -71,11 +70,11 @@ class HeldOut:
 
 
 def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration:
-    """Temperature of each stream, then weights of all, on the samples that have labels (N,).
+    """Fit the temperature of each stream, then all weights, to the samples with a label (N,).
 
-    `joined` holds raw logits of samples the streams were not trained on. See `fit_temperature` and
-    `fit_weights` for what holds them where samples are few. DataError for a stream that answered no
-    sample with a label.
+    `joined` holds raw logits of samples that the streams were not trained on. `fit_temperature` and
+    `fit_weights` regularise the fit for few samples. DataError for a stream that answered no
+    labelled sample.
     """
     rows, truth = _labelled(labels, joined.answered.shape[1])
     known = _take_samples(joined, rows)
@@ -84,8 +83,8 @@ def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration
         given = known.answered[m]
         if not given.any():
             raise DataError(
-                f"stream {stream}: it answered none of the {len(rows)} samples that have a label, "
-                "so it cannot be calibrated; leave it out or fuse as published"
+                f"stream {stream}: it answered none of the {len(rows)} labelled samples, so it "
+                "cannot be calibrated; remove it from the track or set fusion: published"
             )
         temperatures[stream] = fit_temperature(known.values[m, given], truth[given].tolist())
     scaled = calibrated(known, Calibration(temperatures, {}))
@@ -94,31 +93,31 @@ def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration
 
 
 def join(logits: Mapping[str, Logits], samples: Sequence[str]) -> Joined:
-    """The streams in the order of `samples`, joined by name.
+    """Join streams by sample name, in the order of `samples`.
 
-    Raises DataError, with the first of them, for missing, extra or doubled names, for classes or a
-    protocol unlike the first stream's, and without streams.
+    Raises DataError for missing, extra or repeated names, for classes or a protocol that differ
+    from the first stream's, and without streams.
     """
     if not logits:
         raise DataError("no streams to join; name at least one in the track")
-    doubled = _doubled(samples)
-    if doubled:
-        raise DataError(f"the sample table has {_listed('doubled', doubled)}; names are unique")
+    repeated = _repeated(samples)
+    if repeated:
+        raise DataError(f"the sample table has {_listed('repeated', repeated)}; names are unique")
     first, reference = next(iter(logits.items()))
     values = np.zeros((len(logits), len(samples), len(reference.classes)))
     answered = np.zeros((len(logits), len(samples)), dtype=bool)
-    for m, (stream, found) in enumerate(logits.items()):
-        rows = _rows_of(stream, found, samples)
-        _check_same(stream, found, first, reference)
-        answered[m] = found.answered[rows]
-        values[m] = np.where(answered[m][:, None], found.values[rows], 0.0)
+    for m, (stream, own) in enumerate(logits.items()):
+        rows = _rows_of(stream, own, samples)
+        _check_same(stream, own, first, reference)
+        answered[m] = own.answered[rows]
+        values[m] = np.where(answered[m][:, None], own.values[rows], 0.0)
     return Joined(tuple(logits), values, answered, reference.protocol)
 
 
 def concatenated(parts: Sequence[Logits]) -> Logits:
-    """The logits of several files as if they were of one; classes and protocol are the first's.
+    """Concatenate logits of the same classes and protocol, such as those of folds.
 
-    DataError where another's are not.
+    DataError if classes or protocols differ.
     """
     for part in parts[1:]:
         _check_same("of another fold", part, "of the first", parts[0])
@@ -132,7 +131,7 @@ def concatenated(parts: Sequence[Logits]) -> Logits:
 
 
 def calibrated(joined: Joined, calibration: Calibration) -> Joined:
-    """Logits as log-probabilities log softmax(x_m / T_m)."""
+    """Convert logits to log-probabilities log softmax(x_m / T_m)."""
     _check_streams("a temperature", calibration.temperatures, joined.streams)
     values = np.zeros_like(joined.values)
     for m, stream in enumerate(joined.streams):
@@ -146,15 +145,15 @@ def calibrated(joined: Joined, calibration: Calibration) -> Joined:
 def fuse(joined: Joined, weights: Mapping[str, float], prior: NDArray[np.float64]) -> Fused:
     """Weighted mean of the streams' values, sum(w_m x_m) / sum(w_m).
 
-    A sample that some streams did not answer is the mean over those that did; one that no
-    stream answered gets the log of the class prior (K,). Source: SAM-SLR, section 3.6 (late
-    fusion); the published code sums over all streams, which is the same where all answered.
+    The mean is over the streams that answered a sample; a sample without any answer gets the log of
+    the class prior (K,). Source: SAM-SLR, section 3.6 (late fusion). The published code sums over
+    all streams, which ranks classes the same if all streams answered.
 
-    Raises DataError for streams without a weight or the reverse and for a prior of other classes;
-    ConfigError for weights that are not positive.
+    Raises DataError for a stream without a weight, a weight without a stream and a prior of another
+    size; ConfigError for weights that are not positive.
     """
     _check_streams("a weight", weights, joined.streams)
-    _check_positive(weights, "track")
+    _check_positive(weights)
     K = joined.values.shape[2]
     if prior.shape != (K,):
         raise DataError(
@@ -167,56 +166,16 @@ def fuse(joined: Joined, weights: Mapping[str, float], prior: NDArray[np.float64
     return Fused(np.where(answers[:, None] > 0, mean, np.log(prior)), answers.astype(np.int64))
 
 
-def flat_weights(
-    weights: Mapping[str, float], groups: Mapping[str, Mapping[str, float]]
-) -> dict[str, float]:
-    """Weights of streams that do what nested weights do; a name of `groups` stands for its mean.
-
-    {"skeleton": 1.0, "rgb": 0.9} with skeleton = {"joint": 3, "bone": 1} is joint 0.75, bone 0.25,
-    rgb 0.9. Groups may hold groups, and a stream may stand in several: its weights add. The sum
-    stays that of `weights`. So `fuse` gives what fusing group by group gives where every stream
-    answered; where one did not, the others share its weight as equals of one group.
-
-    Raises ConfigError for weights that are not positive, an empty group, one within itself, or
-    one that nothing uses.
-    """
-    flat: dict[str, float] = {}
-    used: set[str] = set()
-
-    def add(members: Mapping[str, float], scale: float, path: tuple[str, ...]) -> None:
-        _check_positive(members, f"group {path[-1]}" if path else "track")
-        for name, weight in members.items():
-            if name in path:
-                raise ConfigError(
-                    f"group {name} stands within itself ({' > '.join((*path, name))}); "
-                    "take it out of one of them"
-                )
-            if name in groups:
-                used.add(name)
-                total = sum(groups[name].values()) or 1.0  # of nothing: refused by the call
-                add(groups[name], scale * weight / total, (*path, name))
-            else:
-                flat[name] = flat.get(name, 0.0) + scale * weight
-
-    add(weights, 1.0, ())
-    unused = [name for name in groups if name not in used]
-    if unused:
-        raise ConfigError(
-            f"{_listed('unused', unused)} of {len(groups)} groups of streams; weigh or delete them"
-        )
-    return flat
-
-
 def drop_one_stream(
     joined: Joined,
     weights: Mapping[str, float],
     prior: NDArray[np.float64],
     labels: Sequence[int | None],
 ) -> dict[str, float]:
-    """Top-1 share of the fusion without each stream, over the samples that have labels.
+    """Top-1 accuracy of the fusion without each stream, over the labelled samples.
 
-    Weights are not fitted again: the others keep theirs, which their mean renormalises. A sample
-    that only this stream answered falls on the prior. Empty for one stream.
+    The other streams keep their weights. A sample that only the dropped stream answered gets the
+    prior. Empty for a single stream.
     """
     rows, truth = _labelled(labels, joined.answered.shape[1])
     shares = {}
@@ -231,10 +190,10 @@ def drop_one_stream(
 def leave_one_signer_out(
     joined: Joined, labels: Sequence[int | None], signers: Sequence[str | None]
 ) -> HeldOut | None:
-    """What the calibrated fusion scores on signers that neither temperatures nor weights saw.
+    """Accuracy of the calibrated fusion on signers left out of the fit, one fit per signer.
 
-    `joined` holds raw logits; `labels`, `signers` (N,). Only samples with a label and an answer
-    take part. None with fewer than two signers, or where one is not known. As many fits as signers.
+    `joined` holds raw logits; `labels`, `signers` (N,). Uses the samples with a label and an
+    answer. None for fewer than two signers or if a signer is unknown.
     """
     rows, truth = _labelled(labels, joined.answered.shape[1])
     seen = joined.answered[:, rows].any(axis=0)
@@ -261,14 +220,14 @@ def leave_one_signer_out(
 
 
 def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
-    """Share of each class (K,) among training labels, with one added to every count."""
+    """Share of each class (K,) in the training labels, with one added to every count."""
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=classes) + 1.0
     prior: NDArray[np.float64] = counts / counts.sum()
     return prior
 
 
 def _picked(joined: Joined, fitted: Calibration) -> NDArray[np.int64]:
-    """The class (N,) of each sample; every one has an answer."""
+    """Top-1 class (N,) of samples that each have an answer."""
     K = joined.values.shape[2]
     scores = fuse(calibrated(joined, fitted), fitted.weights, np.full(K, 1 / K)).scores
     picked: NDArray[np.int64] = scores.argmax(axis=1)
@@ -287,7 +246,7 @@ def _take_streams(joined: Joined, which: NDArray[np.bool_]) -> Joined:
 
 
 def _labelled(labels: Sequence[int | None], N: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows that have a label, and the labels."""
+    """Rows with a label, and their labels."""
     if len(labels) != N:
         raise DataError(f"{len(labels)} labels for {N} samples, expected one each")
     rows = [row for row, label in enumerate(labels) if label is not None]
@@ -301,12 +260,12 @@ def _rows_of(stream: str, logits: Logits, samples: Sequence[str]) -> NDArray[np.
     row_of = {name: row for row, name in enumerate(logits.samples)}
     missing = [name for name in samples if name not in row_of]
     extra = sorted(set(row_of) - set(samples))
-    doubled = _doubled(logits.samples)
-    if missing or extra or doubled:
+    repeated = _repeated(logits.samples)
+    if missing or extra or repeated:
         raise DataError(
-            f"stream {stream}: its logits are of other samples than the table; "
+            f"stream {stream}: its logits are not of the samples of the table; "
             f"{_listed('missing', missing)}, {_listed('extra', extra)}, "
-            f"{_listed('doubled', doubled)}; run predict again on this table"
+            f"{_listed('repeated', repeated)}; run predict again on this table"
         )
     return np.asarray([row_of[name] for name in samples], dtype=np.int64)
 
@@ -321,30 +280,29 @@ def _check_same(stream: str, logits: Logits, first: str, other: Logits) -> None:
         )
     if logits.protocol != other.protocol:
         raise DataError(
-            f"stream {stream} was made by protocol {logits.protocol}, stream {first} by "
-            f"{other.protocol}; a track needs one protocol"
+            f"stream {stream} has protocol {logits.protocol}, stream {first} has "
+            f"{other.protocol}; all streams of a track need the same protocol"
         )
 
 
-def _check_streams(what: str, known: Mapping[str, float], streams: Sequence[str]) -> None:
-    """Every stream has what `known` gives, and nothing else does."""
-    missing = [name for name in streams if name not in known]
-    extra = [name for name in known if name not in streams]
+def _check_streams(what: str, values: Mapping[str, float], streams: Sequence[str]) -> None:
+    """DataError unless exactly these streams have a value."""
+    missing = [name for name in streams if name not in values]
+    extra = [name for name in values if name not in streams]
     if missing or extra:
         raise DataError(
             f"streams and {what} for each do not match: {_listed('without', missing)}, "
-            f"{_listed('of no logits', extra)}; name the same streams in both"
+            f"{_listed('without logits', extra)}; name the same streams in both"
         )
 
 
-def _check_positive(weights: Mapping[str, float], where: str) -> None:
-    wrong = [name for name, weight in weights.items() if not 0 < weight < np.inf]
-    if wrong or not weights:
-        found = f"{wrong[0]} {weights[wrong[0]]}" if wrong else "none"
-        raise ConfigError(f"weights of {where}: found {found}, expected positive numbers")
+def _check_positive(weights: Mapping[str, float]) -> None:
+    for name, weight in weights.items():
+        if not 0 < weight < np.inf:
+            raise ConfigError(f"weights of track: found {name} {weight}, expected positive numbers")
 
 
-def _doubled(names: Sequence[str]) -> list[str]:
+def _repeated(names: Sequence[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 

@@ -1,4 +1,4 @@
-"""Logits of a stream, as scoring and files of logits share them."""
+"""Logits of one stream."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 class Logits:
     """Logits (N, K) float32 of N samples.
 
-    `answered` (N,) is False for samples the model could not see (quarantined); their logits
+    `answered` (N,) is False for quarantined samples, which the model does not see; their logits
     are 0.
     """
 

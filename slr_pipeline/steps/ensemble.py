@@ -1,4 +1,4 @@
-"""Weigh the streams of a track; write its submission and its metrics."""
+"""Fuse the streams of a track; write its submission and metrics."""
 
 import argparse
 import logging
@@ -48,10 +48,10 @@ def main() -> None:
     parser.add_argument("--track", required=True, type=partial(parse_section, TrackSettings))
     parser.add_argument("--protocol", required=True)
     parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--val", nargs="+", help="left out where a stream has none")
+    parser.add_argument("--val", nargs="+", help="omitted if a stream has no logits of val")
     parser.add_argument("--test", required=True, nargs="+")
     parser.add_argument(
-        "--out-of-fold", action="append", nargs="+", help="a stream's logits of train; once each"
+        "--out-of-fold", action="append", nargs="+", help="logits of train, once per stream"
     )
     parser.add_argument("--out", required=True)
     parser.add_argument("--metrics", required=True)
@@ -83,34 +83,33 @@ def ensemble(
 ) -> None:
     """Write submission.csv and .zip of test, and metrics.json of val and test.
 
-    `files` are logits by stream, those of `untuned` last. Temperatures and weights are fitted on
-    `out_of_fold`, files of train by stream, where they are given, else on val.
+    `files` are the logits of each split, one per stream, those of `untuned` last. Temperatures and
+    weights are fitted on `out_of_fold` (logits of train by stream) if given, else on val.
     """
     table = load_samples(data)
-    known = [sample.label for sample in table.split("train") if sample.label is not None]
-    prior = class_prior(known, len(table.classes))
+    train = [label for label in labels_of(table, "train") if label is not None]
+    prior = class_prior(train, len(table.classes))
     joined = {
         split: join_split(table, split, read_streams(track, paths))
         for split, paths in files.items()
     }
     if joined["test"].protocol != protocol:
         raise DataError(
-            f"the logits of test are of protocol {joined['test'].protocol}, and the experiment's "
-            f"is {protocol}; set protocol, or bring the others"
+            f"the logits of test have protocol {joined['test'].protocol}, the experiment has "
+            f"{protocol}; change `protocol` or give logits of {protocol}"
         )
     calibration = calibration_of_track(table, track, joined.get("val"), out_of_fold)
+    scaled = joined
     if track.fusion == "calibrated":
-        ready = {split: calibrated(found, calibration) for split, found in joined.items()}
-    else:
-        ready = joined
+        scaled = {split: calibrated(streams, calibration) for split, streams in joined.items()}
     weights = calibration.weights
-    fused = {split: fuse(found, weights, prior) for split, found in ready.items()}
+    fused = {split: fuse(streams, weights, prior) for split, streams in scaled.items()}
     content: dict[str, Any] = {
         "val": None,
-        **{split: labelled_metrics(table, split, found, seed) for split, found in fused.items()},
+        **{split: labelled_metrics(table, split, own, seed) for split, own in fused.items()},
         "answered_by": {
-            split: {str(n): count for n, count in sorted(Counter(found.answers.tolist()).items())}
-            for split, found in fused.items()
+            split: {str(n): count for n, count in sorted(Counter(own.answers.tolist()).items())}
+            for split, own in fused.items()
         },
         "fusion": track.fusion,
         "streams": list(weights),
@@ -118,12 +117,12 @@ def ensemble(
         "weights": weights,
         "temperatures": calibration.temperatures or None,
         "top1_without": {
-            split: drop_one_stream(found, weights, prior, labels_of(table, split))
-            for split, found in ready.items()
+            split: drop_one_stream(streams, weights, prior, labels_of(table, split))
+            for split, streams in scaled.items()
             if any(label is not None for label in labels_of(table, split))
         },
-        "val_left_out": left_out(table, track, joined.get("val"), out_of_fold),
-        "baseline": compared(table, track, fused["test"]),
+        "val_left_out": score_left_out_signers(table, track, joined.get("val"), out_of_fold),
+        "baseline": compare_with_baseline(table, track, fused["test"]),
         "protocol": protocol,
         "seed": seed,
         "labels": labels_digest(table, SPLITS),
@@ -143,37 +142,39 @@ def ensemble(
 
 
 def read_streams(track: TrackSettings, paths: Sequence[str]) -> dict[str, Logits]:
-    """Logits of a track's streams, then of its `untuned` ones, which are called {stream}/train.
+    """Read the logits of a track's streams, then of its `untuned` ones, named {stream}/train.
 
-    DataError where these were trained on more than train.
+    DataError for untuned logits that were trained on more than train.
     """
     logits = {
         name: read_logits(path)
-        for name, path in zip([*track.streams, *map(before, track.untuned)], paths, strict=True)
+        for name, path in zip(
+            [*track.streams, *map(untuned_name, track.untuned)], paths, strict=True
+        )
     }
-    for stream in map(before, track.untuned):
+    for stream in map(untuned_name, track.untuned):
         if logits[stream].protocol != "strict":
             raise DataError(
-                f"stream {stream}: its logits are of protocol {logits[stream].protocol}, and "
-                "`untuned` takes those from before fine-tuning; bring logits of protocol strict"
+                f"stream {stream}: its logits have protocol {logits[stream].protocol}, but "
+                "`untuned` needs those from before fine-tuning; give logits of protocol strict"
             )
-        # Named as what stands beside fine-tuned streams on purpose.
+        # `join` requires one protocol; `untuned` mixes two on purpose.
         logits[stream] = replace(logits[stream], protocol=logits[next(iter(logits))].protocol)
     return logits
 
 
-def before(stream: str) -> str:
-    """What the logits of a stream from before its fine-tuning are called."""
+def untuned_name(stream: str) -> str:
+    """Name of a stream's logits from before its fine-tuning."""
     return f"{stream}/train"
 
 
 def join_split(table: SampleTable, split: Split, logits: Mapping[str, Logits]) -> Joined:
-    """The streams in the order of a split of the table."""
+    """Join the streams in the sample order of a split."""
     return join(logits, [sample.name for sample in table.split(split)])
 
 
 def fitted_on(track: TrackSettings, out_of_fold: list[list[str]] | None) -> str | None:
-    """What temperatures, and weights that are not given, come from."""
+    """Samples that temperatures, and weights that are not given, are fitted to."""
     if track.fusion == "published":
         return None
     return "val" if out_of_fold is None else "train, out of fold"
@@ -185,14 +186,14 @@ def calibration_of_track(
     val: Joined | None,
     out_of_fold: list[list[str]] | None,
 ) -> Calibration:
-    """Temperatures and weights, fitted or given; without temperatures where none is used.
+    """Temperatures and weights of a track, fitted or given; published fusion has no temperatures.
 
-    Neither val nor what is out of fold was trained on by what answers it here, whatever the
-    protocol: val's logits are of phase `train`. What is fitted is frozen for test.
+    The fit never uses samples that a model was trained on: logits of val are of phase `train`, and
+    logits of train are out of fold. Test uses the fitted values unchanged.
     """
     given = {name: weight for name, weight in track.streams.items() if weight is not None}
     if track.fusion == "published":
-        untuned = {before(stream): weight for stream, weight in track.untuned.items()}
+        untuned = {untuned_name(stream): weight for stream, weight in track.untuned.items()}
         return Calibration({}, {**given, **untuned})
     split: Split = "val"
     joined = val
@@ -202,17 +203,20 @@ def calibration_of_track(
         logits = {name: concatenated([read_logits(p) for p in paths]) for name, paths in parts}
         joined = join_split(table, split, logits)
     if joined is None:
-        raise DataError("fusion calibrated is fitted on val, and there are no logits of it")
+        raise DataError(
+            "fusion calibrated is fitted on val, but a stream has no logits of val; give "
+            "them, or use fusion published with weights"
+        )
     labels = labels_of(table, split)
     if all(label is None for label in labels):
         raise DataError(
-            f"fusion calibrated is fitted on the labels of {split}, and there are none; use fusion "
+            f"fusion calibrated is fitted on the labels of {split}, but it has none; use fusion "
             "published with weights"
         )
     if joined.protocol != "strict":
         raise DataError(
-            f"the logits of {split} are of protocol {joined.protocol}, trained on val, so nothing "
-            "can be fitted to them; bring logits of protocol strict, or use fusion published with "
+            f"the logits of {split} have protocol {joined.protocol}, trained on val, so nothing "
+            "can be fitted to them; give logits of protocol strict, or use fusion published with "
             "weights"
         )
     fitted = fit_calibration(joined, labels)
@@ -220,28 +224,28 @@ def calibration_of_track(
 
 
 def labels_of(table: SampleTable, split: Split) -> list[int | None]:
-    """Labels of a split in table order; None where unknown."""
+    """Labels of a split in table order; None if unknown."""
     return [sample.label for sample in table.split(split)]
 
 
 def labelled_metrics(
     table: SampleTable, split: Split, fused: Fused, seed: int
 ) -> dict[str, Any] | None:
-    """Metrics over every labelled row of a split, however it was answered; None without labels."""
+    """Metrics over all labelled samples of a split, answered or not; None without labels."""
     samples = table.split(split)
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
     return detailed_metrics(table, [samples[row] for row in rows], fused.scores[rows], seed)
 
 
-def left_out(
+def score_left_out_signers(
     table: SampleTable,
     track: TrackSettings,
     val: Joined | None,
     out_of_fold: list[list[str]] | None,
 ) -> dict[str, Any] | None:
-    """How good fitted weights are on signers they were not fitted to; None where none are.
+    """Accuracy on signers of val with weights fitted to the other signers.
 
-    Weights that were fitted out of fold saw no signer of val: val itself tells.
+    None if the weights are given, or fitted out of fold: then val itself is unseen.
     """
     if (
         val is None
@@ -250,26 +254,28 @@ def left_out(
     ):
         return None
     signers = [sample.signer for sample in table.split("val")]
-    found = leave_one_signer_out(val, labels_of(table, "val"), signers)
-    return None if found is None else asdict(found)
+    held_out = leave_one_signer_out(val, labels_of(table, "val"), signers)
+    return None if held_out is None else asdict(held_out)
 
 
-def compared(table: SampleTable, track: TrackSettings, fused: Fused) -> dict[str, Any] | None:
-    """McNemar's exact test against the baseline on test; None without one, or without labels."""
+def compare_with_baseline(
+    table: SampleTable, track: TrackSettings, fused: Fused
+) -> dict[str, Any] | None:
+    """McNemar's exact test against the baseline on test; None without baseline or labels."""
     samples = table.split("test")
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
     if track.baseline is None or not rows:
         return None
-    theirs = dict(read_predictions(track.baseline, len(table.classes)))
-    missing = [samples[row].name for row in rows if samples[row].name not in theirs]
+    baseline = dict(read_predictions(track.baseline, len(table.classes)))
+    missing = [samples[row].name for row in rows if samples[row].name not in baseline]
     if missing:
         raise DataError(
-            f"{track.baseline}: {len(missing)} of {len(rows)} test samples are not in it, first "
-            f"{missing[0]}; a baseline must answer the same samples"
+            f"{track.baseline}: {len(missing)} of {len(rows)} labelled test samples are missing, "
+            f"first {missing[0]}; give a baseline that answers all of them"
         )
     labels = np.asarray([samples[row].label for row in rows])
     predicted: NDArray[np.int64] = fused.scores[rows].argmax(axis=1)
-    other = np.asarray([theirs[samples[row].name] for row in rows])
+    other = np.asarray([baseline[samples[row].name] for row in rows])
     test = mcnemar_exact(predicted == labels, other == labels)
     return {
         "file": Path(track.baseline).name,

@@ -1,4 +1,4 @@
-"""Accuracy of one stream on the splits it was not trained on."""
+"""Evaluate one stream on the splits it was not trained on."""
 
 import argparse
 import math
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix
 
 from slr_pipeline.config.experiment import AutslData, TableData
 from slr_pipeline.config.flags import parse_data
@@ -18,7 +19,7 @@ from slr_pipeline.io.provenance import provenance
 from slr_pipeline.samples.table import Sample, SampleTable, labels_digest, load_samples
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature
-from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix, most_confused
+from slr_pipeline.scoring.confusion import confusable_signs, most_confused
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.scoring.statistics import (
     accuracy_by,
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=parse_data)
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--splits", required=True, nargs="+")
-    parser.add_argument("--logits", required=True, nargs="+", help="a file for each split")
+    parser.add_argument("--logits", required=True, nargs="+", help="one file per split")
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
     files = dict(zip(flags.splits, flags.logits, strict=True))
@@ -46,10 +47,10 @@ def main() -> None:
 
 
 def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out: str) -> None:
-    """Write metrics.json of these splits; one without labels is null."""
+    """Write metrics.json of these splits; a split without labels is null."""
     table = load_samples(data)
     logits = {split: read_logits(path) for split, path in files.items()}
-    answered = {split: answered_samples(table, found) for split, found in logits.items()}
+    answered = {split: answered_samples(table, own) for split, own in logits.items()}
     temperature = None
     if "val" in answered and answered["val"][0]:
         samples, values = answered["val"]
@@ -71,7 +72,7 @@ def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out:
 def answered_samples(
     table: SampleTable, logits: Logits
 ) -> tuple[list[Sample], NDArray[np.float32]]:
-    """The labelled samples that a stream answered, and its logits for them."""
+    """Labelled samples that a stream answered, and their logits."""
     sample_of = {sample.name: sample for sample in table.samples}
     rows = [
         row
@@ -82,7 +83,7 @@ def answered_samples(
 
 
 def label_of(sample: Sample) -> int:
-    """The label of a sample that has one."""
+    """Label of a labelled sample."""
     assert sample.label is not None
     return sample.label
 
@@ -94,9 +95,9 @@ def detailed_metrics(
     seed: int,
     temperature: float | None = None,
 ) -> dict[str, Any] | None:
-    """All that is said of scores (N, K) of labelled samples; None without samples.
+    """Metrics of scores (N, K) of labelled samples; None without samples.
 
-    With a temperature also how well calibrated the scores are at it.
+    A temperature adds the calibration of the scores at this temperature.
     """
     if not samples:
         return None
@@ -104,7 +105,9 @@ def detailed_metrics(
     signers = [sample.signer for sample in samples]
     predicted = scores.argmax(axis=1)
     correct: NDArray[np.bool_] = predicted == labels
-    matrix = confusion_matrix(labels, predicted, len(table.classes))
+    classes = np.asarray(table.classes)
+    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    errors = most_confused(matrix)
     by_signer = bootstrap_signers(correct, signers, seed=seed)
     content: dict[str, Any] = {
         **evaluate_logits(scores.astype(np.float32), labels.tolist()),
@@ -112,20 +115,11 @@ def detailed_metrics(
         "bootstrap_signers": None if by_signer is None else asdict(by_signer),
         "macro_recall": macro_recall(predicted, labels),
         "calibration": calibration_of(scores, correct),
-        "per_signer": per_signer(signers, correct),
-        "worst_classes": [
-            asdict(share)
-            for share in worst(accuracy_by([table.classes[k] for k in labels], correct))
-        ],
-        "most_confused": [
-            {
-                "sign": table.classes[pair.true],
-                "taken_for": table.classes[pair.taken_for],
-                "count": pair.count,
-                "samples": pair.samples,
-            }
-            for pair in most_confused(matrix)
-        ],
+        "per_signer": accuracy_by(signers, correct).to_dict("records"),
+        "worst_classes": worst(accuracy_by(classes[labels].tolist(), correct)).to_dict("records"),
+        "most_confused": errors.assign(
+            sign=classes[errors["sign"]], taken_for=classes[errors["taken_for"]]
+        ).to_dict("records"),
         "confusable_signs": [
             [table.classes[k] for k in cluster.classes] for cluster in confusable_signs(matrix)
         ],
@@ -135,17 +129,8 @@ def detailed_metrics(
     return content
 
 
-def per_signer(signers: Sequence[str | None], correct: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    """Samples and right answers of each signer; samples of unknown ones are left out."""
-    known = [row for row, signer in enumerate(signers) if signer is not None]
-    if not known:
-        return []
-    shares = accuracy_by([str(signers[row]) for row in known], correct[known])
-    return [asdict(share) for share in shares]
-
-
 def calibration_of(scores: NDArray[np.floating], correct: NDArray[np.bool_]) -> dict[str, Any]:
-    """Expected calibration error and the reliability diagram behind it; null for empty bins."""
+    """Expected calibration error and its reliability diagram, with null for empty bins."""
     diagram = reliability(confidences(scores), correct)
     return {
         "ece": expected_calibration_error(diagram),

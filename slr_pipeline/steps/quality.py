@@ -1,4 +1,4 @@
-"""How well the keypoints of a split were found; stop the run when too many clips fail."""
+"""Measure the keypoint quality of a split; stop the run if too many clips fail."""
 
 import argparse
 import logging
@@ -27,14 +27,14 @@ def main() -> None:
 
 
 def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
-    """Write the quality of every sample, or raise DataError with the list when too many fail."""
+    """Write the quality of every sample; DataError with the list if too many fail."""
     store = FeatureStore("keypoints", keypoints)
     rows = []
     for sample in sorted(store.samples):
         values = store.read(sample).values
-        found = keypoint_quality(values)
-        numbers = {name: _rounded(value) for name, value in asdict(found).items()}
-        reason = "; ".join(faults(found, settings))
+        measured = keypoint_quality(values)
+        numbers = {name: _rounded(value) for name, value in asdict(measured).items()}
+        reason = "; ".join(faults(measured, settings))
         rows.append({"sample": sample, "frames": len(values), **numbers, "reason": reason})
     failed = {str(row["sample"]): str(row["reason"]) for row in rows if row["reason"]}
     stop_if_too_many(
@@ -42,23 +42,23 @@ def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
         samples=len(rows),
         most=settings.max_quarantined,
         key="quality.max_quarantined",
-        advice="look at their keypoints, take another estimator, change the limits",
+        advice="check their keypoints, use another estimator, change the limits",
     )
     write_quality(out, rows)
     log.info("%d of %d samples quarantined", len(failed), len(rows))
 
 
-def faults(found: KeypointQuality, settings: QualitySettings) -> list[str]:
-    """The limits that the keypoints of a clip break; what could not be told breaks none."""
+def faults(measured: KeypointQuality, settings: QualitySettings) -> list[str]:
+    """Limits that the keypoints of a clip break; unknown values break none."""
     broken = []
     least = settings.min_person
-    if found.person is not None and least is not None and found.person <= least:
-        broken.append(f"a person in {found.person:.4f} of the frames, min_person {least:g}")
+    if measured.person is not None and least is not None and measured.person <= least:
+        broken.append(f"a person in {measured.person:.4f} of the frames, min_person {least:g}")
     for name, value, most in (
-        ("missing_hands", found.missing_hands, settings.max_missing_hands),
-        ("jitter", found.jitter, settings.max_jitter),
-        ("swapped", found.swapped, settings.max_swapped),
-        ("limb_spread", found.limb_spread, settings.max_limb_spread),
+        ("missing_hands", measured.missing_hands, settings.max_missing_hands),
+        ("jitter", measured.jitter, settings.max_jitter),
+        ("swapped", measured.swapped, settings.max_swapped),
+        ("limb_spread", measured.limb_spread, settings.max_limb_spread),
     ):
         if value is not None and most is not None and value > most:
             broken.append(f"{name} {value:.4f}, max_{name} {most:g}")

@@ -1,4 +1,4 @@
-"""Gather the samples that failed `verify`; stop the run when there are too many."""
+"""List the samples that failed `verify`; stop the run if there are too many."""
 
 import argparse
 import logging
@@ -24,7 +24,7 @@ def main() -> None:
 
 
 def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
-    """Write quarantine.csv, or raise DataError with the list when it is too long."""
+    """Write quarantine.csv; DataError with the list if it is too long."""
     rows = [row for path in verified for row in read_verified(path)]
     failed = [row for row in rows if row.reason]
     stop_if_too_many(
@@ -32,7 +32,7 @@ def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
         samples=len(rows),
         most=settings.max_quarantined,
         key="verify.max_quarantined",
-        advice="mend the videos",
+        advice="repair the videos",
     )
     write_verified(out, failed)
     log.info("%d of %d samples quarantined", len(failed), len(rows))
@@ -41,7 +41,7 @@ def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
 def stop_if_too_many(
     failed: Mapping[str, str], *, samples: int, most: float, key: str, advice: str
 ) -> None:
-    """DataError with the failed samples and why, when they are a larger share than `most`."""
+    """DataError with the failed samples and reasons if their share exceeds `most`."""
     share = len(failed) / samples
     if share > most:
         listed = "\n".join(f"  {sample}: {reason}" for sample, reason in failed.items())

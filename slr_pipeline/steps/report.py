@@ -1,4 +1,4 @@
-"""Write the page of a finished run: one file, to be opened in a browser."""
+"""Write the report page of a finished run: a single file for the browser."""
 
 import argparse
 import logging
@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="config.yaml of the results")
     parser.add_argument(
-        "--shown", nargs="+", help="verify table, then features of a shard; a sample is shown"
+        "--shown", nargs="+", help="verify table and feature files of a shard; one sample is shown"
     )
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
@@ -26,7 +26,7 @@ def main() -> None:
 
 
 def report(config: str, shown: list[str] | None, out: str) -> None:
-    """Write the page of the run whose configuration this is; nothing is shown if none was read."""
+    """Write the page of the run with this configuration; `shown` is empty if no video was read."""
     samples, features = [], []
     if shown:
         samples = [row.sample for row in read_verified(shown[0])]

@@ -10,12 +10,12 @@ import h5py
 import numpy as np
 import pytest
 
+from benchmarks.keypoint_accuracy import keypoint_accuracy
 from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.interface import PoseEstimator
-from slr_pipeline.scoring.statistics import keypoint_accuracy
 from slr_pipeline.skeleton import BODY, FACE, FLIP_133, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
 from tests.pose.clips import pose_clip
 

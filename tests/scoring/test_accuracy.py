@@ -12,9 +12,9 @@ from slr_pipeline.scoring.accuracy import evaluate
 def test_scores_by_hand() -> None:
     logits = np.zeros((4, 10), np.float32)
     logits[0, 3] = 2  # right
-    logits[1, 5] = 2  # true class 9: among equals it comes tenth
-    logits[2, :5] = [5, 4, 3, 2, 1]  # true class 4 comes fifth
-    logits[3, :5] = [5, 4, 3, 2, 1]  # true class 5 comes sixth
+    logits[1, 5] = 2  # true class 9: equal logits rank by class, so tenth
+    logits[2, :5] = [5, 4, 3, 2, 1]  # true class 4 ranks fifth
+    logits[3, :5] = [5, 4, 3, 2, 1]  # true class 5 ranks sixth
     scores = evaluate(logits, [3, 9, 4, 5])
     assert scores["samples"] == 4
     assert scores["correct"] == 1
@@ -26,7 +26,7 @@ def test_scores_by_hand() -> None:
     assert scores["loss"] == pytest.approx(np.mean(losses))
 
 
-def test_interval_is_wilsons() -> None:
+def test_interval_is_that_of_wilson() -> None:
     """9 of 10: centre and half width of Wilson, 1927, with z = 1.96."""
     logits = np.eye(2, dtype=np.float32)[[1] * 9 + [0]]
     scores = evaluate(logits, [1] * 10)
@@ -37,7 +37,7 @@ def test_interval_is_wilsons() -> None:
     assert scores["top1_high"] == pytest.approx(centre + half, abs=1e-6)
 
 
-def test_constant_logits_do_not_score() -> None:
+def test_constant_logits_score_chance() -> None:
     scores = evaluate(np.zeros((226, 226), np.float32), range(226))
     assert scores["top1"] == pytest.approx(1 / 226)
     assert scores["top5"] == pytest.approx(5 / 226)
@@ -65,7 +65,7 @@ def test_scores_agree_with_arg_max(logits: NDArray[np.float32], labels: list[int
     [
         (np.zeros((0, 3)), [], "no samples"),
         (np.zeros((2, 3)), [0], "2 rows of logits, but 1 labels"),
-        (np.zeros((2, 3)), [0, 3], "labels 0 to 3 found, expected 0 to 2"),
+        (np.zeros((2, 3)), [0, 3], "labels 0 to 3, expected 0 to 2"),
         (np.zeros((2, 3)), [-1, 2], "labels -1 to 2"),
         (np.full((2, 3), np.nan), [0, 1], "NaN or infinite"),
     ],

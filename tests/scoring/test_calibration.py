@@ -1,4 +1,4 @@
-"""Temperatures and weights: known answers, and what must hold for any logits."""
+"""Temperatures and weights: known answers, and properties for any logits."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def loss(logits: Floats, labels: NDArray[np.int64]) -> float:
 
 
 def drawn(N: int, K: int, seed: int, spread: float = 2.0) -> tuple[Floats, NDArray[np.int64]]:
-    """Logits whose softmax is the true chance of each label."""
+    """Logits whose softmax is the true distribution of each label."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, spread, (N, K))
     labels = (logits + generator.gumbel(size=(N, K))).argmax(axis=1)
@@ -39,7 +39,7 @@ class TestTemperature:
         logits = np.array([[1.0, 0], [1, 0], [1, 0], [1, 0]])
         assert fit_temperature(logits, [0, 0, 0, 1]) == pytest.approx(1 / np.log(3))
 
-    def test_of_true_chances_is_one(self) -> None:
+    def test_true_probabilities_give_one(self) -> None:
         logits, labels = drawn(20_000, 5, seed=1)
         assert fit_temperature(logits, labels.tolist()) == pytest.approx(1, abs=0.03)
 
@@ -60,12 +60,12 @@ class TestTemperature:
         )
         assert loss(logits / found, labels) == pytest.approx(best.fun, abs=1e-6)
 
-    def test_all_right_is_as_sure_as_so_many_samples_allow(self) -> None:
+    def test_confidence_is_limited_if_all_samples_are_right(self) -> None:
         logits = 5 * np.eye(4)[[0, 1, 2, 3] * 4]
         found = fit_temperature(logits, [0, 1, 2, 3] * 4)
         assert softmax(logits / found, axis=1).max(axis=1).mean() == pytest.approx(17 / 18)
 
-    def test_worse_than_chance_is_held_at_the_dull_end(self) -> None:
+    def test_worse_than_chance_gives_the_upper_bound(self) -> None:
         logits = np.array([[1.0, 0], [1, 0]])
         assert fit_temperature(logits, [1, 1]) == pytest.approx(100 * 0.5)
 
@@ -86,11 +86,11 @@ class TestTemperature:
     [
         (np.zeros((2, 3)), [0], "1 labels for logits of shape"),
         (np.zeros((0, 3)), [], "1 streams of 0 samples"),
-        (np.zeros((2, 3)), [0, 3], "labels 0 to 3 found, expected 0 to 2"),
+        (np.zeros((2, 3)), [0, 3], "labels 0 to 3, expected 0 to 2"),
         (np.array([[np.nan, 0]]), [0], "NaN or infinite"),
     ],
 )
-def test_what_cannot_be_fitted(logits: Floats, labels: list[int], line: str) -> None:
+def test_wrong_input_is_refused(logits: Floats, labels: list[int], line: str) -> None:
     with pytest.raises(DataError, match=line):
         fit_temperature(logits, labels)
 
@@ -133,7 +133,7 @@ class TestWeights:
         grid = np.linspace(0.001, 0.999, 999)
         assert weights[0] == pytest.approx(grid[np.argmin([objective(w) for w in grid])], abs=1e-3)
 
-    def test_few_samples_that_all_are_right_keep_weights_near_equal(self) -> None:
+    def test_few_samples_that_are_all_right_keep_weights_near_equal(self) -> None:
         generator = np.random.default_rng(6)
         labels = [n % 4 for n in range(16)]
         streams = []
@@ -143,7 +143,7 @@ class TestWeights:
         weights = fit_weights(np.stack(streams), labels, np.ones((4, 16), bool))
         np.testing.assert_allclose(weights, 0.25, atol=0.05)
 
-    def test_the_true_stream_is_found_where_another_answers_in_part(self) -> None:
+    def test_a_true_stream_outweighs_noise_that_answers_in_part(self) -> None:
         logits, labels = drawn(400, 5, seed=7)
         answered = np.ones((2, 400), bool)
         answered[1, :300] = False
@@ -153,7 +153,7 @@ class TestWeights:
         weights = fit_weights(both, labels.tolist(), answered)
         assert weights[1] < 0.05
 
-    def test_samples_that_nobody_answered_do_not_count(self) -> None:
+    def test_samples_without_answers_do_not_count(self) -> None:
         logits, labels = drawn(60, 3, seed=9)
         pair = np.stack([logits, logits[:, ::-1]])
         answered = np.ones((2, 60), bool)
@@ -161,7 +161,7 @@ class TestWeights:
         some = fit_weights(pair, labels.tolist(), answered)
         first = fit_weights(pair[:, :40], labels[:40].tolist(), answered[:, :40])
         np.testing.assert_allclose(some, first)
-        with pytest.raises(DataError, match="no sample of val was answered"):
+        with pytest.raises(DataError, match="no stream answered any labelled sample"):
             fit_weights(pair, labels.tolist(), np.zeros((2, 60), bool))
 
     def test_wrong_shape_of_answers(self) -> None:

@@ -1,4 +1,4 @@
-"""Late fusion by hand-computed cases, by properties, and of the published SL-GCN logits."""
+"""Late fusion: known answers, properties, and the published SL-GCN logits."""
 
 import csv
 from dataclasses import replace
@@ -18,7 +18,6 @@ from slr_pipeline.scoring.ensemble import (
     class_prior,
     drop_one_stream,
     fit_calibration,
-    flat_weights,
     fuse,
     join,
     leave_one_signer_out,
@@ -46,13 +45,12 @@ SLGCN_B = {
     "bone_finetuned": 1.2,
     "joint_motion_finetuned": 0.5,
     "bone_motion_finetuned": 0.5,
-    "A": 1.5,
 }
 SIGNERS = [f"signer{n % 4}" for n in range(240)]
 
 
 def stream(values: NDArray[np.floating], names: list[str] | None = None) -> Logits:
-    """All answered, in the order of `names` or numbered."""
+    """Logits of a stream that answered all samples; `names` or numbers."""
     N, K = values.shape
     return Logits(
         samples=tuple(names or map(str, range(N))),
@@ -64,7 +62,7 @@ def stream(values: NDArray[np.floating], names: list[str] | None = None) -> Logi
 
 
 def three_streams(seed: int, N: int = 240, K: int = 6) -> tuple[dict[str, Logits], list[int]]:
-    """A good stream, a worse one of thrice its scale, and noise; with the labels."""
+    """A good stream, a worse one of three times its scale, and noise; with the labels."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, K, N)
     true = np.eye(K)[labels]
@@ -83,7 +81,7 @@ class TestFuse:
         )
         np.testing.assert_allclose(fused.scores[1], [3.0, 2.0, 0.0])  # a: (3*4, 1*8, 0) / 4
         np.testing.assert_allclose(fused.scores[2], [0.0, 1.0, 0.0])  # b: the joint stream alone
-        np.testing.assert_allclose(fused.scores[0], np.log(PRIOR))  # c: nobody answered
+        np.testing.assert_allclose(fused.scores[0], np.log(PRIOR))  # c: no answer
         assert fused.answers.tolist() == [0, 2, 1]
 
     def test_one_stream_of_any_weight_is_itself(self) -> None:
@@ -91,7 +89,7 @@ class TestFuse:
         np.testing.assert_allclose(fused.scores[:2], JOINT.values[:2])
 
     @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=6), st.integers(0, 99))
-    def test_equal_logits_are_what_they_give(self, weights: list[float], seed: int) -> None:
+    def test_equal_logits_stay_the_same(self, weights: list[float], seed: int) -> None:
         logits = stream(np.random.default_rng(seed).normal(0, 5, (4, 3)))
         names = [f"stream{m}" for m in range(len(weights))]
         fused = fuse(
@@ -106,11 +104,11 @@ class TestFuse:
         [
             (
                 replace(BONE, samples=("c", "b", "d")),
-                r"1 missing \['a'\], 1 extra \['d'\], 0 doubled",
+                r"1 missing \['a'\], 1 extra \['d'\], 0 repeated",
             ),
             (
                 replace(BONE, samples=("c", "b", "b")),
-                r"1 missing \['a'\], 0 extra \[\], 1 doubled \['b'\]",
+                r"1 missing \['a'\], 0 extra \[\], 1 repeated \['b'\]",
             ),
             (
                 replace(BONE, classes=("x", "z", "y")),
@@ -118,81 +116,28 @@ class TestFuse:
             ),
             (
                 replace(BONE, protocol="challenge"),
-                "made by protocol challenge, stream joint by strict",
+                "has protocol challenge, stream joint has strict",
             ),
         ],
     )
-    def test_streams_that_do_not_belong_together(self, bone: Logits, line: str) -> None:
+    def test_streams_that_do_not_match(self, bone: Logits, line: str) -> None:
         with pytest.raises(DataError, match=f"^stream bone.*{line}"):
             fuse(join({"joint": JOINT, "bone": bone}, "abc"), {"joint": 1.0, "bone": 1.0}, PRIOR)
 
-    def test_a_table_that_does_not_belong(self) -> None:
+    def test_another_table(self) -> None:
         with pytest.raises(DataError, match="their 3 classes are not the 2 of the table"):
             fuse(join({"joint": JOINT}, "abc"), {"joint": 1.0}, PRIOR[:2])
-        with pytest.raises(DataError, match=r"the sample table has 1 doubled \['a'\]"):
+        with pytest.raises(DataError, match=r"the sample table has 1 repeated \['a'\]"):
             fuse(join({"joint": JOINT}, "abca"), {"joint": 1.0}, PRIOR)
 
-    def test_weights_that_do_not_belong(self) -> None:
-        with pytest.raises(DataError, match=r"1 without \['joint'\], 1 of no logits \['rgb'\]"):
+    def test_weights_that_do_not_match(self) -> None:
+        with pytest.raises(DataError, match=r"1 without \['joint'\], 1 without logits \['rgb'\]"):
             fuse(join({"joint": JOINT}, "abc"), {"rgb": 1.0}, PRIOR)
         for weight in (0.0, -1.0, np.nan, np.inf):
             with pytest.raises(ConfigError, match=r"found joint .*, expected positive numbers"):
                 fuse(join({"joint": JOINT}, "abc"), {"joint": weight}, PRIOR)
         with pytest.raises(DataError, match="no streams to join"):
             fuse(join({}, "abc"), {}, PRIOR)
-
-
-class TestFlatWeights:
-    def test_by_hand(self) -> None:
-        flat = flat_weights({"skeleton": 1.0, "rgb": 0.9}, {"skeleton": {"joint": 3, "bone": 1}})
-        assert flat == pytest.approx({"joint": 0.75, "bone": 0.25, "rgb": 0.9})
-
-    def test_without_groups_is_what_it_was(self) -> None:
-        assert flat_weights({"joint": 2.0, "rgb": 0.9}, {}) == {"joint": 2.0, "rgb": 0.9}
-
-    def test_a_stream_in_two_groups_has_both_weights(self) -> None:
-        flat = flat_weights({"p": 1.0, "q": 2.0}, {"p": {"joint": 1}, "q": {"joint": 1, "bone": 3}})
-        assert flat == pytest.approx({"joint": 1.5, "bone": 1.5})
-
-    def test_fuses_as_group_by_group(self) -> None:
-        generator = np.random.default_rng(1)
-        logits = {
-            name: stream(generator.normal(0, 3, (20, 3)))
-            for name in [*SLGCN_A, *SLGCN_B, "rgb", "flow", "features", "hha", "depth_flow"]
-            if name != "A"
-        }
-        x = {name: found.values.astype(np.float64) for name, found in logits.items()}
-        names = logits["rgb"].samples
-        a = (x["joint"] + 0.9 * x["bone"] + 0.5 * x["joint_motion"] + 0.5 * x["bone_motion"]) / 2.9
-        b = (
-            1.2 * x["joint_finetuned"]
-            + 1.2 * x["bone_finetuned"]
-            + 0.5 * x["joint_motion_finetuned"]
-            + 0.5 * x["bone_motion_finetuned"]
-            + 1.5 * a
-        ) / 4.9
-        rgbd = b + 1.4 * x["rgb"] + 0.5 * x["flow"] + 0.4 * x["features"]
-        rgbd += 0.5 * x["hha"] + 0.4 * x["depth_flow"]
-        weights = {"B": 1, "rgb": 1.4, "flow": 0.5, "features": 0.4, "hha": 0.5, "depth_flow": 0.4}
-        flat = flat_weights(weights, {"A": SLGCN_A, "B": SLGCN_B})
-        assert sum(flat.values()) == pytest.approx(4.2)
-        np.testing.assert_allclose(fuse(join(logits, names), flat, PRIOR).scores, rgbd / 4.2)
-
-    @pytest.mark.parametrize(
-        ("weights", "groups", "line"),
-        [
-            ({"p": 1}, {"p": {"q": 1}, "q": {"p": 1}}, "group p stands within itself .p > q > p."),
-            ({"p": 1}, {"p": {"joint": 0}}, "weights of group p: found joint 0, expected positive"),
-            ({"p": 1}, {"p": {}}, "weights of group p: found none"),
-            ({}, {}, "weights of track: found none"),
-            ({"joint": 1}, {"p": {"joint": 1}}, r"1 unused \['p'\] of 1 groups"),
-        ],
-    )
-    def test_groups_that_mean_nothing(
-        self, weights: dict[str, float], groups: dict[str, dict[str, float]], line: str
-    ) -> None:
-        with pytest.raises(ConfigError, match=line):
-            flat_weights(weights, groups)
 
 
 class TestCalibrated:
@@ -251,8 +196,10 @@ class TestCalibrated:
         with pytest.raises(DataError, match="3 labels for 240 samples"):
             fit_calibration(join(logits, names), [1, 2, 3])
 
-    def test_a_stream_that_saw_no_labelled_sample(self) -> None:
-        with pytest.raises(DataError, match="stream bone: it answered none of the 2 samples"):
+    def test_a_stream_without_labelled_samples(self) -> None:
+        with pytest.raises(
+            DataError, match="stream bone: it answered none of the 2 labelled samples"
+        ):
             fit_calibration(join({"joint": JOINT, "bone": BONE}, "abc"), [None, 1, 2])
 
     def test_temperatures_of_other_streams(self) -> None:
@@ -282,7 +229,7 @@ class TestDropOneStream:
         rgb = replace(rgb, classes=JOINT.classes)
         joined = join({"joint": JOINT, "rgb": rgb}, "abc")
         shares = drop_one_stream(joined, {"joint": 1.0, "rgb": 1.0}, PRIOR, [0, 1, 1])
-        # Without rgb nobody answers c, and the prior says class 0.
+        # Without rgb, no stream answers c, and the prior gives class 0.
         assert shares == pytest.approx({"joint": 1, "rgb": 2 / 3})
         shares = drop_one_stream(joined, {"joint": 1.0, "rgb": 1.0}, PRIOR, [0, 1, None])
         assert shares == {"joint": 1, "rgb": 1}
@@ -301,7 +248,7 @@ class TestDropOneStream:
 
 
 class TestLeaveOneSignerOut:
-    def test_each_signer_is_scored_by_the_others(self) -> None:
+    def test_each_signer_is_scored_with_a_fit_to_the_others(self) -> None:
         logits, labels = three_streams(seed=5)
         names = logits["good"].samples
         found = leave_one_signer_out(join(logits, names), labels, SIGNERS)
@@ -319,10 +266,10 @@ class TestLeaveOneSignerOut:
         assert found.samples == 240
         assert found.in_sample == pytest.approx(found.held_out, abs=0.03)
 
-    def test_a_stream_that_knows_single_signers_looks_better_than_it_is(self) -> None:
+    def test_a_stream_that_overfits_signers_scores_lower_when_held_out(self) -> None:
         generator = np.random.default_rng(6)
         logits, labels = three_streams(seed=6)
-        # Right for three signers, and as surely wrong for the fourth: then weighed as if right.
+        # Right for three signers, confidently wrong for the fourth.
         known = np.array(labels) + np.array([signer == "signer3" for signer in SIGNERS])
         memory = 9 * np.eye(6)[known % 6] + generator.normal(0, 0.1, (240, 6))
         logits["good"] = stream(memory)
@@ -331,7 +278,7 @@ class TestLeaveOneSignerOut:
         assert found.held_out < found.in_sample
         assert found.weights["signer3"]["good"] > found.weights["signer0"]["good"]
 
-    def test_samples_without_label_or_answer_take_no_part(self) -> None:
+    def test_samples_without_label_or_answer_do_not_count(self) -> None:
         logits, labels = three_streams(seed=7)
         answered = np.arange(240) > 9
         logits = {name: replace(x, answered=answered) for name, x in logits.items()}
@@ -348,23 +295,24 @@ class TestLeaveOneSignerOut:
         assert leave_one_signer_out(joined, labels, signers) is None
 
 
-def test_class_prior_counts_labels_and_never_is_zero() -> None:
+def test_class_prior_counts_labels_and_is_never_zero() -> None:
     np.testing.assert_allclose(class_prior([0, 0, 2], 3), [3 / 6, 1 / 6, 2 / 6])
 
 
 def test_published_skeleton_fusion() -> None:
     folder = SHARED / "autsl"
     if not folder.exists():
-        pytest.skip(f"{folder} is not here (set SLR_SHARED_DATA to the shared data folder)")
+        pytest.skip(f"{folder} is missing (set SLR_SHARED_DATA to the shared data folder)")
     with (folder / "test_labels.csv").open(newline="") as file:
         truth = {name: int(label) for name, label in csv.reader(file)}
     names, labels, prior = list(truth), np.array(list(truth.values())), np.full(226, 1 / 226)
-    logits = {name: published(name) for name in [*SLGCN_A, *SLGCN_B] if name != "A"}
+    logits = {name: published(name) for name in [*SLGCN_A, *SLGCN_B]}
     four = {name: logits[name] for name in SLGCN_A}
     a = fuse(join(four, names), SLGCN_A, prior).scores
     assert round(100 * (a.argmax(axis=1) == labels).mean(), 2) == 96.47
-    flat = flat_weights({"B": 1.0}, {"A": SLGCN_A, "B": SLGCN_B})
-    b = fuse(join(logits, names), flat, prior).scores
+    # The published script fuses the result `a` as one more stream of weight 1.5.
+    weights = {**SLGCN_B, **{name: 1.5 * weight / 2.9 for name, weight in SLGCN_A.items()}}
+    b = fuse(join(logits, names), weights, prior).scores
     assert round(100 * (b.argmax(axis=1) == labels).mean(), 2) == 96.90
     final = join({"final": published("final")}, names).values[0]
     np.testing.assert_allclose(b, final, rtol=0, atol=1e-5)

@@ -1,4 +1,4 @@
-"""What a track may be fitted on, and what a stream is before its fine-tuning."""
+"""What a track is fitted on, and streams from before their fine-tuning."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -57,15 +57,15 @@ def test_given_weights_stay_and_raw_logits_need_no_temperature() -> None:
     assert fitted_on(raw, None) is None
 
 
-def test_nothing_is_fitted_to_what_was_trained_on() -> None:
-    with pytest.raises(DataError, match=r"^the logits of val are of protocol challenge, trained"):
+def test_nothing_is_fitted_to_training_samples() -> None:
+    with pytest.raises(DataError, match=r"^the logits of val have protocol challenge, trained"):
         fitted(LABELLED, FREE, "challenge")
-    with pytest.raises(DataError, match=r"^fusion calibrated is fitted on the labels of val, and"):
+    with pytest.raises(DataError, match=r"^fusion calibrated is fitted on the labels of val, but"):
         fitted(table(None, None, None, None), FREE)
 
 
-def test_out_of_fold_logits_take_the_place_of_val(tmp_path: Path) -> None:
-    """Two folds of two samples each are the four of train, in whatever order they come."""
+def test_out_of_fold_logits_replace_val(tmp_path: Path) -> None:
+    """Two folds of two samples each cover the four of train, in any order."""
     files = []
     for stream, scale in (("joint", 1.0), ("bone", 4.0)):
         whole = logits(scale=scale)
@@ -84,13 +84,13 @@ def test_out_of_fold_logits_take_the_place_of_val(tmp_path: Path) -> None:
     found = calibration_of_track(train, FREE, val, files)
     assert found == fitted(LABELLED, FREE)
     assert fitted_on(FREE, files) == "train, out of fold"
-    with pytest.raises(DataError, match=r"joint.*2 doubled \['d', 'b'\]"):
+    with pytest.raises(DataError, match=r"joint.*2 repeated \['d', 'b'\]"):
         calibration_of_track(train, FREE, val, [[*files[0], files[0][0]], files[1]])
     with pytest.raises(DataError, match=r"^stream joint: .* 2 missing \['b', 'd'\]"):
         calibration_of_track(train, FREE, val, [files[0][1:], files[1]])
 
 
-def test_untuned_streams_stand_beside_tuned_ones(tmp_path: Path) -> None:
+def test_untuned_streams_join_finetuned_ones(tmp_path: Path) -> None:
     paths = {kind: str(tmp_path / f"{kind}.h5") for kind in ("strict", "challenge")}
     for kind, path in paths.items():
         write_logits(path, logits(kind), {})
@@ -98,5 +98,5 @@ def test_untuned_streams_stand_beside_tuned_ones(tmp_path: Path) -> None:
     found = read_streams(track, [paths["challenge"], paths["strict"]])
     assert list(found) == ["joint", "joint/train"]
     assert join(found, NAMES).protocol == "challenge"
-    with pytest.raises(DataError, match=r"^stream joint/train: .* protocol challenge, and `untun"):
+    with pytest.raises(DataError, match=r"^stream joint/train: .* protocol challenge, but `untun"):
         read_streams(track, [paths["challenge"], paths["challenge"]])
