@@ -1,49 +1,32 @@
-"""The forecast of a run: what its rules take, its disk and files, and a simulated execution."""
+"""The forecast of a run: cost of each job, disk, critical path, and bounds of the duration."""
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from graphlib import TopologicalSorter
+from pathlib import PurePath
 
-from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.streams import ImportedSettings
-from slr_pipeline.errors import SlrError
-from slr_pipeline.planning.costs import Cost, Known, Source, job_costs, tasks_of
-from slr_pipeline.planning.fingerprint import (
-    SplitCounts,
-    Videos,
-    count_splits,
-    look_at_videos,
-    shared_signers,
-)
-from slr_pipeline.planning.jobs import Job, made_files, made_folders, planned_jobs
+import pandas as pd
+
+from slr_pipeline.config.experiment import SPLITS, Config, read_config
+from slr_pipeline.config.weights import missing, named_weights
+from slr_pipeline.errors import ConfigError
+from slr_pipeline.planning.costs import Workload, job_table
+from slr_pipeline.planning.dry_run import Job, planned_jobs
+from slr_pipeline.planning.fingerprint import Videos, measure_videos
 from slr_pipeline.planning.rates import CLIP_FRAMES
-from slr_pipeline.planning.schedule import Schedule, cluster, critical_path, simulate
-from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+from slr_pipeline.samples.table import SampleTable, load_samples, shards
 
 LONGEST_COMMAND = 131_071
-"""Bytes Linux gives one argument; a job's command is one argument of the shell."""
+"""Bytes that Linux allows for one argument; a job's command is one argument of the shell."""
 SETTINGS_BYTES = 4000
-"""Of a command beside the files it names, more than any rule has."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """A rule, or the trainings of a stream. Cores beside a GPU are not counted."""
-
-    name: str
-    jobs: int
-    files: int
-    core_hours: float
-    gpu_hours: float
-    bytes: float
-    sources: tuple[Source, ...]
+"""Upper bound of a command without its file names."""
 
 
 @dataclass(frozen=True)
 class Machines:
-    """So many nodes of so many cores each, and GPUs in all."""
+    """A number of nodes with `cores` each, and `gpus` in total."""
 
     nodes: int
     cores: int
@@ -52,183 +35,160 @@ class Machines:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything `slr plan` says. `peak_bytes` is the most that lies on disk at once.
+    """The forecast. `jobs` is the table of costs; `path` is the critical path, jobs in order.
 
-    Uses are shares of the machines' time; `path` is the critical path, with seconds.
+    Bytes: of the files that a finished run keeps, of all files including temporary ones, and of
+    the files that are still to be written.
     """
 
     config: Config
     table: SampleTable
-    splits: list[SplitCounts]
-    shared_signers: int
     videos: Videos
-    rows: list[Row]
-    files: int
-    records: int
+    machines: Machines
+    jobs: pd.DataFrame
+    path: list[str]
     folders: int
     final_bytes: float
     peak_bytes: float
     missing_bytes: float
-    machines: Machines
-    makespan: float
-    core_use: float
-    gpu_use: float | None
-    path: list[tuple[str, float]]
     warnings: list[str]
 
+    def durations(self) -> dict[str, float]:
+        """Seconds of the critical path, and of all work shared equally by the cores or the GPUs."""
+        jobs, machines = self.jobs, self.machines
+        threads = jobs["threads"].clip(upper=machines.cores) * jobs["nodes"]
+        seconds = {
+            "critical path": jobs.loc[self.path, "seconds"].sum(),
+            "work of the cores": (jobs["seconds"] * threads).sum()
+            / (machines.nodes * machines.cores),
+        }
+        if machines.gpus:
+            gpu_seconds = (jobs["seconds"] * jobs["gpus"]).sum()
+            seconds["work of the GPUs"] = gpu_seconds / machines.gpus
+        return seconds
 
-def default_gpus(config: Config) -> int:
-    """What the largest training takes; none with device cpu."""
-    if config.device == "cpu":
-        return 0
-    streams = [s for s in config.streams.values() if not isinstance(s, ImportedSettings)]
-    return max((stream.gpus * stream.nodes for stream in streams), default=0)
 
-
-def make_plan(config: Config, machines: Machines) -> Plan:
-    """Plan the target `all`; what a stream lacks is a warning. Errors are those of the table."""
+def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
+    """Plan the target `all` of a config file; by default with the GPUs of the largest job."""
+    config = read_config(path)
     table = load_samples(config.data)
-    warnings = []
-    try:
-        check_streams(config, table)
-    except SlrError as error:
-        warnings.append(str(error))
-    jobs = planned_jobs(config, table)
-    videos = look_at_videos(table, config.results, config.seed)
-    frames = fmean(videos.frames) if videos.frames else CLIP_FRAMES
-    gpus, all_cores = machines.gpus, machines.nodes * machines.cores
-    costs = job_costs(Known.of(config, table, frames, gpu=gpus > 0), jobs)
-    tasks = tasks_of(jobs, costs, gpu=gpus > 0)
-    schedule = simulate(tasks, cluster(machines.nodes, machines.cores, gpus))
-    files = made_files(jobs)
-    missing = peak_bytes(jobs, _only_missing(jobs, costs), schedule)
-    warnings += _disk_warnings(config.results, missing, len(files))
-    warnings += [*_command_warnings(config, jobs), *_runtime_warnings(jobs, costs)]
-    span = schedule.makespan
-    core_seconds = sum(t.seconds * t.nodes * min(t.threads, machines.cores) for t in tasks.values())
-    gpu_seconds = sum(t.seconds * t.nodes * t.gpus for t in tasks.values())
+    jobs = planned_jobs(path, config)
+    most = max(jobs, key=lambda job: job.gpus)
+    machines = Machines(nodes, cores, most.gpus if gpus is None else gpus)
+    if 0 < machines.gpus < most.gpus:
+        raise ConfigError(f"--gpus {gpus}: {most.name} needs {most.gpus}; raise it, or set it to 0")
+    videos = measure_videos(table, config.results, config.seed)
+    frames = CLIP_FRAMES if videos.measured.empty else float(videos.measured["frames"].mean())
+    samples: dict[tuple[str, str], int] = {
+        (split, shard): len(part)
+        for split in SPLITS
+        for shard, part in shards(table.split(split), config.shard_size).items()
+    }
+    work = Workload(config, len(table.classes), samples, frames, gpu=machines.gpus > 0)
+    costs = job_table(work, jobs)
+    missing_bytes = _missing_bytes(jobs, costs)
     return Plan(
         config=config,
         table=table,
-        splits=count_splits(table),
-        shared_signers=shared_signers(table),
         videos=videos,
-        rows=rows_of(jobs, costs, gpu=gpus > 0),
-        files=len(files),
-        records=sum(len(job.outputs) for job in jobs),
-        folders=len(made_folders(files)),
-        final_bytes=sum(costs[job.name].bytes for job in jobs if not job.temporary),
-        peak_bytes=peak_bytes(jobs, costs, schedule),
-        missing_bytes=missing,
         machines=machines,
-        makespan=span,
-        core_use=core_seconds / (span * all_cores),
-        gpu_use=gpu_seconds / (span * gpus) if gpus else None,
-        path=[(name, tasks[name].seconds) for name in critical_path(tasks)],
-        warnings=warnings,
+        jobs=costs,
+        path=critical_path(jobs, costs),
+        folders=len(folders_of(jobs)),
+        final_bytes=float(costs.loc[~costs["temporary"], "bytes"].sum()),
+        peak_bytes=float(costs["bytes"].sum()),
+        missing_bytes=missing_bytes,
+        warnings=[
+            *filter(None, map(missing, named_weights(config))),
+            *_disk_warnings(config.results, missing_bytes, int(costs["files"].sum())),
+            *_command_warnings(config.shard_size, jobs),
+            *_runtime_warnings(costs),
+        ],
     )
 
 
-def rows_of(jobs: Iterable[Job], costs: Mapping[str, Cost], *, gpu: bool) -> list[Row]:
-    """Sums by rule, and of `train` by stream, in the order a run goes through."""
-    groups: dict[str, list[Job]] = {}
+def readers_of(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """Names of the jobs that read an output of each job."""
+    maker = {output: job.name for job in jobs for output in job.outputs}
+    readers: dict[str, list[str]] = {job.name: [] for job in jobs}
     for job in jobs:
-        name = f"train {job.wildcards[0]}" if job.rule == "train" else job.rule
-        groups.setdefault(name, []).append(job)
-    rows = []
-    order = list(dict.fromkeys(members[0].rule for members in groups.values()))
-    by_rule = sorted(groups.items(), key=lambda group: order.index(group[1][0].rule))
-    for name, members in by_rule:
-        cores = gpus = 0.0
-        for job in members:
-            seconds = costs[job.name].seconds
-            if gpu and job.gpus:
-                gpus += seconds * job.gpus / 3600
-            else:
-                cores += seconds * job.threads * job.nodes / 3600
-        size = sum(costs[job.name].bytes for job in members)
-        sources = tuple(dict.fromkeys(costs[job.name].source for job in members))
-        rows.append(Row(name, len(members), len(made_files(members)), cores, gpus, size, sources))
-    return rows
+        for name in {maker[path] for path in job.inputs if path in maker}:
+            readers[name].append(job.name)
+    return readers
 
 
-def peak_bytes(jobs: Sequence[Job], costs: Mapping[str, Cost], schedule: Schedule) -> float:
-    """The most bytes on disk at once: what is temporary goes when its last reader has ended."""
-    last_read: dict[str, float] = {}
+def critical_path(jobs: Sequence[Job], costs: pd.DataFrame) -> list[str]:
+    """The longest chain of jobs that wait for each other: no number of machines is faster."""
+    seconds, readers = costs["seconds"].to_dict(), readers_of(jobs)
+    longest: dict[str | None, float] = {None: 0.0}
+    following: dict[str, str | None] = {}
+    for name in TopologicalSorter(readers).static_order():  # readers first
+        following[name] = max(readers[name], key=lambda reader: longest[reader], default=None)
+        longest[name] = seconds[name] + longest[following[name]]
+    path = [max(readers, key=lambda name: longest[name])]
+    while (after := following[path[-1]]) is not None:
+        path.append(after)
+    return path
+
+
+def folders_of(jobs: Sequence[Job]) -> set[str]:
+    """Folders of all files of the jobs and of Snakemake's records, except the working folder."""
+    files = [".snakemake/metadata/record"]
     for job in jobs:
-        for path in job.inputs:
-            last_read[path] = max(last_read.get(path, 0.0), schedule.end[job.name])
-    changes = [(schedule.end[job.name], costs[job.name].bytes) for job in jobs]
-    changes += [
-        (max(last_read[path] for path in job.outputs), -costs[job.name].bytes)
-        for job in jobs
-        if job.temporary
-    ]
-    most = now = 0.0
-    for _, change in sorted(changes, key=lambda change: (change[0], -change[1])):
-        now += change
-        most = max(most, now)
-    return most
+        files += [*job.outputs, *job.logs, *([job.benchmark] if job.benchmark else [])]
+    return {str(folder) for file in files for folder in PurePath(file).parents} - {".", "/"}
 
 
-def _only_missing(jobs: Sequence[Job], costs: Mapping[str, Cost]) -> dict[str, Cost]:
-    """The costs without the bytes of what is there, or was and is not needed any more."""
-    needed: set[str] = set()
-    found = {}
-    for job in reversed(jobs):
-        cost = costs[job.name]
-        wanted = not job.temporary or any(output in needed for output in job.outputs)
-        missing = wanted and not cost.done
-        if missing:
-            needed.update(job.inputs)
-        found[job.name] = cost if missing else Cost(cost.seconds, 0.0, cost.source, cost.done)
-    return found
+def _missing_bytes(jobs: Sequence[Job], costs: pd.DataFrame) -> float:
+    """Bytes of the unfinished jobs; a deleted file is only needed by unfinished readers."""
+    readers = readers_of(jobs)
+    needed = ~costs["done"]
+    for name in costs.index[costs["temporary"]]:
+        needed[name] &= not costs.loc[readers[name], "done"].all()
+    return float(costs.loc[needed, "bytes"].sum())
 
 
-def _disk_warnings(results: str, missing: float, files: int) -> list[str]:
+def _disk_warnings(results: str, needed: float, files: int) -> Iterator[str]:
     folder = os.path.abspath(results)
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free
-    inodes = os.statvfs(folder)
-    warnings = []
-    if missing > free:
-        warnings.append(
-            f"results: {missing / 1e9:,.1f} GB more are needed and {folder} has "
-            f"{free / 1e9:,.1f} GB free; set results to a larger disk, or go stream by stream with "
-            "keep_features false, see docs/how-to/plan.md"
+    free, inodes = shutil.disk_usage(folder).free, os.statvfs(folder)
+    if needed > free:
+        yield (
+            f"results: {needed / 1e9:,.1f} GB more are needed and {folder} has "
+            f"{free / 1e9:,.1f} GB free; set results to a larger disk, or run stream by stream "
+            "with keep_features false, see docs/how-to/plan.md"
         )
     if inodes.f_files and files > inodes.f_favail:
-        warnings.append(
-            f"results: the run makes {files:,} files and {folder} has room for "
+        yield (
+            f"results: the run writes {files:,} files and {folder} has room for "
             f"{inodes.f_favail:,}; raise shard_size"
         )
-    return warnings
 
 
-def _command_warnings(config: Config, jobs: Iterable[Job]) -> list[str]:
-    named = (job for job in jobs if job.rule != "report")  # which finds its files by the config
-    longest = max(named, key=lambda job: sum(len(path) + 1 for path in job.inputs))
-    length = SETTINGS_BYTES + sum(len(path) + 1 for path in longest.inputs)
-    if length <= LONGEST_COMMAND:
-        return []
-    return [
-        f"shard_size: {config.shard_size} makes a command of {length:,} bytes for "
-        f"{longest.name}, which names each shard, and Linux takes {LONGEST_COMMAND:,}; raise it"
-    ]
+def _command_warnings(shard_size: int, jobs: Sequence[Job]) -> Iterator[str]:
+    # The command of `report` names few files: it reads the others from the folder of results.
+    longest = max(
+        (sum(len(path) + 1 for path in job.inputs), job.name)
+        for job in jobs
+        if job.rule != "report"
+    )
+    length = SETTINGS_BYTES + longest[0]
+    if length > LONGEST_COMMAND:
+        yield (
+            f"shard_size: {shard_size} makes a command of {length:,} bytes for {longest[1]}, "
+            f"which names each shard, and Linux allows {LONGEST_COMMAND:,}; raise it"
+        )
 
 
-def _runtime_warnings(jobs: Iterable[Job], costs: Mapping[str, Cost]) -> Iterator[str]:
-    """One for each rule whose longest job takes longer than it asks a cluster for."""
-    longest: dict[str, Job] = {}
-    for job in jobs:
-        if costs[job.name].seconds > costs[longest.setdefault(job.rule, job).name].seconds:
-            longest[job.rule] = job
-    for rule, job in longest.items():
-        minutes = costs[job.name].seconds / 60
-        if job.minutes is not None and minutes > job.minutes:
-            mend = "lower shard_size, or raise" if job.samples else "raise"
+def _runtime_warnings(jobs: pd.DataFrame) -> Iterator[str]:
+    """One per rule whose longest job exceeds the time limit that the rule sets on a cluster."""
+    for rule, name in jobs.groupby("rule", sort=False)["seconds"].idxmax().items():
+        job = jobs.loc[name]
+        minutes = job["seconds"] / 60
+        if minutes > job["minutes"]:  # false for a rule without a limit
+            advice = "lower shard_size, or raise" if job["samples"] else "raise"
             yield (
-                f"{rule}: {job.name} takes some {minutes:,.0f} minutes and asks a cluster for "
-                f"{job.minutes:,}; {mend} its runtime in the profile"
+                f"{rule}: {name} takes about {minutes:,.0f} minutes and its limit on a cluster is "
+                f"{job['minutes']:,.0f}; {advice} its runtime in the profile"
             )
