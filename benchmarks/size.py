@@ -17,16 +17,14 @@ from pathlib import Path
 
 import yaml
 
-from slr_pipeline.config.experiment import check_config
-from slr_pipeline.planning.jobs import made_files, made_folders, planned_jobs
-from slr_pipeline.samples.table import load_samples
+from slr_pipeline.planning.plan import make_plan
 
 ROOT = Path(__file__).parents[1]
 SIZES = [(1_000, 512), (36_302, 512), (100_000, 2048), (1_000_000, 4096)]
 PARSE = """
 import sys
-from slr_pipeline.config import SPLITS, read_config
-from slr_pipeline.samples import check_streams, labels_digest, load_samples, shards
+from slr_pipeline.config.experiment import SPLITS, read_config
+from slr_pipeline.samples.table import check_streams, labels_digest, load_samples, shards
 config = read_config(sys.argv[1])
 table = load_samples(config.data)
 check_streams(config, table)
@@ -51,7 +49,7 @@ def main() -> None:
     flags = parser.parse_args()
     print(
         "| samples | shard_size | parse, CPU s | dry run, CPU s | memory, MB | jobs | files "
-        "| of them Snakemake's | folders |\n|" + "---:|" * 9
+        "| folders |\n|" + "---:|" * 8
     )
     for samples, shard_size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
@@ -63,14 +61,11 @@ def row(folder: Path, config: str, samples: int, shard_size: int, repeats: int) 
     parse = [sys.executable, "-c", PARSE, str(path)]
     parsing = min(measured(parse, folder)[0] for _ in range(repeats))
     runs = [measured(dry_run(path), folder) for _ in range(repeats)]
-    values = check_config(yaml.safe_load(path.read_text()))
-    jobs = planned_jobs(values, load_samples(values.data))
-    files = made_files(jobs)
-    records = sum(len(job.outputs) for job in jobs)
+    plan = make_plan(str(path), nodes=1, cores=8, gpus=1)
     return (
         f"| {samples:,} | {shard_size:,} | {parsing:.1f} | {min(run[0] for run in runs):.1f} "
-        f"| {max(run[1] for run in runs):,.0f} | {len(jobs):,} | {len(files):,} | {records:,} "
-        f"| {len(made_folders(files)):,} |"
+        f"| {max(run[1] for run in runs):,.0f} | {len(plan.jobs):,} "
+        f"| {plan.jobs['files'].sum():,} | {plan.folders:,} |"
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, Run, make_run
+from tests.workflow.conftest import ROOT, WorkflowRun, make_run
 from tests.workflow.test_training import HANDS
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
@@ -90,7 +90,7 @@ def free_port() -> int:
 
 
 @dataclass
-class Running:
+class SnakemakeProcess:
     """Snakemake at work on a run, on the cluster; its output goes to a file."""
 
     process: "subprocess.Popen[bytes]"
@@ -114,7 +114,7 @@ class Running:
             time.sleep(0.1)
 
 
-Start = Callable[..., Running]
+Start = Callable[..., SnakemakeProcess]
 
 
 @pytest.fixture
@@ -122,9 +122,9 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
     """Start Snakemake with profiles/slurm in a folder from which no file is named."""
     elsewhere = tmp_path / "started here"
     elsewhere.mkdir()
-    started: list[Running] = []
+    started: list[SnakemakeProcess] = []
 
-    def run(run: Run, *targets: str) -> Running:
+    def run(run: WorkflowRun, *targets: str) -> SnakemakeProcess:
         config = run.folder / "config.yaml"
         config.write_text(yaml.safe_dump(run.config))
         command = [sys.executable, "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
@@ -140,7 +140,7 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        started.append(Running(process, output))
+        started.append(SnakemakeProcess(process, output))
         return started[-1]
 
     yield run
@@ -154,7 +154,7 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture(scope="session")
-def local_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
     """Two streams from videos to a submission, on this machine; one trains for some time."""
     made = make_run(tmp_path_factory.mktemp("local") / "a folder with spaces")
     joint = made.config["streams"]["joint"]
@@ -162,21 +162,25 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     hands = {**HANDS, "depth": False}
     streams = {"joint": {**joint, "training": training}, "hands": hands}
     tracks = {"rgb": {"streams": {"joint": 1.0, "hands": 1.0}}}
-    run = Run(made.folder, {**made.config, "shard_size": 8, "streams": streams, "tracks": tracks})
+    run = WorkflowRun(
+        made.folder, {**made.config, "shard_size": 8, "streams": streams, "tracks": tracks}
+    )
     done = run.snakemake("submission")
     assert done.returncode == 0, done.stdout + done.stderr
     return run
 
 
 @pytest.fixture
-def copied_run(local_run: Run, tmp_path: Path) -> Run:
+def copied_run(local_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
     """The videos and table of the local run; its results too, to be removed as needed."""
     folder = tmp_path / "a copy"
     shutil.copytree(local_run.folder, folder)
-    return Run(folder, local_run.config)
+    return WorkflowRun(folder, local_run.config)
 
 
-def wait_until(what: str, true: Callable[[], object], running: Running, seconds: int = 180) -> None:
+def wait_until(
+    what: str, true: Callable[[], object], running: SnakemakeProcess, seconds: int = 180
+) -> None:
     """Wait for something to come true while Snakemake runs."""
     deadline = time.monotonic() + seconds
     while not true():

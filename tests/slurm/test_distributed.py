@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from tests.slurm.conftest import Cluster, Start
 from tests.training.test_processes import PAIR, PLAIN, RANDOM, result, seen
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -72,7 +72,7 @@ def test_a_signal_to_the_job_stops_all_tasks_and_they_go_on(
 
 
 def test_a_stream_of_two_nodes_is_trained_as_one_job(
-    cluster: Cluster, start: Start, copied_run: Run, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, start: Start, copied_run: WorkflowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rule's job has a task on each node; the weights are those of two processes here."""
     name, value = HERE.split("=")
@@ -80,7 +80,9 @@ def test_a_stream_of_two_nodes_is_trained_as_one_job(
     joint = copied_run.config["streams"]["joint"]
     streams = {"here": {**joint, "gpus": 2}, "there": {**joint, "nodes": 2}}
     tracks = {"rgb": {"streams": dict.fromkeys(streams, 1.0)}}
-    run = Run(copied_run.folder, {**copied_run.config, "streams": streams, "tracks": tracks})
+    run = WorkflowRun(
+        copied_run.folder, {**copied_run.config, "streams": streams, "tracks": tracks}
+    )
     folders = {name: run.folder / "results/streams" / name / "train" for name in streams}
     done = run.snakemake(f"{folders['here'].relative_to(run.folder)}/model.safetensors")
     assert done.returncode == 0, done.stderr

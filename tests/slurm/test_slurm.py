@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.conftest import SCRIPT, Cluster, Start, wait_until
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 from tests.workflow.test_interrupt import processes_of
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
@@ -26,7 +26,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     }
 
 
-def differing(run: Run, other: Run, folder: str) -> set[str]:
+def differing(run: WorkflowRun, other: WorkflowRun, folder: str) -> set[str]:
     """Names of files under a folder that only one of the runs has, or that differ by a byte."""
     one, two = files_of(run.folder / folder), files_of(other.folder / folder)
     assert one
@@ -34,7 +34,7 @@ def differing(run: Run, other: Run, folder: str) -> set[str]:
 
 
 def test_a_submission_on_several_nodes_is_the_local_one(
-    cluster: Cluster, start: Start, local_run: Run, copied_run: Run
+    cluster: Cluster, start: Start, local_run: WorkflowRun, copied_run: WorkflowRun
 ) -> None:
     shutil.rmtree(copied_run.folder / "results")
     shutil.rmtree(copied_run.folder / ".snakemake")
@@ -62,7 +62,7 @@ def assert_one_at_a_time(jobs: Iterable[dict[str, str]]) -> None:
 
 
 def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
-    cluster: Cluster, start: Start, local_run: Run, copied_run: Run
+    cluster: Cluster, start: Start, local_run: WorkflowRun, copied_run: WorkflowRun
 ) -> None:
     """It is sent SIGTERM, preempted by a job of higher priority, and requeued."""
     folder = copied_run.folder / "results/streams/joint/train"
@@ -105,7 +105,7 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
 
 
 def test_a_lost_node_and_ctrl_c_leave_nothing_behind(
-    cluster: Cluster, start: Start, local_run: Run, copied_run: Run
+    cluster: Cluster, start: Start, local_run: WorkflowRun, copied_run: WorkflowRun
 ) -> None:
     features = copied_run.folder / "results/features"
     shutil.rmtree(features)
@@ -148,12 +148,14 @@ def test_a_lost_node_and_ctrl_c_leave_nothing_behind(
     assert differing(copied_run, local_run, "results/features") == set()
 
 
-def features_of(run: Run) -> list[str]:
+def features_of(run: WorkflowRun) -> list[str]:
     features = run.folder / "results/features"
     return [str(path.relative_to(features)) for path in features.rglob("*.h5")]
 
 
-def assert_nothing_is_left(cluster: Cluster, run: Run, process: "subprocess.Popen[bytes]") -> None:
+def assert_nothing_is_left(
+    cluster: Cluster, run: WorkflowRun, process: "subprocess.Popen[bytes]"
+) -> None:
     """Snakemake ends with an error; soon there is no job in the queue and no process at work."""
     assert process.wait(240) == 1
     deadline = time.monotonic() + 30

@@ -19,7 +19,7 @@ MISSING = "signer_gone"
 
 
 @dataclass(frozen=True)
-class Run:
+class WorkflowRun:
     """A working folder with a config, and what Snakemake says there."""
 
     folder: Path
@@ -107,7 +107,7 @@ def demo_rows() -> list[dict[str, str]]:
     return rows
 
 
-def make_run(folder: Path) -> Run:
+def make_run(folder: Path) -> WorkflowRun:
     """A folder with spaces in its names: clips, their table and a config; nothing is run yet."""
     (folder / "my videos").mkdir(parents=True)
     rows = demo_rows()
@@ -117,7 +117,7 @@ def make_run(folder: Path) -> Run:
             shutil.copy(source, folder / row[video])
     gone = {"color": "my videos/gone.mp4", "depth": "my videos/gone_depth.mp4"}
     rows.append({"sample": MISSING, "split": "test", "label": "0", **gone})
-    run = Run(
+    run = WorkflowRun(
         folder,
         {
             "name": "tiny",
@@ -140,7 +140,7 @@ def make_run(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
     run = make_run(tmp_path_factory.mktemp("run") / "a folder with spaces")
     done = run.snakemake("all", "features")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -148,15 +148,15 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.fixture
-def copied_run(finished_run: Run, tmp_path: Path) -> Run:
+def copied_run(finished_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
     """What a test may change."""
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
-    return Run(folder, finished_run.config)
+    return WorkflowRun(folder, finished_run.config)
 
 
 @pytest.fixture(scope="session")
-def commands(finished_run: Run) -> dict[str, list[str]]:
+def commands(finished_run: WorkflowRun) -> dict[str, list[str]]:
     """Of each rule the commands of all its jobs, as Snakemake prints them."""
     done = finished_run.snakemake("--dry-run", "--forceall", "--printshellcmds", "all", "features")
     assert done.returncode == 0, done.stdout + done.stderr

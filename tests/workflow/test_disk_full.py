@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.workflow.commands import environment, output_of
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 # A disk of so many kB in place of a folder, with what is in the folder; $4 runs there.
 ON_A_SMALL_DISK = """
@@ -29,7 +29,7 @@ def test_no_rule_that_writes_much_is_left_out(commands: dict[str, list[str]]) ->
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_full_disk(
-    rule: str, commands: dict[str, list[str]], finished_run: Run, tmp_path: Path
+    rule: str, commands: dict[str, list[str]], finished_run: WorkflowRun, tmp_path: Path
 ) -> None:
     able = ["unshare", "-rm", "bash", "-c", 'mount -t tmpfs tmpfs "$0"', str(tmp_path)]
     if subprocess.run(able, check=False, capture_output=True).returncode != 0:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.conftest import Run, make_run
+from tests.workflow.conftest import WorkflowRun, make_run
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> WorkflowRun:
     return make_run(tmp_path / "bad input")
 
 
-def error_of(run: Run, *arguments: str, **changes: object) -> str:
+def error_of(run: WorkflowRun, *arguments: str, **changes: object) -> str:
     """The one error line of a run that must fail at parse time."""
     done = run.snakemake("--dry-run", "submission", *arguments, **changes)
     assert done.returncode == 1
@@ -24,27 +24,27 @@ def error_of(run: Run, *arguments: str, **changes: object) -> str:
     return lines[0]
 
 
-def test_wrong_key(run: Run) -> None:
+def test_wrong_key(run: WorkflowRun) -> None:
     assert error_of(run, sead=1).startswith("error: config: sead: unknown key (known: data,")
 
 
-def test_weight_for_no_stream(run: Run) -> None:
+def test_weight_for_no_stream(run: WorkflowRun) -> None:
     line = error_of(run, tracks={"rgb": {"streams": {"bone": 1.0}}})
     assert line == ("error: config: tracks.rgb.streams.bone: no such stream (known: joint)")
 
 
-def test_doubled_sample(run: Run) -> None:
+def test_doubled_sample(run: WorkflowRun) -> None:
     run.write_rows([*run.rows(), run.rows()[0]])
     assert "stands twice; names must be unique" in error_of(run)
 
 
-def test_label_out_of_range(run: Run) -> None:
+def test_label_out_of_range(run: WorkflowRun) -> None:
     (run.folder / "classes.txt").write_text("0\n1\n2\n")
     data = {**run.config["data"], "classes": "classes.txt"}
     assert "label '3' is not a class (known: 0, 1, 2)" in error_of(run, data=data)
 
 
-def test_unreadable_table(run: Run) -> None:
+def test_unreadable_table(run: WorkflowRun) -> None:
     (run.folder / "samples.csv").write_bytes(b"\xff\xfe\x00sample")
     assert "samples.csv: not UTF-8 text" in error_of(run)
     (run.folder / "samples.csv").unlink()
@@ -52,7 +52,7 @@ def test_unreadable_table(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_quiet_and_names_the_sample_that_fails(run: Run) -> None:
+def test_a_run_is_quiet_and_names_the_sample_that_fails(run: WorkflowRun) -> None:
     """A video is exchanged after it was verified; the step finds out frame by frame."""
     run.write_rows([row for row in run.rows() if row["label"] in ("0", "1")])
     rows = {row["split"]: row for row in run.rows()}
@@ -77,7 +77,7 @@ def test_a_run_is_quiet_and_names_the_sample_that_fails(run: Run) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_dry_run_tells_files_and_reasons(run: Run) -> None:
+def test_a_dry_run_tells_files_and_reasons(run: WorkflowRun) -> None:
     done = run.snakemake("--dry-run", "results/quarantine.csv")
     assert "    output: results/verify/val/all.csv" in done.stdout
     assert "output files have to be generated:\n        quarantine, verify" in done.stdout

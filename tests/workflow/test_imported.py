@@ -8,13 +8,13 @@ import numpy as np
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.io.logits import read_logits
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 
-def test_imported_logits_are_a_stream(finished_run: Run, tmp_path: Path) -> None:
+def test_imported_logits_are_a_stream(finished_run: WorkflowRun, tmp_path: Path) -> None:
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
-    run = Run(folder, finished_run.config)
+    run = WorkflowRun(folder, finished_run.config)
     (folder / "config.yaml").write_text(json.dumps(run.config))
     data = {"layout": "table", "table": str(folder / "samples.csv")}
     here = folder / "absolute.yaml"

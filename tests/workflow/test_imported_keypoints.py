@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.workflow.conftest import DEMO, ROOT, Run
+from tests.workflow.conftest import DEMO, ROOT, WorkflowRun
 
 
 def test_the_path_of_a_sample_reaches_the_step_as_it_is(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_the_path_of_a_sample_reaches_the_step_as_it_is(tmp_path: Path) -> None:
         "format": "openpose",
         "path": "json/{sample}",
     }
-    done = Run(tmp_path, config).snakemake("--dry-run", "--printshellcmds", "features")
+    done = WorkflowRun(tmp_path, config).snakemake("--dry-run", "--printshellcmds", "features")
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     assert '"estimator":"imported","format":"openpose","path":"json/{sample}"' in output

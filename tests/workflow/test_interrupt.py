@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.workflow.conftest import ROOT, Run
+from tests.workflow.conftest import ROOT, WorkflowRun
 
 
-def processes_of(run: Run) -> list[str]:
+def processes_of(run: WorkflowRun) -> list[str]:
     """Command lines of the processes that work in the folder of a run."""
     lines = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -25,7 +25,7 @@ def processes_of(run: Run) -> list[str]:
     return lines
 
 
-def start(run: Run, target: str) -> "subprocess.Popen[bytes]":
+def start(run: WorkflowRun, target: str) -> "subprocess.Popen[bytes]":
     """Snakemake at work on a target, leader of a group of processes; the config is written."""
     command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(run.folder), "--configfile", str(run.folder / "config.yaml")]
@@ -48,7 +48,7 @@ def wait_until(true: Callable[[], object], running: "subprocess.Popen[bytes]") -
         time.sleep(0.05)
 
 
-def test_ctrl_c_leaves_no_process_and_no_half_file(copied_run: Run) -> None:
+def test_ctrl_c_leaves_no_process_and_no_half_file(copied_run: WorkflowRun) -> None:
     made = copied_run.folder / "results/features/keypoints/val/all.h5"
     before = made.read_bytes()
     made.unlink()
@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_no_process_and_no_half_file(copied_run: Run) -> None:
     assert made.read_bytes() == before
 
 
-def test_the_shell_of_a_training_waits_until_its_state_is_saved(copied_run: Run) -> None:
+def test_the_shell_of_a_training_waits_until_its_state_is_saved(copied_run: WorkflowRun) -> None:
     """A cluster sends SIGTERM to all processes of a job; when the shell ends, it ends the rest."""
     joint = copied_run.config["streams"]["joint"]
     longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 20}}}

@@ -10,20 +10,20 @@ import time
 import pytest
 
 from tests.workflow.commands import environment, output_of
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 from tests.workflow.test_interrupt import processes_of, start
 
 KILLS = {"keypoints": 10, "flow": 10, "hand_crops": 10, "train": 10}
 
 
-def begin(command: str, run: Run) -> "subprocess.Popen[bytes]":
+def begin(command: str, run: WorkflowRun) -> "subprocess.Popen[bytes]":
     """A job of its own group of processes."""
     return subprocess.Popen(
         ["bash", "-c", command], cwd=run.folder, env=environment(), start_new_session=True
     )
 
 
-def seconds_of(command: str, run: Run) -> float:
+def seconds_of(command: str, run: WorkflowRun) -> float:
     began = time.monotonic()
     assert begin(command, run).wait(600) == 0
     return time.monotonic() - began
@@ -31,7 +31,7 @@ def seconds_of(command: str, run: Run) -> float:
 
 @pytest.mark.parametrize("rule", KILLS)
 def test_a_step_killed_at_random_moments(
-    rule: str, commands: dict[str, list[str]], copied_run: Run
+    rule: str, commands: dict[str, list[str]], copied_run: WorkflowRun
 ) -> None:
     command = commands[rule][0]
     out = copied_run.folder / output_of(command)
@@ -58,7 +58,7 @@ def test_a_step_killed_at_random_moments(
     print(f"{rule}: {KILLS[rule]} kills, {half_written} of them while a file was being written")
 
 
-def test_the_whole_of_snakemake_killed(copied_run: Run) -> None:
+def test_the_whole_of_snakemake_killed(copied_run: WorkflowRun) -> None:
     """Three times at random moments; the same command then goes on by itself."""
     results = copied_run.folder / "results"
     names = [*(results / "features").rglob("*.h5"), *(results / "tracks").rglob("*.csv")]
@@ -83,7 +83,9 @@ def test_the_whole_of_snakemake_killed(copied_run: Run) -> None:
     assert list(copied_run.folder.rglob("*.partial")) == []
 
 
-def test_a_job_that_runs_twice_at_once(commands: dict[str, list[str]], copied_run: Run) -> None:
+def test_a_job_that_runs_twice_at_once(
+    commands: dict[str, list[str]], copied_run: WorkflowRun
+) -> None:
     """As when a cluster starts a job anew whose node it has given up too early."""
     command = commands["keypoints"][0]
     out = copied_run.folder / output_of(command)

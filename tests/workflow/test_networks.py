@@ -10,7 +10,7 @@ import pytest
 
 from slr_pipeline.io.features import FeatureFile
 from tests.pose import networks
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 DARK = networks.DARK
 
@@ -25,7 +25,9 @@ def features(path: Path, **heatmaps: object) -> dict[str, object]:
     return {"keypoints": keypoints, "heatmaps": heatmaps}
 
 
-def test_weights_that_are_not_there_are_told_at_once(finished_run: Run, tmp_path: Path) -> None:
+def test_weights_that_are_not_there_are_told_at_once(
+    finished_run: WorkflowRun, tmp_path: Path
+) -> None:
     path = tmp_path / "hrnet.pth"
     refused = finished_run.snakemake("--dry-run", "features", features=features(path))
     assert refused.returncode != 0
@@ -33,7 +35,9 @@ def test_weights_that_are_not_there_are_told_at_once(finished_run: Run, tmp_path
     assert line in refused.stderr
 
 
-def test_the_networks_heatmaps_come_with_the_keypoints(finished_run: Run, tmp_path: Path) -> None:
+def test_the_networks_heatmaps_come_with_the_keypoints(
+    finished_run: WorkflowRun, tmp_path: Path
+) -> None:
     path = tmp_path / "hrnet.pth"
     path.touch()
     drawn = finished_run.planned("features", features=features(path))
@@ -42,7 +46,7 @@ def test_the_networks_heatmaps_come_with_the_keypoints(finished_run: Run, tmp_pa
     assert planned == {rule: count for rule, count in drawn.items() if rule != "heatmaps"}
 
 
-def test_a_network_asks_for_the_gpu(finished_run: Run, tmp_path: Path) -> None:
+def test_a_network_asks_for_the_gpu(finished_run: WorkflowRun, tmp_path: Path) -> None:
     path = tmp_path / "hrnet.pth"
     path.touch()
     for device, gpus in (("auto", 1), ("cpu", 0)):
@@ -55,10 +59,10 @@ def test_a_network_asks_for_the_gpu(finished_run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("mmpose") is None, reason="mmpose is not installed")
-def test_changed_weights_make_both_anew(finished_run: Run, tmp_path: Path) -> None:
+def test_changed_weights_make_both_anew(finished_run: WorkflowRun, tmp_path: Path) -> None:
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
-    run = Run(folder, finished_run.config)
+    run = WorkflowRun(folder, finished_run.config)
     path = Path(networks.save(networks.build(DARK), folder / "dark.pth"))
     ours = features(Path("dark.pth"), source="network")
     shard = next((folder / "results/features/keypoints/test").glob("*.h5")).name

@@ -12,13 +12,13 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.steps.predict import load_trained
 from slr_pipeline.training.streams import build_dataset
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 
-def results_of_a_longer_training(finished: Run, folder: Path) -> Path:
+def results_of_a_longer_training(finished: WorkflowRun, folder: Path) -> Path:
     """After two epochs the norms know nothing and logits are millions."""
     shutil.copytree(finished.folder, folder)
-    run = Run(folder, finished.config)
+    run = WorkflowRun(folder, finished.config)
     recipe = {"epochs": 12, "batch_size": 4, "optimizer": "adam", "learning_rate": 0.002}
     recipe |= {"warmup_epochs": 0, "overfit_steps": 0}
     joint = {**run.config["streams"]["joint"], "frames": 40, "window": 30, "training": recipe}
@@ -30,7 +30,7 @@ def results_of_a_longer_training(finished: Run, folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_logits_of_the_run(
-    finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finished_run: WorkflowRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = results_of_a_longer_training(finished_run, tmp_path / "run")
     out = tmp_path / "out"

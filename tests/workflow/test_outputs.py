@@ -11,14 +11,14 @@ from slr_pipeline.config.experiment import check_config
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.schema import FEATURES
-from tests.workflow.conftest import MISSING, ROOT, Run
+from tests.workflow.conftest import MISSING, ROOT, WorkflowRun
 
 
-def results(run: Run) -> Path:
+def results(run: WorkflowRun) -> Path:
     return run.folder / "results"
 
 
-def test_the_submission_answers_every_row_in_table_order(finished_run: Run) -> None:
+def test_the_submission_answers_every_row_in_table_order(finished_run: WorkflowRun) -> None:
     track = results(finished_run) / "tracks" / "rgb"
     with (track / "submission.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -29,7 +29,7 @@ def test_the_submission_answers_every_row_in_table_order(finished_run: Run) -> N
         assert archive.read("predictions.csv") == (track / "submission.csv").read_bytes()
 
 
-def test_metrics_say_what_they_are_of(finished_run: Run) -> None:
+def test_metrics_say_what_they_are_of(finished_run: WorkflowRun) -> None:
     metrics = json.loads((results(finished_run) / "tracks/rgb/metrics.json").read_text())
     assert metrics["protocol"] == "strict"
     assert metrics["weights"] == {"joint": 1.0}
@@ -39,7 +39,7 @@ def test_metrics_say_what_they_are_of(finished_run: Run) -> None:
     assert 0 <= low <= metrics["test"]["top1"] <= high <= 1
 
 
-def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Run) -> None:
+def test_a_missing_video_is_quarantined_and_still_answered(finished_run: WorkflowRun) -> None:
     with (results(finished_run) / "quarantine.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["sample"] == MISSING
@@ -52,7 +52,7 @@ def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Run) ->
         assert store.frames(MISSING) == 0
 
 
-def test_every_feature_has_every_sample_in_as_many_frames(finished_run: Run) -> None:
+def test_every_feature_has_every_sample_in_as_many_frames(finished_run: WorkflowRun) -> None:
     folder = results(finished_run) / "features"
     keypoints = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5"))
     assert sorted(keypoints.samples) == sorted(row["sample"] for row in finished_run.rows())
@@ -68,7 +68,7 @@ def test_every_feature_has_every_sample_in_as_many_frames(finished_run: Run) -> 
             assert clip.values.any() or not frames, feature
 
 
-def test_every_sample_has_its_quality(finished_run: Run) -> None:
+def test_every_sample_has_its_quality(finished_run: WorkflowRun) -> None:
     for split in ("train", "val", "test"):
         with (results(finished_run) / f"quality/{split}.csv").open(newline="") as file:
             rows = {row["sample"]: row for row in csv.DictReader(file)}
@@ -78,7 +78,7 @@ def test_every_sample_has_its_quality(finished_run: Run) -> None:
         assert not any(row["reason"] for row in rows.values())
 
 
-def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: Run) -> None:
+def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: WorkflowRun) -> None:
     folder = results(finished_run) / "features"
     estimator = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5")).estimator
     assert estimator["estimator"].startswith("mediapipe-")
@@ -89,18 +89,18 @@ def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: Run) -
     assert sidecar["estimator"] == estimator
 
 
-def test_the_checked_config_is_kept(finished_run: Run) -> None:
+def test_the_checked_config_is_kept(finished_run: WorkflowRun) -> None:
     kept = yaml.safe_load((results(finished_run) / "config.yaml").read_text())
     assert check_config(kept) == check_config(finished_run.config)
 
 
-def test_nothing_half_written_and_nothing_elsewhere(finished_run: Run) -> None:
+def test_nothing_half_written_and_nothing_elsewhere(finished_run: WorkflowRun) -> None:
     assert list(finished_run.folder.rglob("*.partial")) == []
     known = {".snakemake", "config.yaml", "my videos", "results", "samples.csv"}
     assert {path.name for path in finished_run.folder.iterdir()} <= known
 
 
-def test_too_many_bad_videos_stop_the_run_with_the_list(finished_run: Run) -> None:
+def test_too_many_bad_videos_stop_the_run_with_the_list(finished_run: WorkflowRun) -> None:
     done = finished_run.snakemake("submission", verify={"max_quarantined": 0.01})
     output = done.stdout + done.stderr
     assert done.returncode == 1
@@ -114,7 +114,7 @@ def test_too_many_bad_videos_stop_the_run_with_the_list(finished_run: Run) -> No
     assert finished_run.snakemake("all").returncode == 0
 
 
-def test_a_run_is_reproduced_to_the_byte(finished_run: Run, tmp_path: Path) -> None:
+def test_a_run_is_reproduced_to_the_byte(finished_run: WorkflowRun, tmp_path: Path) -> None:
     from tests.workflow.conftest import make_run
 
     again = make_run(tmp_path / "again")
@@ -126,6 +126,6 @@ def test_a_run_is_reproduced_to_the_byte(finished_run: Run, tmp_path: Path) -> N
             assert (results(again) / name).read_bytes() == path.read_bytes(), name
 
 
-def test_the_default_profile_is_the_one_of_the_project(finished_run: Run) -> None:
+def test_the_default_profile_is_the_one_of_the_project(finished_run: WorkflowRun) -> None:
     assert (ROOT / "profiles/default/config.yaml").exists()
     assert "profiles/default" in finished_run.snakemake("--dry-run", "all").stderr

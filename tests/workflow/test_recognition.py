@@ -12,11 +12,11 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.scoring.calibration import log_probabilities
-from tests.workflow.conftest import MISSING, Run
+from tests.workflow.conftest import MISSING, WorkflowRun
 
 
 def test_clips_of_test_are_answered_as_by_the_run(
-    finished_run: Run,
+    finished_run: WorkflowRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 
-def test_the_report_holds_tracks_streams_and_quarantine(finished_run: Run, tmp_path: Path) -> None:
+def test_the_report_holds_tracks_streams_and_quarantine(
+    finished_run: WorkflowRun, tmp_path: Path
+) -> None:
     page = tmp_path / "my report.html"
     done = finished_run.snakemake("submission", "--report", str(page))
     assert done.returncode == 0, done.stderr

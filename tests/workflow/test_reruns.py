@@ -9,25 +9,25 @@ import pytest
 from slr_pipeline.config.experiment import TableData
 from slr_pipeline.samples.table import load_samples, shards
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
-from tests.workflow.conftest import ROOT, Run
+from tests.workflow.conftest import ROOT, WorkflowRun
 
 READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
 CONFIG = {"config": 1}
 """What keeps the configuration beside the results, whatever changes in it."""
 
 
-def test_a_second_run_has_nothing_to_do(finished_run: Run) -> None:
+def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
     done = finished_run.snakemake("all", "features")
     assert done.returncode == 0
     assert "Nothing to be done" in done.stdout + done.stderr
 
 
-def test_a_track_weight_reruns_the_ensemble_only(finished_run: Run) -> None:
+def test_a_track_weight_reruns_the_ensemble_only(finished_run: WorkflowRun) -> None:
     tracks = {"rgb": {"streams": {"joint": 2.0}}}
     assert finished_run.planned(tracks=tracks) == {"ensemble": 1, "submission": 1, **CONFIG}
 
 
-def test_an_epoch_count_reruns_that_stream_only(finished_run: Run) -> None:
+def test_an_epoch_count_reruns_that_stream_only(finished_run: WorkflowRun) -> None:
     joint = finished_run.config["streams"]["joint"]
     longer = {**joint, "training": {**joint["training"], "epochs": 3}}
     twice = {"joint": longer, "other": joint}
@@ -39,11 +39,13 @@ def test_an_epoch_count_reruns_that_stream_only(finished_run: Run) -> None:
     assert finished_run.planned(streams=twice, tracks=tracks)["train"] == 2
 
 
-def test_a_seed_reruns_training_and_no_feature(finished_run: Run) -> None:
+def test_a_seed_reruns_training_and_no_feature(finished_run: WorkflowRun) -> None:
     assert finished_run.planned(seed=2) == READERS | CONFIG
 
 
-def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(finished_run: Run) -> None:
+def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(
+    finished_run: WorkflowRun,
+) -> None:
     features = {"keypoints": {"estimator": "mediapipe", "min_detection_confidence": 0.6}}
     shards = shard_count(finished_run)
     planned = finished_run.planned(features=features)
@@ -53,7 +55,7 @@ def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(finished_run: 
     assert planned == {**made, "quality": 3, **READERS, "features": 1, **CONFIG}
 
 
-def test_a_limit_of_quality_remakes_no_feature(finished_run: Run) -> None:
+def test_a_limit_of_quality_remakes_no_feature(finished_run: WorkflowRun) -> None:
     planned = finished_run.planned("submission", "features", quality={"max_swapped": 0.5})
     assert planned == {"quality": 3, **READERS, **CONFIG}
 
@@ -72,13 +74,13 @@ def test_a_limit_of_quality_remakes_no_feature(finished_run: Run) -> None:
     ],
 )
 def test_a_setting_of_another_feature_reruns_that_feature_only(
-    finished_run: Run, feature: str, setting: dict[str, object]
+    finished_run: WorkflowRun, feature: str, setting: dict[str, object]
 ) -> None:
     planned = finished_run.planned("submission", "features", features={feature: setting})
     assert planned == {feature: shard_count(finished_run), "features": 1, "submission": 1, **CONFIG}
 
 
-def test_heatmaps_that_training_draws_are_not_stored(finished_run: Run) -> None:
+def test_heatmaps_that_training_draws_are_not_stored(finished_run: WorkflowRun) -> None:
     drawn = {"heatmaps": {"stored": False, "sigma": 2.0}}
     assert finished_run.planned("submission", "features", features=drawn) == {
         "submission": 1,
@@ -86,7 +88,7 @@ def test_heatmaps_that_training_draws_are_not_stored(finished_run: Run) -> None:
     }
 
 
-def test_without_depth_videos_no_feature_needs_them(finished_run: Run) -> None:
+def test_without_depth_videos_no_feature_needs_them(finished_run: WorkflowRun) -> None:
     rows = finished_run.rows()
     try:
         finished_run.write_rows([{**row, "depth": ""} for row in rows])
@@ -97,7 +99,7 @@ def test_without_depth_videos_no_feature_needs_them(finished_run: Run) -> None:
 
 
 def test_a_schema_version_reruns_the_feature_and_its_readers(
-    finished_run: Run, tmp_path: Path
+    finished_run: WorkflowRun, tmp_path: Path
 ) -> None:
     project = copy_project(tmp_path)
     schema = project / "slr_pipeline" / "schema.py"
@@ -108,14 +110,14 @@ def test_a_schema_version_reruns_the_feature_and_its_readers(
     assert planned == {"keypoints": shard_count(finished_run), "quality": 3, **READERS}
 
 
-def test_edited_code_reruns_nothing(finished_run: Run, tmp_path: Path) -> None:
+def test_edited_code_reruns_nothing(finished_run: WorkflowRun, tmp_path: Path) -> None:
     project = copy_project(tmp_path)
     rules = project / "workflow" / "rules" / "features.smk"
     rules.write_text(rules.read_text().replace("2> {log:q}", " 2> {log:q}"))
     assert finished_run.planned(project=project) == {}
 
 
-def test_an_added_clip_reruns_its_shard_only(finished_run: Run) -> None:
+def test_an_added_clip_reruns_its_shard_only(finished_run: WorkflowRun) -> None:
     rows = finished_run.rows()
     added = {**rows[0], "sample": name_for_a_shard_with_room(finished_run), "split": "train"}
     try:
@@ -126,7 +128,7 @@ def test_an_added_clip_reruns_its_shard_only(finished_run: Run) -> None:
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
-def test_a_changed_label_reruns_no_feature(finished_run: Run) -> None:
+def test_a_changed_label_reruns_no_feature(finished_run: WorkflowRun) -> None:
     rows = finished_run.rows()
     try:
         other = "0" if rows[0]["label"] != "0" else "1"
@@ -137,7 +139,7 @@ def test_a_changed_label_reruns_no_feature(finished_run: Run) -> None:
     assert planned == READERS
 
 
-def name_for_a_shard_with_room(run: Run) -> str:
+def name_for_a_shard_with_room(run: WorkflowRun) -> str:
     """A name that joins one of several train shards without making it too big."""
     data = TableData(layout="table", table=str(run.folder / "samples.csv"))
     size = run.config["shard_size"]
@@ -151,7 +153,7 @@ def name_for_a_shard_with_room(run: Run) -> str:
     raise AssertionError("every shard is full")
 
 
-def shard_count(run: Run) -> int:
+def shard_count(run: WorkflowRun) -> int:
     return len(list(run.folder.glob("results/features/keypoints/*/*.h5")))
 
 

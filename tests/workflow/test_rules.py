@@ -11,7 +11,7 @@ import yaml
 from slr_pipeline.config.experiment import check_config
 from slr_pipeline.config.weights import configured_weights
 from slr_pipeline.schema import FEATURES
-from tests.workflow.conftest import ROOT, Run, job_counts
+from tests.workflow.conftest import ROOT, WorkflowRun, job_counts
 
 RULES = {
     name: body
@@ -67,7 +67,7 @@ def test_autsl_is_planned_in_few_jobs_without_opening_a_video(
                 for i in range(count)
             )
     values = yaml.safe_load((ROOT / "config" / f"{config}.yaml").read_text())
-    run = Run(tmp_path, json.loads(json.dumps({**values, "protocol": protocol})))
+    run = WorkflowRun(tmp_path, json.loads(json.dumps({**values, "protocol": protocol})))
     refused = run.snakemake("--dry-run", "all")
     assert " is not there; get " in refused.stderr
     (tmp_path / "weights").mkdir()

@@ -3,13 +3,15 @@
 import shutil
 from pathlib import Path
 
-from tests.workflow.conftest import Run
+from tests.workflow.conftest import WorkflowRun
 
 
-def test_scratch_changes_no_byte_and_remakes_nothing(finished_run: Run, tmp_path: Path) -> None:
+def test_scratch_changes_no_byte_and_remakes_nothing(
+    finished_run: WorkflowRun, tmp_path: Path
+) -> None:
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
-    run = Run(folder, finished_run.config)
+    run = WorkflowRun(folder, finished_run.config)
     planned = run.planned("submission", "features", scratch="$TMPDIR")
     assert planned == {"config": 1, "submission": 1}  # the copy of the config beside the results
     frames = sorted(folder.glob("results/features/frames/val/*.h5"))

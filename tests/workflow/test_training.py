@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from slr_pipeline.io.logits import read_logits
-from tests.workflow.conftest import MISSING, ROOT, Run
+from tests.workflow.conftest import MISSING, ROOT, WorkflowRun
 
 HANDS = {
     "model": "vtn",
@@ -27,7 +27,7 @@ HANDS = {
 }
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: Run) -> None:
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: WorkflowRun) -> None:
     """The whole group of processes is killed once an epoch is kept; then the same command runs."""
     joint = copied_run.config["streams"]["joint"]
     longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 12}}}
@@ -68,12 +68,12 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: Run)
     assert {path: path.read_bytes() for path in weights_of(copied_run)} == undisturbed
 
 
-def weights_of(run: Run) -> list[Path]:
+def weights_of(run: WorkflowRun) -> list[Path]:
     folder = run.folder / "results/streams/joint/train"
     return [folder / name for name in ("model.safetensors", "model.json", "history.csv")]
 
 
-def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Run) -> None:
+def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: WorkflowRun) -> None:
     joint = {**copied_run.config["streams"]["joint"], "finetune": {"epochs": 1, "batch_size": 4}}
     changes = {
         "protocol": "challenge",
@@ -112,7 +112,7 @@ def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Run) -
     assert rgb["top1_without"]["test"].keys() == rgb["weights"].keys()
 
 
-def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: Run) -> None:
+def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
     first: set[str] = set()
     for row in rows:  # two clips of each sign in train, one by each
@@ -144,7 +144,7 @@ def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: Run
     assert metrics["val_left_out"] is None
 
 
-def test_clips_with_bad_keypoints_are_left_out_and_still_answered(copied_run: Run) -> None:
+def test_clips_with_bad_keypoints_are_left_out_and_still_answered(copied_run: WorkflowRun) -> None:
     results = copied_run.folder / "results"
     jitter = {
         split: {name: float(row["jitter"] or 0) for name, row in quality_of(results, split).items()}
@@ -180,13 +180,13 @@ def quality_of(results: Path, split: str) -> dict[str, dict[str, str]]:
         return {row["sample"]: row for row in csv.DictReader(file)}
 
 
-def test_the_protocol_alone_adds_finetunings(finished_run: Run) -> None:
+def test_the_protocol_alone_adds_finetunings(finished_run: WorkflowRun) -> None:
     planned = finished_run.planned(protocol="challenge")
     jobs = ("config", "train", "predict", "evaluate", "ensemble", "submission")
     assert planned == dict.fromkeys(jobs, 1)
 
 
-def test_a_stream_of_depth_needs_depth_videos(finished_run: Run) -> None:
+def test_a_stream_of_depth_needs_depth_videos(finished_run: WorkflowRun) -> None:
     rows = finished_run.rows()
     changes = {"streams": {"hands": HANDS}, "tracks": {"rgbd": {"streams": {"hands": 1.0}}}}
     try:
