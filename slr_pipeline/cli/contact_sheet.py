@@ -16,9 +16,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> None:
     """Draw the features of one sample."""
     # Late: the other commands stay light.
-    from slr_pipeline.report.sample_sheet import write_sample_sheet  # noqa: PLC0415
+    from slr_pipeline.report.contact_sheet import write_contact_sheet  # noqa: PLC0415
 
-    write_sample_sheet(
+    write_contact_sheet(
         given.out,
         given.sample,
         given.results,

@@ -30,8 +30,8 @@ def main(given: argparse.Namespace) -> None:
     from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
     from slr_pipeline.io.features import FeatureStore  # noqa: PLC0415
     from slr_pipeline.io.shards import keypoints_of  # noqa: PLC0415
+    from slr_pipeline.report.contact_sheet import find_sample  # noqa: PLC0415
     from slr_pipeline.report.overlay import write_overlay  # noqa: PLC0415
-    from slr_pipeline.report.sample_sheet import find_sample  # noqa: PLC0415
 
     results: Path = given.results
     if given.out.suffix != ".mp4":

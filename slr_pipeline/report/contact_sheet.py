@@ -1,263 +1,219 @@
-"""Pictures of features and the sheet they are laid out on: arrays in, RGB uint8 arrays out.
+"""The contact sheet of one sample: what its feature files hold, beside its videos."""
 
-The signer's left is blue and the right orange, as in all colours here.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
-from slr_pipeline.schema import Fidelity
-from slr_pipeline.skeleton import (
-    BODY_135_FROM_133,
-    EARS,
-    FACE,
-    HEAD_TOP_ABOVE_EARS,
-    LEFT_HAND,
-    POSE_FLOW_KEYPOINTS,
-    RIGHT_HAND,
-    SHOULDERS,
-    UPPER_NECK_ABOVE_EARS,
-)
+from slr_pipeline.errors import ArtifactError, ConfigError, DataError
+from slr_pipeline.features.flow import from_bytes
+from slr_pipeline.features.heatmaps import sixty_frames
+from slr_pipeline.io.atomic import atomic_write
+from slr_pipeline.io.features import FeatureFile, FeatureStore
+from slr_pipeline.io.shards import Video, video_frames
+from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.report import drawing
+from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Picture, Row
+from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 
-Picture = NDArray[np.uint8]
-Colour = tuple[int, int, int]
-
-LEFT: Colour = (40, 130, 255)
-RIGHT: Colour = (255, 130, 0)
-MIDDLE: Colour = (60, 200, 60)
-PAPER: Colour = (255, 255, 255)
-BLANK: Colour = (225, 225, 225)
-INK: Colour = (30, 30, 30)
-
-_ARM_BONES = ((5, 6, MIDDLE), (5, 7, LEFT), (7, 9, LEFT), (6, 8, RIGHT), (8, 10, RIGHT))
-# Root to the base of each finger, then joint to joint.
-_FINGER_BONES = tuple((joint if joint % 4 else 0, joint + 1) for joint in range(20))
-BONES: tuple[tuple[int, int, Colour], ...] = (
-    *_ARM_BONES,
-    *((LEFT_HAND[a], LEFT_HAND[b], LEFT) for a, b in _FINGER_BONES),
-    *((RIGHT_HAND[a], RIGHT_HAND[b], RIGHT) for a, b in _FINGER_BONES),
-)
-"""What is drawn as lines of the 133 keypoints: shoulders, arms, fingers."""
-
-_GAP = 4
-_MARGIN = 104
-_LINE = 16
-_FURTHEST_PX = 1 << 14  # what OpenCV draws to lies within 16 bits
-
-
-def flow_colours(flow: NDArray[np.floating], largest_px: float) -> Picture:
-    """Colours (H, W, 3) of flow (H, W, 2) in px, x to the right and y down.
-
-    At rest is white. Hue is the direction: right red, down yellow-green, left cyan, up violet.
-    Saturation is the magnitude, full from `largest_px` on.
-    """
-    x, y = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
-    hue = np.degrees(np.arctan2(y, x)) % 360
-    saturation = np.clip(np.hypot(x, y) / largest_px, 0, 1)
-    hsv = np.stack([hue, saturation, np.ones_like(hue)], axis=-1).astype(np.float32)
-    return np.rint(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
-
-
-def colour_wheel(size: int) -> Picture:
-    """The legend (size, size, 3) of `flow_colours`: each point has the colour of its place."""
-    place = (np.arange(size, dtype=np.float32) + 0.5) / (size / 2) - 1
-    flow = np.stack(np.meshgrid(place, place), axis=-1)
-    flow[np.hypot(flow[..., 0], flow[..., 1]) > 1] = 0
-    return flow_colours(flow, 1.0)
-
-
-def draw_boxes(
-    picture: Picture, boxes: NDArray[np.integer], colours: Sequence[Colour], thickness: int = 0
-) -> Picture:
-    """The picture with the outline of boxes (n, 4) x0, y0, x1, y1, ends exclusive.
-
-    Lines lie inside the box and are `thickness` px wide, or as suits the picture. What leaves the
-    picture is not drawn, an empty box not at all.
-    """
-    picture = picture.copy()
-    wide = thickness or _thickness(picture)
-    for box, colour in zip(boxes, colours, strict=True):
-        x0, y0, x1, y1 = (int(edge) for edge in box)
-        before = picture.copy()
-        picture[_part(x0, y0, x1, y1)] = colour
-        inside = _part(x0 + wide, y0 + wide, x1 - wide, y1 - wide)
-        picture[inside] = before[inside]
-    return picture
-
-
-def draw_skeleton(picture: Picture, keypoints: NDArray[np.floating]) -> Picture:
-    """The picture with keypoints (133, 3): `BONES` as lines, the face as dots.
-
-    A keypoint of score 0 is absent; a line is pale where an end has a score below a half.
-    """
-    picture = picture.copy()
-    wide, seen = _thickness(picture), keypoints[:, 2] > 0
-    for a, b, colour in BONES:
-        if seen[a] and seen[b]:
-            sure = min(keypoints[a, 2], keypoints[b, 2]) >= 0.5
-            fingers = a >= LEFT_HAND[0]
-            shade = colour if sure else tuple((c + 2 * 255) // 3 for c in colour)
-            ends = _point(keypoints[a]), _point(keypoints[b])
-            cv2.line(picture, *ends, shade, max(1, wide // 2) if fingers else wide, cv2.LINE_AA)
-    for dot in (0, *FACE):
-        if seen[dot]:
-            cv2.circle(picture, _point(keypoints[dot]), max(1, wide // 2), MIDDLE, cv2.FILLED)
-    return picture
-
-
-def draw_steps(
-    picture: Picture,
-    keypoints: NDArray[np.floating],
-    pose_flow: NDArray[np.floating],
-    *,
-    fidelity: Fidelity,
-) -> Picture:
-    """The picture with pose flow (106,) as arrows, at the keypoints (133, 3) of the frame.
-
-    An arrow is as long as the step in the picture, by the head of this frame. `corrected`: it ends
-    at the keypoint, the step being that from the frame before; `published`: it starts there.
-    Upper neck and head top have no keypoint and no arrow.
-    """
-    picture = picture.copy()
-    if not (keypoints[list(EARS + SHOULDERS), 2] > 0).all():
-        return picture
-    ears, shoulders = (keypoints[list(pair), :2].mean(axis=0) for pair in (EARS, SHOULDERS))
-    head_px = (HEAD_TOP_ABOVE_EARS - UPPER_NECK_ABOVE_EARS) * np.linalg.norm(ears - shoulders)
-    angle_rad, heads = np.pi * pose_flow[0::2], pose_flow[1::2]
-    steps = np.stack([np.cos(angle_rad), np.sin(angle_rad)], axis=-1) * (heads * head_px)[:, None]
-    for index, step in zip(POSE_FLOW_KEYPOINTS, steps, strict=True):
-        point = keypoints[BODY_135_FROM_133[index]]
-        if BODY_135_FROM_133[index] < 0 or point[2] <= 0 or np.linalg.norm(step) < 1:
-            continue
-        start = point[:2] if fidelity == "published" else point[:2] - step
-        colour = _side_colour(BODY_135_FROM_133[index])
-        ends = _point(start), _point(start + step)
-        cv2.arrowedLine(picture, *ends, colour, _thickness(picture), cv2.LINE_AA, tipLength=0.3)
-    return picture
-
-
-def draw_heatmaps(
-    picture: Picture, maps: NDArray[np.uint8], *, fidelity: Fidelity = "corrected"
-) -> Picture:
-    """Maps (33, 24, 24) over the grey picture: the largest of left, right and other keypoints.
-
-    The picture becomes the square the maps are of: padded, or with `published` stretched.
-    """
-    height, width = picture.shape[:2]
-    side = max(height, width)
-    if fidelity == "published":
-        picture = np.asarray(cv2.resize(picture, (side, side)), np.uint8)
-    else:
-        top, left = (side - height) // 2, (side - width) // 2
-        edges = (top, side - height - top, left, side - width - left)
-        picture = np.asarray(cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT), np.uint8)
-    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
-    shown = 0.5 * grey.astype(np.float32)
-    colours = [_side_colour(keypoint) for keypoint in HEATMAP_KEYPOINTS]
-    for colour in (MIDDLE, LEFT, RIGHT):
-        chosen = [c == colour for c in colours]
-        # Cells, not a blur: what the network sees.
-        peak = cv2.resize(maps[chosen].max(axis=0), (side, side), interpolation=cv2.INTER_NEAREST)
-        share = peak[..., None].astype(np.float32) / 255
-        shown = (1 - share) * shown + share * np.array(colour, np.float32)
-    return np.asarray(np.rint(shown), np.uint8)
+SMALLEST_WHEEL_PX = 1.0
+"""The colour wheel of a clip at rest: noise is not drawn as movement."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A row of a sheet: its label, a picture a column (None: nothing there), a legend."""
+class _Shown:
+    """A feature at the shown frames; `values` (columns, ...), `boxes` (columns, boxes, 4)."""
 
-    label: str
-    pictures: Sequence[Picture | None]
-    legend: Picture | None = None
-
-
-def moments(frames: int, columns: int) -> list[int]:
-    """At most `columns` frames of a clip, evenly spaced: the middles of as many equal parts."""
-    columns = min(columns, frames)
-    return [(2 * i + 1) * frames // (2 * columns) for i in range(columns)]
+    values: NDArray[Any]
+    boxes: NDArray[np.int32]
+    fidelity: Fidelity
+    bound_px: float
 
 
-def contact_sheet(
-    rows: Sequence[Row], titles: Sequence[str], *, heading: str = "", tile_px: int = 192
-) -> Picture:
-    """Rows of pictures under their titles, labels and legends in the margin.
+@dataclass(frozen=True)
+class _Sample:
+    """Everything that is drawn: pictures and features at the shown frames."""
 
-    Pictures, RGB (H, W, 3) or grey (H, W) of any size, are brought to a width of `tile_px`, or to
-    that height where they are upright. ValueError when a row has not a picture a title.
+    color: list[Picture]
+    depth: list[Picture]
+    features: dict[str, _Shown] = field(default_factory=dict)
+
+
+def write_contact_sheet(
+    out: str | Path,
+    sample: str,
+    results: str | Path,
+    *,
+    columns: int = 6,
+    tile_px: int = 192,
+    features: Sequence[str] | None = None,
+) -> None:
+    """Write the PNG of a sample's features, whole or not at all.
+
+    Args:
+        out: the PNG.
+        sample: name of the sample.
+        results: folder of a run; its `verify` tables name the videos.
+        columns: most frames that are shown.
+        tile_px: longer side of each picture.
+        features: which to draw; None: all that the folder has.
+
+    Raises:
+        DataError: unknown or quarantined sample, or a video that has changed.
+        ArtifactError: a damaged feature file, or one of another length.
+        ConfigError: numbers out of range, unknown features.
     """
-    for row in rows:
-        if len(row.pictures) != len(titles):
-            raise ValueError(
-                f"row {row.label!r} has {len(row.pictures)} pictures, not {len(titles)}"
-            )
-    width = _MARGIN + len(titles) * (tile_px + _GAP)
-    head = np.full((2 * _LINE + _GAP, width, 3), PAPER, np.uint8)
-    _write(head, heading, 2, 0)
-    for column, title in enumerate(titles):
-        _write(head, title, _MARGIN + column * (tile_px + _GAP), 1)
-    return np.concatenate([head, *(_band(row, tile_px, width) for row in rows)])
+    unknown = sorted(set(features or ()) - set(FEATURES))
+    if unknown:
+        raise ConfigError(f"--features: unknown {', '.join(unknown)} (known: {' '.join(FEATURES)})")
+    if columns < 1 or tile_px < 16:
+        raise ConfigError(f"--columns {columns} --tile {tile_px}: at least 1 column and 16 px")
+    row, frames, rows = sample_rows(sample, Path(results), columns, features or list(FEATURES))
+    heading = f"{sample}: {row.frames} frames, {row.width}x{row.height}, {row.fps:g} fps"
+    titles = [f"frame {frame}" for frame in frames]
+    sheet = drawing.lay_out(rows, titles, heading=heading, tile_px=tile_px)
+    _, encoded = cv2.imencode(
+        ".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    )
+    with atomic_write(out) as partial:
+        partial.write_bytes(encoded.tobytes())
 
 
-def _band(row: Row, tile_px: int, width: int) -> Picture:
-    """One row of the sheet, (height, width, 3)."""
-    tiles = [None if p is None else fitted(p, tile_px) for p in row.pictures]
-    lines = row.label.split("\n")
-    legend_px = 0 if row.legend is None else row.legend.shape[0] + _GAP
-    needed = len(lines) * _LINE + legend_px
-    height = max([needed, *(tile.shape[0] for tile in tiles if tile is not None)])
-    band = np.full((height + _GAP, width, 3), PAPER, np.uint8)
-    for number, line in enumerate(lines):
-        _write(band, line, 2, number)
-    if row.legend is not None:
-        top = len(lines) * _LINE + _GAP
-        band[top : top + row.legend.shape[0], 2 : 2 + row.legend.shape[1]] = row.legend
-    for column, tile in enumerate(tiles):
-        left = _MARGIN + column * (tile_px + _GAP)
-        band[:height, left : left + tile_px] = BLANK
-        if tile is not None:
-            left += (tile_px - tile.shape[1]) // 2
-            band[: tile.shape[0], left : left + tile.shape[1]] = tile
-    return band
+def sample_rows(
+    sample: str, results: Path, columns: int, features: Sequence[str]
+) -> tuple[Verified, list[int], list[Row]]:
+    """The videos of a sample, the frames that are shown, and the rows of its sheet.
+
+    Of `features` those are drawn that the folder has. Errors as `write_contact_sheet`.
+    """
+    shard, row = find_sample(sample, results)
+    frames = drawing.moments(row.frames, columns)
+    deep = row.depth and not set(features).isdisjoint(DEPTH_FEATURES)
+    found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
+    for feature in features:
+        path = results / "features" / feature / shard.parent.name / f"{shard.stem}.h5"
+        if path.is_file():
+            found.features[feature] = _read(feature, path, row, frames)
+    return row, frames, list(_rows(found))
 
 
-def fitted(picture: NDArray[Any], tile_px: int) -> Picture:
-    """The picture as RGB, its longer side `tile_px`."""
-    rgb = picture[..., None].repeat(3, axis=-1) if picture.ndim == 2 else picture
-    scale = tile_px / max(rgb.shape[:2])
-    shape = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    return np.asarray(cv2.resize(rgb, shape, interpolation=method), np.uint8)
+def find_sample(sample: str, results: Path) -> tuple[Path, Verified]:
+    """The verify table that has the sample, and its row. DataError as `write_contact_sheet`."""
+    tables = sorted(results.glob("verify/*/*.csv"))
+    for path in tables:
+        for row in read_verified(path):
+            if row.sample == sample and row.reason:
+                raise DataError(f"sample {sample} is quarantined: {row.reason}")
+            if row.sample == sample:
+                return path, row
+    raise DataError(
+        f"sample {sample} is in none of the {len(tables)} tables {results}/verify/*/*.csv; "
+        "check its name and --results"
+    )
 
 
-def _write(onto: Picture, text: str, left: int, line: int) -> None:
-    place = (left, (line + 1) * _LINE - 4)
-    cv2.putText(onto, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
+def _pick(row: Verified, video: Video, frames: list[int]) -> list[Picture]:
+    """The given frames, in order, of a video that is read through."""
+    return [f for number, f in enumerate(video_frames(row, video)) if number in frames]
 
 
-def _part(x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
-    """Rows and columns of a box; indices under 0 would count from the other end."""
-    return slice(max(y0, 0), max(y1, 0)), slice(max(x0, 0), max(x1, 0))
+def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Shown:
+    """A feature at the shown frames."""
+    store, attributes = FeatureStore(feature, [path]), FeatureFile(path, feature).attributes
+    expected = FEATURES[feature].frames or row.frames
+    if store.frames(row.sample) != expected:
+        raise ArtifactError(
+            f"{path}: sample {row.sample} has {store.frames(row.sample)} frames, its video "
+            f"{expected}; delete the file and run again"
+        )
+    settings = json.loads(attributes["provenance"]).get("settings", {})
+    fidelity = cast(Fidelity, settings.get("fidelity", "corrected"))
+    if feature == "heatmaps":
+        source = sixty_frames(row.frames, fidelity=fidelity)
+        # Of the 60 the one made from the nearest frame: a long clip has not all of its own.
+        frames = [int(np.abs(source - frame).argmin()) for frame in frames]
+    clip = store.read(row.sample, frames)
+    return _Shown(clip.values, clip.boxes, fidelity, float(attributes.get("bound_px", 0)))
 
 
-def _thickness(picture: Picture) -> int:
-    longer = max(int(length) for length in picture.shape[:2])
-    return max(1, round(longer / 170))
+def _rows(sample: _Sample) -> Iterator[Row]:
+    """Every row of the sheet, from the video to what lies furthest from it."""
+    color, features = sample.color, sample.features
+    yield Row("video", color)
+    if "keypoints" in features:
+        points = features["keypoints"].values
+        yield Row("keypoints\nblue: left", list(map(drawing.draw_skeleton, color, points)))
+        if "pose_flow" in features:
+            yield _pose_flow_row(color, points, features["pose_flow"])
+    if "heatmaps" in features:
+        maps = features["heatmaps"]
+        pictures = [
+            drawing.draw_heatmaps(picture, found, fidelity=maps.fidelity)
+            for picture, found in zip(color, maps.values, strict=True)
+        ]
+        yield Row("heatmaps\nlargest of 33", pictures)
+    yield from _box_rows(sample)
+    yield from _crop_rows(features)
+    if sample.depth:
+        yield Row("depth video", sample.depth)
+    if "depth_hand_crops" in features:
+        values = features["depth_hand_crops"].values
+        yield Row("depth crops\nleft", list(values[:, 0]))
+        yield Row("depth crops\nright", list(values[:, 1]))
+    if "depth_flow" in features:
+        yield _flow_row("depth_flow", features["depth_flow"])
+    if "hha" in features:
+        values = features["hha"].values
+        yield Row("hha\nas RGB", list(values))
+        for channel, name in enumerate(("disparity", "height", "angle")):
+            yield Row(f"hha\n{name}", list(values[..., channel]))
 
 
-def _point(place: NDArray[np.floating]) -> tuple[int, int]:
-    x, y = np.clip(np.rint(place[:2]), -_FURTHEST_PX, _FURTHEST_PX)
-    return int(x), int(y)
+def _pose_flow_row(color: list[Picture], points: NDArray[Any], flow: _Shown) -> Row:
+    pictures = [
+        drawing.draw_steps(picture, keypoints, values, fidelity=flow.fidelity)
+        for picture, keypoints, values in zip(color, points, flow.values, strict=True)
+    ]
+    ahead = "to next" if flow.fidelity == "published" else "from last"
+    return Row(f"pose_flow\n{ahead}", pictures)
 
 
-def _side_colour(keypoint: int) -> Colour:
-    """Colour of an arm's or hand's side, else the middle's."""
-    if keypoint in LEFT_HAND or keypoint in (5, 7, 9):
-        return LEFT
-    return RIGHT if keypoint in RIGHT_HAND or keypoint in (6, 8, 10) else MIDDLE
+def _box_rows(sample: _Sample) -> Iterator[Row]:
+    """Boxes of the signer and the hands on the video."""
+    pictures, names = sample.color, []
+    for feature, colours in (("frames", (MIDDLE,)), ("hand_crops", (LEFT, RIGHT))):
+        if feature in sample.features:
+            boxes = sample.features[feature].boxes
+            pictures = [
+                drawing.draw_boxes(picture, found, colours)
+                for picture, found in zip(pictures, boxes, strict=True)
+            ]
+            names.append(feature)
+    if names:
+        yield Row("\n".join(["boxes of", *names]), pictures)
+
+
+def _crop_rows(features: dict[str, _Shown]) -> Iterator[Row]:
+    """What is made of the colour video's crops."""
+    if "hand_crops" in features:
+        values = features["hand_crops"].values
+        yield Row("hand_crops\nleft", list(values[:, 0]))
+        yield Row("hand_crops\nright", list(values[:, 1]))
+    if "frames" in features:
+        yield Row("frames", list(features["frames"].values))
+    if "flow" in features:
+        yield _flow_row("flow", features["flow"])
+
+
+def _flow_row(feature: Literal["flow", "depth_flow"], shown: _Shown) -> Row:
+    """Flow in colours; the wheel reaches to the 99.9th percentile of what is shown."""
+    flows = [from_bytes(values, shown.bound_px) for values in shown.values]
+    lengths = np.concatenate([np.hypot(flow[..., 0], flow[..., 1]).ravel() for flow in flows])
+    largest_px = max(float(np.percentile(lengths, 99.9)), SMALLEST_WHEEL_PX)
+    pictures = [drawing.flow_colours(flow, largest_px) for flow in flows]
+    return Row(f"{feature}\nwheel {largest_px:.1f} px", pictures, drawing.colour_wheel(48))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from slr_pipeline.config.experiment import SPLITS
-from slr_pipeline.report.facts import Run, Scored
+from slr_pipeline.report.finished_run import FinishedRun, Scored
 
 COLOURS = {"train": "#3f86d0", "val": "#d98324", "test": "#2f9e6e"}
 BEFORE, AFTER = "#d98324", "#3f86d0"
@@ -52,7 +52,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 @dataclass(frozen=True)
-class Picture:
+class PageImage:
     """A picture for the page: its address (`data:`), what it shows in words, its size in px."""
 
     source: str
@@ -68,7 +68,7 @@ def data_uri(kind: str, content: bytes) -> str:
 
 def _drawn(
     alt: str, width: float, height: float, draw: Callable[[list[Axes]], None], rows: int = 1
-) -> Picture:
+) -> PageImage:
     """What `draw` draws on `rows` axes over each other; sizes in inches."""
     with mpl.rc_context(SETTINGS):
         figure = Figure((width, height), layout="constrained")
@@ -78,13 +78,13 @@ def _drawn(
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue().replace(INK, "currentColor").replace("<defs>", f"{STYLE}<defs>", 1)
     px = round(width * 96), round(height * 96)
-    return Picture(data_uri("image/svg+xml", svg.encode()), alt, *px)
+    return PageImage(data_uri("image/svg+xml", svg.encode()), alt, *px)
 
 
 # --- data ----------------------------------------------------------------------------------------
 
 
-def length_figure(run: Run) -> Picture | None:
+def length_figure(run: FinishedRun) -> PageImage | None:
     """Frames of the clips by split; None where no video was read."""
     split_of = {sample.name: sample.split for sample in run.table.samples}
     frames = {
@@ -104,7 +104,7 @@ def length_figure(run: Run) -> Picture | None:
     return _drawn("Histogram of the frames of each clip, by split", 3.8, 2.8, draw)
 
 
-def hands_figure(run: Run) -> Picture | None:
+def hands_figure(run: FinishedRun) -> PageImage | None:
     """Share of the frames without any hand, by clip; None where keypoints were not looked at."""
     shares = {
         split: table["missing_hands"].dropna().tolist() for split, table in run.quality.items()
@@ -121,7 +121,7 @@ def hands_figure(run: Run) -> Picture | None:
     return _drawn(alt, 3.8, 2.8, draw)
 
 
-def classes_figure(run: Run) -> Picture:
+def classes_figure(run: FinishedRun) -> PageImage:
     """How many clips the signs have, the most frequent first, by split."""
     counts = {
         split: Counter(s.label for s in run.table.split(split) if s.label is not None)
@@ -167,7 +167,7 @@ def _whole_numbers(axes: Axes) -> None:
 # --- results -------------------------------------------------------------------------------------
 
 
-def training_figure(stream: Scored) -> Picture | None:
+def training_figure(stream: Scored) -> PageImage | None:
     """Loss and accuracy of train and val by epoch; None where nothing was trained here."""
     if not stream.history:
         return None
@@ -199,9 +199,9 @@ def training_figure(stream: Scored) -> Picture | None:
     return _drawn(alt, 3.4, 3.6, draw, rows=2)
 
 
-def accuracy_figure(run: Run) -> Picture | None:
+def accuracy_figure(run: FinishedRun) -> PageImage | None:
     """Accuracy of every track and stream with its interval, and guessing; None without labels."""
-    shown = [scored for scored in (*run.tracks, *run.streams) if scored.judged_on()]
+    shown = [scored for scored in (*run.tracks, *run.streams) if scored.main_split()]
     if not shown:
         return None
     names = [scored.label for scored in reversed(shown)]
@@ -210,7 +210,7 @@ def accuracy_figure(run: Run) -> Picture | None:
         chance = 0.0
         for row, scored in enumerate(reversed(shown)):
             for split, above in (("val", -0.16), ("test", 0.16)):
-                found = scored.of("test" if split == "test" else "val")
+                found = scored.metrics_of("test" if split == "test" else "val")
                 if found is None:
                     continue
                 low, high = found["top1"] - found["top1_low"], found["top1_high"] - found["top1"]
@@ -235,9 +235,9 @@ def accuracy_figure(run: Run) -> Picture | None:
     return _drawn(alt, 4.4, 1.2 + 0.34 * len(shown), draw)
 
 
-def reliability_figure(scored: Scored) -> Picture | None:
+def reliability_figure(scored: Scored) -> PageImage | None:
     """Accuracy by confidence, of a stream also at its temperature; None without labels."""
-    found, title = scored.judged(), f"{scored.label}, {scored.judged_on()}"
+    found, title = scored.main_metrics(), f"{scored.label}, {scored.main_split()}"
     if not found:
         return None
     lines = {"as it is": (found["calibration"], BEFORE)}

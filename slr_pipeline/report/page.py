@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.report import figures, tables
-from slr_pipeline.report.facts import Run
-from slr_pipeline.report.figures import Picture
-from slr_pipeline.report.photographs import Pair, Sheet, confused_pairs, sample_sheet
+from slr_pipeline.report.figures import PageImage
+from slr_pipeline.report.finished_run import FinishedRun
+from slr_pipeline.report.page_images import Pair, Sheet, confused_pairs, sample_sheet
 from slr_pipeline.report.summary import summary
 from slr_pipeline.report.tables import Table, pairs_table
 from slr_pipeline.samples.table import labels_digest
@@ -37,13 +37,13 @@ class Section:
     about: str = ""
     missing: Sequence[str] = ()
     tables: Sequence[Table | None] = ()
-    figures: Sequence[Picture | None] = ()
+    figures: Sequence[PageImage | None] = ()
     sheet: Sheet | None = None
     pairs: Sequence[Pair] = ()
     text: str = ""
 
 
-def page(run: Run, shard: Sequence[str], features: Sequence[str]) -> str:
+def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> str:
     """The page as HTML that needs no other file.
 
     `shard` are the names of the samples of which one is shown, with those of `features` that the
@@ -78,7 +78,7 @@ def page(run: Run, shard: Sequence[str], features: Sequence[str]) -> str:
 # --- sections ------------------------------------------------------------------------------------
 
 
-def _data(run: Run) -> Section:
+def _data(run: FinishedRun) -> Section:
     signers = tables.signers_table(run)
     missing = [] if run.verified else [NO_VIDEOS]
     missing += [] if signers else ["The sample table names no signers."]
@@ -97,7 +97,7 @@ def _data(run: Run) -> Section:
     )
 
 
-def _quarantine(run: Run) -> Section:
+def _quarantine(run: FinishedRun) -> Section:
     found = tables.quarantine_table(run)
     nothing = "No clip was left out." if run.verified else NO_VIDEOS
     about = (
@@ -107,7 +107,7 @@ def _quarantine(run: Run) -> Section:
     return Section("quarantine", "Quarantine", about, [] if found else [nothing], [found])
 
 
-def _features(run: Run, shard: Sequence[str], features: Sequence[str]) -> Section:
+def _features(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> Section:
     about = (
         "One sample, picked by the seed, as the streams see it. Blue is the signer's left, orange "
         "the right."
@@ -129,14 +129,14 @@ def _features(run: Run, shard: Sequence[str], features: Sequence[str]) -> Sectio
     return Section("features", "Features", about, missing, sheet=sheet)
 
 
-def _training(run: Run) -> Section:
+def _training(run: FinishedRun) -> Section:
     shown = {stream.title: figures.training_figure(stream) for stream in run.streams}
     about = "Accuracy and loss by epoch; a loss that falls far is on a logarithmic scale."
     missing = [f"Stream {name} was not trained here." for name, found in shown.items() if not found]
     return Section("training", "Training", about, missing, figures=list(shown.values()))
 
 
-def _accuracy(run: Run) -> Section:
+def _accuracy(run: FinishedRun) -> Section:
     found = tables.accuracy_table(run)
     missing = [NO_LABELS] if found is None else _unlabelled(run)
     against = tables.baseline_table(run)
@@ -150,7 +150,7 @@ def _accuracy(run: Run) -> Section:
     return Section("accuracy", "Accuracy", about, missing, [found, against], drawn)
 
 
-def _unlabelled(run: Run) -> list[str]:
+def _unlabelled(run: FinishedRun) -> list[str]:
     return [
         f"Split {split}: no labels, or no logits of any stream or track."
         for split in ("val", "test")
@@ -158,9 +158,9 @@ def _unlabelled(run: Run) -> list[str]:
     ]
 
 
-def _confusion(run: Run) -> Section:
+def _confusion(run: FinishedRun) -> Section:
     found = tables.confusion_table(run)
-    judged = any(scored.judged() for scored in (*run.tracks, *run.streams))
+    judged = any(scored.main_metrics() for scored in (*run.tracks, *run.streams))
     missing = [] if found else ["No sign was taken for another." if judged else NO_LABELS]
     pairs: list[Pair] = []
     if found and run.verified:
@@ -169,20 +169,20 @@ def _confusion(run: Run) -> Section:
         except DataError as error:
             missing.append(f"No pictures: {error}")
     about = "The most frequent errors of tracks and of streams alone."
-    if run.erring is not None:
-        about += f" The pictures show those of {run.erring.label}, in clips of train."
+    if run.most_erring is not None:
+        about += f" The pictures show those of {run.most_erring.label}, in clips of train."
     return Section("confusion", "Confused signs", about, missing, [found], pairs=pairs)
 
 
-def _groups(run: Run) -> Section:
+def _groups(run: FinishedRun) -> Section:
     signers, signs = tables.per_signer_table(run), tables.signs_table(run)
-    judged = any(track.judged_on() for track in run.tracks)
+    judged = any(track.main_split() for track in run.tracks)
     missing = [] if signers else ["No signer is known." if judged else NO_LABELS]
     missing += [] if signs else ["Test has no labels, so nothing is known about its signs."]
     return Section("groups", "Signers and signs", "", missing, [signers, signs])
 
 
-def _calibration(run: Run) -> Section:
+def _calibration(run: FinishedRun) -> Section:
     shown = [figures.reliability_figure(scored) for scored in (*run.tracks, *run.streams)]
     about = (
         "How often answers are right by the confidence that is stated: on the dashed line it is "
@@ -193,7 +193,7 @@ def _calibration(run: Run) -> Section:
     return Section("calibration", "Calibration", about, missing, figures=shown)
 
 
-def _ensemble(run: Run) -> Section:
+def _ensemble(run: FinishedRun) -> Section:
     notes = []
     for track in run.tracks:
         fitted = track.metrics["fitted_on"]
@@ -212,7 +212,7 @@ def _ensemble(run: Run) -> Section:
     return Section("ensemble", "Ensemble", " ".join(notes), (), found)
 
 
-def _answers(run: Run) -> Section:
+def _answers(run: FinishedRun) -> Section:
     about = (
         "A clip that a stream could not see is answered by the others; one that none could see, "
         "by how often each sign is in train."
@@ -220,7 +220,7 @@ def _answers(run: Run) -> Section:
     return Section("answers", "How rows were answered", about, (), [tables.answers_table(run)])
 
 
-def _provenance(run: Run) -> Section:
+def _provenance(run: FinishedRun) -> Section:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     costs = tables.costs_table(run)
     return Section(
@@ -241,7 +241,7 @@ def _provenance(run: Run) -> Section:
     )
 
 
-def _hashes(run: Run) -> dict[str, str]:
+def _hashes(run: FinishedRun) -> dict[str, str]:
     """SHA-256 of what went in and came out."""
     found = {"labels": labels_digest(run.table, ("train", "val", "test"))}
     if run.verified:

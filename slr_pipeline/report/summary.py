@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from slr_pipeline.report.facts import Run, Scored
+from slr_pipeline.report.finished_run import FinishedRun, Scored
 from slr_pipeline.report.tables import percentage
 
 
-def summary(run: Run) -> list[str]:
+def summary(run: FinishedRun) -> list[str]:
     """Sentences, one a paragraph: data, each track, what went wrong."""
     return [_about(run), *(_track(run, track) for track in run.tracks), _problems(run)]
 
 
-def _about(run: Run) -> str:
+def _about(run: FinishedRun) -> str:
     clips = {split: len(run.table.split(split)) for split in ("train", "val", "test")}
     trained = [name for name, s in run.config.streams.items() if s.model != "imported"]
     elsewhere = len(run.config.streams) - len(trained)
@@ -26,8 +26,8 @@ def _about(run: Run) -> str:
     )
 
 
-def _track(run: Run, track: Scored) -> str:
-    split, found = track.judged_on(), track.judged()
+def _track(run: FinishedRun, track: Scored) -> str:
+    split, found = track.main_split(), track.main_metrics()
     if split is None:
         return f"Track {track.name}: no labels, so nobody knows how many answers are right."
     signers = {s.signer for s in run.table.split(split)} - {None}
@@ -41,7 +41,7 @@ def _track(run: Run, track: Scored) -> str:
     )
 
 
-def _problems(run: Run) -> str:
+def _problems(run: FinishedRun) -> str:
     """What went wrong, or that nothing did."""
     left_out = len(run.quarantined)
     said = [
@@ -50,10 +50,10 @@ def _problems(run: Run) -> str:
         if left_out
         else "No clip was left out."
     ]
-    if run.erring is not None and run.erring.phase:
+    if run.most_erring is not None and run.most_erring.phase:
         said.append(
-            f"No track took a sign for another; of the streams alone {run.erring.title} erred "
-            f"most: it took {_worst_error(run.erring)}."
+            f"No track took a sign for another; of the streams alone {run.most_erring.title} erred "
+            f"most: it took {_worst_error(run.most_erring)}."
         )
     for track in run.tracks:
         said += _errors(track)
@@ -77,7 +77,7 @@ def _streams(track: Scored) -> int:
 
 def _errors(track: Scored) -> list[str]:
     """The most frequent error of a track, and the signer it understands least."""
-    found = track.judged()
+    found = track.main_metrics()
     if not found.get("most_confused"):
         return []
     said = [f"Track {track.name} took {_worst_error(track)}."]
@@ -92,7 +92,7 @@ def _errors(track: Scored) -> list[str]:
 
 
 def _worst_error(scored: Scored) -> str:
-    pair = scored.judged()["most_confused"][0]
+    pair = scored.main_metrics()["most_confused"][0]
     sign, other = pair["sign"], pair["taken_for"]
     return f"“{sign}” for “{other}” most often ({pair['count']} of {pair['samples']})"
 
@@ -103,7 +103,7 @@ def _accuracy(share: dict[str, Any]) -> float:
 
 def _guesses(stream: Scored) -> bool:
     """Whether its interval reaches down to guessing."""
-    found = stream.judged()
+    found = stream.main_metrics()
     return bool(found) and bool(found["top1_low"] <= found["chance"])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from slr_pipeline.config.experiment import SPLITS, Split
-from slr_pipeline.report.facts import Run, Scored
+from slr_pipeline.report.finished_run import FinishedRun, Scored
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _cell(value: object) -> Cell:
 # --- data ----------------------------------------------------------------------------------------
 
 
-def splits_table(run: Run) -> Table:
+def splits_table(run: FinishedRun) -> Table:
     """What each split holds, by the sample table and by what `verify` decoded."""
     columns = ["split", "clips", "labelled", "signs", "signers", "left out"]
     if run.verified:
@@ -97,7 +97,7 @@ def splits_table(run: Run) -> Table:
     return table("The splits", columns, rows)
 
 
-def _video_cells(run: Run, names: set[str]) -> list[object]:
+def _video_cells(run: FinishedRun, names: set[str]) -> list[object]:
     clips = [row for row in run.verified if row.sample in names and not row.reason]
     if not clips:
         return [None] * 4
@@ -118,7 +118,7 @@ def _most(counts: Counter[str]) -> Cell:
     return Cell(first if len(counts) == 1 else f"{first} and {len(counts) - 1} more")
 
 
-def hands_table(run: Run) -> Table:
+def hands_table(run: FinishedRun) -> Table:
     """How well keypoints were found: means over the frames of a split."""
     measures = {
         "person": "a person",
@@ -142,7 +142,7 @@ def _by_frame(quality: pd.DataFrame, measure: str) -> float | None:
     return float((frames * quality[measure]).sum() / total) if total else None
 
 
-def classes_table(run: Run) -> Table:
+def classes_table(run: FinishedRun) -> Table:
     """Clips of each sign by split."""
     counts = {split: Counter(s.label for s in run.table.split(split)) for split in SPLITS}
     rows = (
@@ -152,7 +152,7 @@ def classes_table(run: Run) -> Table:
     return table("Clips of each sign", ["sign", *SPLITS], rows)
 
 
-def signers_table(run: Run) -> Table | None:
+def signers_table(run: FinishedRun) -> Table | None:
     """Clips of each signer by split; None where no signer is known."""
     counts = {split: Counter(s.signer for s in run.table.split(split)) for split in SPLITS}
     signers = sorted({name for found in counts.values() for name in found if name is not None})
@@ -160,7 +160,7 @@ def signers_table(run: Run) -> Table | None:
     return table("Clips of each signer", ["signer", *SPLITS], rows) if signers else None
 
 
-def quarantine_table(run: Run) -> Table | None:
+def quarantine_table(run: FinishedRun) -> Table | None:
     """Every sample that was left out, and why; None where there is none."""
     checks = {"verify": "the videos", "quality": "the keypoints"}
     rows = [
@@ -176,7 +176,7 @@ def quarantine_table(run: Run) -> Table | None:
 # --- results -------------------------------------------------------------------------------------
 
 
-def accuracy_table(run: Run) -> Table | None:
+def accuracy_table(run: FinishedRun) -> Table | None:
     """Tracks and streams on val and test; None where nothing has labels."""
     columns = [
         *("model", "kind", "split", "clips", "right", "accuracy", "95 %, clips", "95 %, signers"),
@@ -189,13 +189,13 @@ def accuracy_table(run: Run) -> Table | None:
     return table("How often the first answer is right", columns, rows) if rows else None
 
 
-def _by_split(run: Run) -> Iterator[tuple[str, Scored, Split, dict[str, Any]]]:
+def _by_split(run: FinishedRun) -> Iterator[tuple[str, Scored, Split, dict[str, Any]]]:
     """Tracks, then streams: kind, the model, a split with labels, its metrics there."""
     splits: tuple[Split, ...] = ("test", "val")
     for kind, group in (("track", run.tracks), ("stream", run.streams)):
         for scored in group:
             for split in splits:
-                if (found := scored.of(split)) is not None:
+                if (found := scored.metrics_of(split)) is not None:
                     yield kind, scored, split, found
 
 
@@ -214,7 +214,7 @@ def _accuracy_cells(found: dict[str, Any]) -> list[object]:
     ]
 
 
-def signs_table(run: Run) -> Table | None:
+def signs_table(run: FinishedRun) -> Table | None:
     """Of each sign how many test clips each track has right, the worst of the first track first."""
     samples = [sample for sample in run.table.split("test") if sample.label is not None]
     if not samples:
@@ -238,7 +238,7 @@ def signs_table(run: Run) -> Table | None:
     return table("Each sign on test, the worst first", columns, rows)
 
 
-def per_signer_table(run: Run) -> Table | None:
+def per_signer_table(run: FinishedRun) -> Table | None:
     """Right answers of each track by signer; None where no signer is known or nothing labelled."""
     rows = [
         [
@@ -250,7 +250,7 @@ def per_signer_table(run: Run) -> Table | None:
         ]
         for track in run.tracks
         for split in ("test", "val")
-        for share in (track.of(split) or {}).get("per_signer", ())
+        for share in (track.metrics_of(split) or {}).get("per_signer", ())
     ]
     columns = ["signer", "split", "track", "clips", "right"]
     return table("Each signer", columns, rows) if rows else None
@@ -260,7 +260,7 @@ def _share(right: int, samples: int) -> Cell:
     return Cell(f"{percentage(right / samples)} ({right} of {samples})", right / samples)
 
 
-def confusion_table(run: Run) -> Table | None:
+def confusion_table(run: FinishedRun) -> Table | None:
     """The errors that each track and stream makes most; None without errors or labels."""
     rows = [
         [
@@ -295,7 +295,7 @@ def weights_table(track: Scored) -> Table:
     return table(f"Streams of track {track.name}", columns, rows)
 
 
-def baseline_table(run: Run) -> Table | None:
+def baseline_table(run: FinishedRun) -> Table | None:
     """McNemar's test of each track against its baseline; None where no track has one."""
     rows = [
         [
@@ -314,7 +314,7 @@ def baseline_table(run: Run) -> Table | None:
     return table(caption, columns, rows) if rows else None
 
 
-def answers_table(run: Run) -> Table:
+def answers_table(run: FinishedRun) -> Table:
     """How many streams answered the rows of each track."""
     rows = [
         [
@@ -336,7 +336,7 @@ def answers_table(run: Run) -> Table:
 # --- provenance ----------------------------------------------------------------------------------
 
 
-def costs_table(run: Run) -> Table | None:
+def costs_table(run: FinishedRun) -> Table | None:
     """Time and memory of each rule, the longest first; None where nothing was measured."""
     rows = [
         [

@@ -7,8 +7,8 @@ from slr_pipeline.errors import run
 from slr_pipeline.io.atomic import write_text
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.report.facts import read_run
-from slr_pipeline.report.page import page
+from slr_pipeline.report.finished_run import read_run
+from slr_pipeline.report.page import render_page
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def report(config: str, shown: list[str] | None, out: str) -> None:
     if shown:
         samples = [row.sample for row in read_verified(shown[0])]
         features = list(open_features(shown[1:]))
-    text = page(read_run(config), samples, features)
+    text = render_page(read_run(config), samples, features)
     write_text(out, text)
     log.info("%s: %.1f MB", out, len(text.encode()) / 1e6)
 

@@ -18,8 +18,8 @@ from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.quality import write_quality
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.verified import Verified, write_verified
-from slr_pipeline.report.facts import Run, read_run
-from slr_pipeline.report.page import page
+from slr_pipeline.report.finished_run import FinishedRun, read_run
+from slr_pipeline.report.page import render_page
 from slr_pipeline.samples.table import Sample, load_samples
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.logits import Logits
@@ -168,8 +168,8 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
         )
 
 
-def rendered(config: Path) -> tuple[Run, str]:
+def rendered(config: Path) -> tuple[FinishedRun, str]:
     """The run of these results and its page."""
     run = read_run(str(config))
     shown = [sample.name for sample in run.table.split("train")] if run.verified else []
-    return run, page(run, shown, SHOWN)
+    return run, render_page(run, shown, SHOWN)

@@ -19,19 +19,19 @@ from slr_pipeline.config.features import (
     HhaSettings,
 )
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
-from slr_pipeline.report.contact_sheet import (
+from slr_pipeline.report.drawing import (
     BLANK,
     LEFT,
     MIDDLE,
     RIGHT,
     Row,
     colour_wheel,
-    contact_sheet,
     draw_boxes,
     draw_heatmaps,
     draw_skeleton,
     draw_steps,
     flow_colours,
+    lay_out,
     moments,
 )
 from slr_pipeline.samples.table import Sample
@@ -161,11 +161,11 @@ def test_a_sheet_has_a_band_a_row(size: tuple[int, int], height: int, columns: i
     grey = np.full(size, 10, np.uint8)
     titles = [f"frame {i}" for i in range(columns)]
     rows = [Row("video", [grey] * columns), Row("nothing", [None] * columns)]
-    one = contact_sheet(rows[:1], titles, tile_px=160)
-    both = contact_sheet(rows, titles, tile_px=160)
-    empty = contact_sheet([], titles, tile_px=160)
+    one = lay_out(rows[:1], titles, tile_px=160)
+    both = lay_out(rows, titles, tile_px=160)
+    empty = lay_out([], titles, tile_px=160)
     assert one.shape == (empty.shape[0] + height + 4, empty.shape[1], 3)
-    assert empty.shape[1] - contact_sheet([], [], tile_px=160).shape[1] == columns * 164
+    assert empty.shape[1] - lay_out([], [], tile_px=160).shape[1] == columns * 164
     np.testing.assert_array_equal(both[: len(one)], one)
     assert tuple(both[-6, -10]) == BLANK
     assert tuple(one[-4 - height // 2, -84]) == (10, 10, 10)
@@ -173,7 +173,7 @@ def test_a_sheet_has_a_band_a_row(size: tuple[int, int], height: int, columns: i
 
 def test_a_row_with_a_picture_too_few_is_an_error() -> None:
     with pytest.raises(ValueError, match="row 'flow' has 1 pictures, not 2"):
-        contact_sheet([Row("flow", [None])], ["a", "b"])
+        lay_out([Row("flow", [None])], ["a", "b"])
 
 
 @pytest.fixture(scope="module")
@@ -219,10 +219,10 @@ def sheet(results: Path, out: Path, *flags: str, sample: str = "whole") -> np.nd
 def test_the_command_draws_every_feature(results: Path, tmp_path: Path) -> None:
     out = tmp_path / "sheet.png"
     found = sheet(results, out, "--columns", "3")
-    head = contact_sheet([], []).shape[0]
+    head = lay_out([], []).shape[0]
     # 15 plain rows of a tile and the gap under it; two have a wheel under their two lines.
     heights = 15 * 68 + 2 * (2 * 16 + 48 + 4 + 4)
-    assert found.shape[:2] == (head + heights, contact_sheet([], ["a"] * 3, tile_px=64).shape[1])
+    assert found.shape[:2] == (head + heights, lay_out([], ["a"] * 3, tile_px=64).shape[1])
     first = out.read_bytes()
     sheet(results, out, "--columns", "3")
     assert out.read_bytes() == first
@@ -240,7 +240,7 @@ def test_some_features_are_drawn_where_others_are_absent(results: Path, tmp_path
     assert len(there) == len(asked) + 68  # the depth video, where no feature is asked for
     np.testing.assert_array_equal(there[: len(asked)], asked)
     videos = sheet(tmp_path, tmp_path / "videos.png", "--features", "hha")
-    assert len(videos) == contact_sheet([], []).shape[0] + 2 * 68  # colour and depth
+    assert len(videos) == lay_out([], []).shape[0] + 2 * 68  # colour and depth
 
 
 def test_a_clip_of_one_frame_without_a_person(tmp_path: Path) -> None:
@@ -272,8 +272,8 @@ def test_a_clip_of_one_frame_without_a_person(tmp_path: Path) -> None:
         attributes = {"bound_px": 20.0} if "flow" in feature else {}
         write_feature(path, feature, [clip], attributes, {"settings": {"fidelity": "corrected"}})
     found = sheet(tmp_path, tmp_path / "sheet.png", sample="one")
-    assert found.shape[1] == contact_sheet([], ["a"], tile_px=64).shape[1]
-    frame = found[contact_sheet([], []).shape[0] + 20, -40].astype(int)
+    assert found.shape[1] == lay_out([], ["a"], tile_px=64).shape[1]
+    frame = found[lay_out([], []).shape[0] + 20, -40].astype(int)
     np.testing.assert_allclose(frame, 200, atol=4)
 
 

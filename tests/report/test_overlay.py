@@ -10,7 +10,7 @@ import pytest
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.io.video_writer import write_video
-from slr_pipeline.report.contact_sheet import LEFT, RIGHT
+from slr_pipeline.report.drawing import LEFT, RIGHT
 from slr_pipeline.report.overlay import Note, write_overlay
 
 GREY = 120

@@ -11,7 +11,7 @@ import pytest
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, write_document
-from slr_pipeline.report.facts import read_run
+from slr_pipeline.report.finished_run import read_run
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
 SECTIONS = (

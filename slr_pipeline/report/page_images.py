@@ -10,11 +10,10 @@ from numpy.random import default_rng
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.video import read_frames
-from slr_pipeline.report.contact_sheet import Picture as Pixels
-from slr_pipeline.report.contact_sheet import Row, fitted
-from slr_pipeline.report.facts import Run
-from slr_pipeline.report.figures import Picture, data_uri
-from slr_pipeline.report.sample_sheet import sample_rows
+from slr_pipeline.report.contact_sheet import sample_rows
+from slr_pipeline.report.drawing import Picture, Row, fitted
+from slr_pipeline.report.figures import PageImage, data_uri
+from slr_pipeline.report.finished_run import FinishedRun
 
 COLUMNS = 4
 TILE_PX = 156
@@ -28,8 +27,8 @@ class Strip:
     """A feature of the shown sample: what it is, its frames side by side, its legend."""
 
     label: str
-    picture: Picture
-    legend: Picture | None
+    picture: PageImage
+    legend: PageImage | None
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,10 @@ class Pair:
     sign: str
     taken_for: str
     about: str
-    pictures: tuple[Picture, Picture]
+    pictures: tuple[PageImage, PageImage]
 
 
-def sample_sheet(run: Run, shard: Sequence[str], features: Sequence[str]) -> Sheet | None:
+def sample_sheet(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> Sheet | None:
     """Features of one sample of a shard (its names), drawn by the run's seed.
 
     None where each is quarantined. DataError where a video is not there any more.
@@ -80,27 +79,27 @@ def _strip(row: Row, sample: str, frames: str) -> Strip:
     return Strip(label, _jpeg(strip, alt), legend)
 
 
-def _padded(tile: Pixels, height: int) -> Pixels:
+def _padded(tile: Picture, height: int) -> Picture:
     return np.pad(tile, ((0, height - tile.shape[0]), (0, 0), (0, 0)))
 
 
-def confused_pairs(run: Run) -> list[Pair]:
-    """The most frequent errors of `Run.erring`, with the middle frame of a clip of each sign.
+def confused_pairs(run: FinishedRun) -> list[Pair]:
+    """Most frequent errors of `FinishedRun.most_erring`, each with a frame of a clip of both signs.
 
     The clips are of train. DataError where a video is not there any more.
     """
-    if run.erring is None:
+    if run.most_erring is None:
         return []
     pairs: list[Pair] = []
-    for pair in run.erring.judged()["most_confused"][:MOST_PAIRS]:
+    for pair in run.most_erring.main_metrics()["most_confused"][:MOST_PAIRS]:
         sign, other = _sign(run, pair["sign"]), _sign(run, pair["taken_for"])
         if sign is not None and other is not None:
-            about = f"{pair['count']} of {pair['samples']} clips of {run.erring.judged_on()}"
+            about = f"{pair['count']} of {pair['samples']} clips of {run.most_erring.main_split()}"
             pairs.append(Pair(pair["sign"], pair["taken_for"], about, (sign, other)))
     return pairs
 
 
-def _sign(run: Run, gloss: str) -> Picture | None:
+def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
     """The middle frame of the first clip of a sign in train; None where none could be read."""
     label = run.table.classes.index(gloss)
     samples = run.usable(s for s in run.table.split("train") if s.label == label)
@@ -115,12 +114,16 @@ def _sign(run: Run, gloss: str) -> Picture | None:
     return _jpeg(fitted(picture, THUMBNAIL_PX), alt)
 
 
-def _jpeg(pixels: Pixels, alt: str) -> Picture:
+def _jpeg(pixels: Picture, alt: str) -> PageImage:
     quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
     _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
-    return Picture(data_uri("image/jpeg", content.tobytes()), alt, pixels.shape[1], pixels.shape[0])
+    return PageImage(
+        data_uri("image/jpeg", content.tobytes()), alt, pixels.shape[1], pixels.shape[0]
+    )
 
 
-def _png(pixels: Pixels, alt: str) -> Picture:
+def _png(pixels: Picture, alt: str) -> PageImage:
     _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return Picture(data_uri("image/png", content.tobytes()), alt, pixels.shape[1], pixels.shape[0])
+    return PageImage(
+        data_uri("image/png", content.tobytes()), alt, pixels.shape[1], pixels.shape[0]
+    )

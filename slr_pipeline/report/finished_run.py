@@ -40,24 +40,24 @@ class Scored:
         """Its title among others; a track is called one."""
         return self.title if self.phase else f"track {self.name}"
 
-    def of(self, split: Split) -> dict[str, Any] | None:
+    def metrics_of(self, split: Split) -> dict[str, Any] | None:
         """Metrics of a split; None where there are no labels or no logits of it."""
         found: dict[str, Any] | None = self.metrics.get(split)
         return found
 
-    def judged_on(self) -> Split | None:
+    def main_split(self) -> Split | None:
         """Where its accuracy counts: test, or val where test has no labels; None without either."""
         order: tuple[Split, ...] = ("test", "val")
-        return next((split for split in order if self.of(split) is not None), None)
+        return next((split for split in order if self.metrics_of(split) is not None), None)
 
-    def judged(self) -> dict[str, Any]:
+    def main_metrics(self) -> dict[str, Any]:
         """Metrics of that split; empty without labels or logits."""
-        split = self.judged_on()
-        return {} if split is None else self.of(split) or {}
+        split = self.main_split()
+        return {} if split is None else self.metrics_of(split) or {}
 
 
 @dataclass(frozen=True)
-class Run:
+class FinishedRun:
     """A finished run.
 
     `verified` and `quality` are empty where every stream is imported: no video was looked at then.
@@ -94,13 +94,13 @@ class Run:
         return {**keypoints, **videos}
 
     @cached_property
-    def erring(self) -> Scored | None:
+    def most_erring(self) -> Scored | None:
         """Whose errors are shown: the first track that made any, else the worst stream that did."""
         tracks, streams = (
-            [scored for scored in group if scored.judged().get("most_confused")]
+            [scored for scored in group if scored.main_metrics().get("most_confused")]
             for group in (self.tracks, self.streams)
         )
-        worst = min(streams, key=lambda stream: float(stream.judged()["top1"]), default=None)
+        worst = min(streams, key=lambda stream: float(stream.main_metrics()["top1"]), default=None)
         return tracks[0] if tracks else worst
 
     def usable(self, samples: Iterable[Sample]) -> list[Sample]:
@@ -113,7 +113,7 @@ def trained(config: Config) -> bool:
     return any(not isinstance(stream, ImportedSettings) for stream in config.streams.values())
 
 
-def read_run(config_file: str) -> Run:
+def read_run(config_file: str) -> FinishedRun:
     """Everything a run says of itself, by the configuration kept beside its results.
 
     Raises SlrError for a file that is missing or foreign.
@@ -128,7 +128,7 @@ def read_run(config_file: str) -> Run:
     ]
     tracks = {name: results / "tracks" / name for name in config.tracks}
     looked_at = trained(config)
-    return Run(
+    return FinishedRun(
         config=config,
         table=table,
         verified=tuple(_verified(config, table)) if looked_at else (),
