@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from renderer.clips import all_clips, build_scene, clip_flow, open_studio
 
 from benchmarks.intervals import bootstrap_interval
+from slr_pipeline.features.arrays import Picture
 from slr_pipeline.features.flow import Estimate, flow_estimator
-from slr_pipeline.features.frames import Picture, crop_signer, signer_box
+from slr_pipeline.features.frames import crop_signer, signer_box
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.intervals import bootstrap_interval
-from slr_pipeline.features.hha import NYU_CAMERA, Camera, clip_hha, hha
+from slr_pipeline.features.camera import NYU_CAMERA, Camera
+from slr_pipeline.features.hha import clip_hha, hha
 from slr_pipeline.io.video import read_grey_frames
 from tests.features import hha_reference as oracle
 

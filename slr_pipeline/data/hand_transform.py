@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
 from slr_pipeline.data.clip_transform import CROP_PX, SIDE_PX, jitter_factors, jittered
-from slr_pipeline.features.hand_crops import Flags, published_slots
+from slr_pipeline.features.arrays import Flags
+from slr_pipeline.features.hand_crops import published_slots
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import BODY_135, POSE_FLOW_KEYPOINTS
 

@@ -1,6 +1,6 @@
 """Optical flow as bytes: TV-L1 (Zach et al., 2007) or DIS (Kroeger et al., 2016), of OpenCV.
 
-Flow is in px from the frame before, x to the right and y down. SAM-SLR keeps it as one byte a
+Flow is in px since the previous frame, x to the right and y down. SAM-SLR stores one byte per
 component, as temporal segment networks do: round(255 (v + bound) / (2 bound)).
 """
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.features.frames import Box, Picture, crop_signer
+from slr_pipeline.features.arrays import Picture
+from slr_pipeline.features.frames import Box, crop_signer
 from slr_pipeline.schema import Fidelity
 
 Method = Literal["tvl1", "dis"]
@@ -22,14 +23,14 @@ Estimate = Callable[[Picture, Picture], Flow]
 
 START_WINDOW = 7
 START_GAIN = 1.5
-"""Grey values by which a window of 7 x 7 px must fit better for its flow to be a start."""
+"""Grey values by which its flow must improve the match of a 7 x 7 px window to be a start."""
 
 FRAME_SIDE = 512
-"""The side every flow picture is brought to before the crop, in the released code."""
+"""Side that the released code resizes flow pictures to before the crop, px."""
 
 
 def flow_estimator(method: Method, *, fidelity: Fidelity) -> Estimate:
-    """The flow between two grey pictures. ConfigError where this OpenCV has no TV-L1."""
+    """The method as a function of two grey pictures. ConfigError if OpenCV has no TV-L1."""
     match method:
         case "tvl1":
             return _tvl1(fidelity)
@@ -47,14 +48,14 @@ def _tvl1(fidelity: Fidelity) -> Estimate:
         )
     solver = cv2.optflow.DualTVL1OpticalFlow_create()
     if fidelity == "published":
-        # The settings of OpenCV's CUDA solver, which the released flow was made with: 300 plain
-        # iterations and no median filter. Scales, warps, tau, lambda and theta are the same here.
+        # The settings of OpenCV's CUDA solver, which made the released flow: 300 plain iterations
+        # and no median filter. Scales, warps, tau, lambda and theta have the same defaults.
         solver.setInnerIterations(300)
         solver.setOuterIterations(1)
         solver.setMedianFiltering(1)
         return lambda before, after: solver.calc(before, after, None)
-    # A good start and a median filter after every iteration leave little to do: one scale, three
-    # warps, three iterations. benchmarks/flow.py measures it against OpenCV's own settings.
+    # With a good start and a median filter after every iteration, one scale, three warps and three
+    # iterations suffice. benchmarks/flow.py compares this with OpenCV's own settings.
     solver.setUseInitialFlow(True)
     solver.setScalesNumber(1)
     solver.setWarpingsNumber(3)
@@ -70,9 +71,9 @@ def _dis() -> Estimate:
 
 
 def _start(estimate: Estimate, before: Picture, after: Picture) -> Flow:
-    """The estimate where it explains `after` better than rest does, else rest; (H, W, 2).
+    """The estimate (H, W, 2) where it explains `after` better than zero flow does, else zero.
 
-    DIS follows fast hands that a pyramid loses, and drifts on plain walls that stand still.
+    DIS follows fast hands that a pyramid loses, but drifts on plain walls.
     """
     flow = estimate(before, after)
     height, width = before.shape
@@ -86,7 +87,7 @@ def _start(estimate: Estimate, before: Picture, after: Picture) -> Flow:
 
 
 def to_bytes(flow: Flow, bound_px: float) -> Picture:
-    """Bytes (2, H, W), x then y, of flow (H, W, 2) in px; what is beyond the bound is cut."""
+    """Bytes (2, H, W), x then y, of flow (H, W, 2) in px, clipped to the bound."""
     scaled = np.rint(255 * (flow + bound_px) / (2 * bound_px))
     return np.asarray(np.clip(scaled, 0, 255), np.uint8).transpose(2, 0, 1)
 
@@ -100,13 +101,13 @@ def from_bytes(values: Picture, bound_px: float) -> Flow:
 def crop_flow(
     frames: Iterable[Picture], box: Box, estimate: Estimate, *, bound_px: float
 ) -> Iterator[Picture]:
-    """`corrected`: flow between signer crops, (2, 256, 256) bytes a frame, the first at rest.
+    """`corrected`: flow between signer crops, (2, 256, 256) bytes per frame; the first is zero.
 
     Args:
         frames: T pictures, RGB (H, W, 3) or grey (H, W).
-        box: of the signer, as `signer_box` gives it.
-        estimate: as `flow_estimator` gives it.
-        bound_px: largest flow that is kept, in px of the crop.
+        box: from `signer_box`.
+        estimate: from `flow_estimator`.
+        bound_px: largest flow, in px of the crop.
     """
     crops = (crop_signer(_grey(frame), box, interpolation=cv2.INTER_AREA) for frame in frames)
     for flow in _flows(crops, estimate):
@@ -121,10 +122,10 @@ def whole_frame_flow(
     bound_px: float,
     working_px: int,
 ) -> Iterator[Picture]:
-    """`published`: flow of whole frames at `working_px`, its bytes then cropped like pictures.
+    """`published`: flow of whole frames at `working_px`, whose bytes are then cropped as pictures.
 
-    Bytes are resized to 512 x 512, cropped and resized to 256 x 256; what pads the crop to a square
-    is 0, the byte of the largest movement. The flow is in px of the working size.
+    Bytes are resized to 512 x 512, cropped and resized to 256 x 256. The padding of the crop is 0,
+    the byte of the largest movement. The flow is in px of the working size.
     """
     square = (working_px, working_px)
     greys = (_grey(np.asarray(cv2.resize(frame, square), np.uint8)) for frame in frames)
@@ -141,7 +142,7 @@ def whole_frame_flow(
 
 
 def _flows(pictures: Iterable[Picture], estimate: Estimate) -> Iterator[Flow]:
-    """Flow from each picture to the next; zero for the first, which has none before it."""
+    """Flow from each picture to the next; zero for the first."""
     before = None
     for after in pictures:
         if before is None or np.array_equal(before, after):

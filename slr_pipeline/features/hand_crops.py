@@ -1,8 +1,8 @@
-"""Hand crops: square boxes about the hands, made from the arms alone, and the pictures in them.
+"""Hand crops: square boxes around the hands, located by the arms alone, and their pictures.
 
-Source: De Coster et al., 2021 (CVPRW), equations 1 and 2, and the released code. The box's centre
-lies beyond the wrist w, on the line from the elbow e: c = w + 0.15 (w - e). Its side is 1.2 times
-(`corrected`: 1.3 times) the distance of the shoulders.
+Source: De Coster et al., 2021 (CVPRW), equations 1 and 2, and the released code. The centre of the
+box lies beyond the wrist w, on the line from the elbow e: c = w + 0.15 (w - e). Its side is 1.2
+times (`corrected`: 1.3 times) the distance of the shoulders.
 """
 
 from dataclasses import dataclass
@@ -11,39 +11,36 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.features.arrays import Flags, Floats, Indices, Keypoints, Picture
 from slr_pipeline.features.imputing import CONFIDENT, nearest_seen
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import SHOULDERS
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-Integers = NDArray[np.int64]
-Picture = NDArray[np.uint8]
-
 ARMS = ((9, 7), (10, 8))
-"""Wrist and elbow of the left and of the right arm, in the 133 as in BODY_135."""
+"""Wrist and elbow of the left and the right arm, in COCO-WholeBody as in BODY_135."""
 
 BEYOND_WRIST = 0.15
 SHOULDER_DISTANCES: dict[Fidelity, float] = {"published": 1.2, "corrected": 1.3}
-"""Side of a box. With the 1.2 of equation 2, stretched fingers of a raised hand stick out in 4 % of
-the rendered hands, with 1.3 in 0.2 %."""
+"""Side of a box. Stretched fingers of a raised hand leave it in 4 % of the rendered hands with the
+1.2 of equation 2, in 0.2 % with 1.3."""
 
 FURTHEST_PX = 2**29
-"""Boxes further out than this are moved here: their sides must fit 32 bits."""
+"""Boxes further out are moved here, so that their sides fit 32 bits."""
 
 LONGEST_SLIVER = 512
+"""Longest ratio of sides that a `published` crop enlarges whole."""
 
 
 @dataclass(frozen=True)
 class HandBoxes:
-    """Where the hands of a clip are, left hand first.
+    """Boxes of the hands of a clip, left hand first.
 
     Attributes:
-        boxes: (T, 2, 4) int32 x0, y0, x1, y1 in pixels, ends exclusive. `published`: cut at the
-            picture's border, so not always square. `corrected`: square, and free to leave the
-            picture; (0, 0, 0, 0) where there is none.
+        boxes: (T, 2, 4) int32 x0, y0, x1, y1 in pixels, ends exclusive. `published`: clipped at the
+            picture's border, so not always square. `corrected`: square, may leave the picture;
+            (0, 0, 0, 0) if missing.
         missing: (T, 2) no box could be made. `published`: the box is the whole picture.
-        imputed: (T, 2) wrist and elbow, or the shoulders, are those of another frame; never in
+        imputed: (T, 2) wrist and elbow, or the shoulders, come from another frame; never in
             `published`.
     """
 
@@ -53,28 +50,25 @@ class HandBoxes:
 
     @property
     def missing_boxes(self) -> int:
-        """How many of the 2 T boxes are missing."""
+        """The number of missing boxes, of 2 T."""
         return int(self.missing.sum())
 
     @property
     def imputed_boxes(self) -> int:
-        """How many of the 2 T boxes were taken from another frame."""
+        """The number of imputed boxes, of 2 T."""
         return int(self.imputed.sum())
 
 
-def hand_boxes(
-    keypoints: NDArray[np.floating], *, width: int, height: int, fidelity: Fidelity
-) -> HandBoxes:
+def hand_boxes(keypoints: Keypoints, *, width: int, height: int, fidelity: Fidelity) -> HandBoxes:
     """Boxes of both hands in every frame (De Coster et al., 2021, equations 1 and 2).
 
-    `corrected`: without a confident wrist or elbow both are taken from the nearest frame that has
-    both, and the shoulders from that frame or else from the nearest to it that has them.
-    `published`: the whole picture stands in; `published_slots` says what became of it.
+    `corrected`: without a confident wrist and elbow, both come from the nearest frame that has
+    both, and the shoulders from that frame or the nearest one to it that has them.
+    `published`: the whole picture is the box; see `published_slots`.
 
     Args:
         keypoints: (T, 133, 3) x, y in pixels and score, 0 where missing; T may be 0.
-        width: of the picture in pixels; used by `published` only, as `height` is.
-        height: of the picture in pixels.
+        width, height: of the picture in pixels; only `published` uses them.
         fidelity: `published` or `corrected`.
     """
     places = keypoints[..., :2].astype(np.float64)
@@ -87,27 +81,27 @@ def hand_boxes(
     )
     wrists, elbows = np.array(ARMS).T
     centres = places[:, wrists] + BEYOND_WRIST * (places[:, wrists] - places[:, elbows])
-    armed = seen[:, wrists] & seen[:, elbows]  # (T, 2)
+    arm_visible = seen[:, wrists] & seen[:, elbows]  # (T, 2)
     if fidelity == "published":
-        return _published(centres, sides, armed, width, height)
-    return _corrected(centres, sides, armed, seen[:, left] & seen[:, right])
+        return _published(centres, sides, arm_visible, width, height)
+    return _corrected(centres, sides, arm_visible, seen[:, left] & seen[:, right])
 
 
 def crop_hand(
     picture: Picture, box: NDArray[np.int32], size: int = 256, *, fidelity: Fidelity
 ) -> Picture:
-    """The picture in a box of `hand_boxes`, (size, size[, 3]); black where the box is empty.
+    """The picture in a box of `hand_boxes`, (size, size[, 3]); black if the box is empty.
 
-    `corrected`: the whole box, undistorted, black outside the picture. `published`: the middle of
-    the box after its shorter side was brought to `size`. A central crop of it, as De Coster et al.
-    evaluate with (224 of 256), has the very pixels of one out of the whole resized box: both
-    offsets round (w - size) / 2 alike, half of the difference 32 being an even number.
+    `corrected`: the whole box, undistorted, black outside the picture. `published`: the central
+    square of the box after its shorter side is resized to `size`. De Coster et al. evaluate a
+    central crop (224 of 256) of the whole resized box; that of the square has the same pixels,
+    because both offsets round (w - size) / 2 alike: half of the difference 32 is even.
 
     Args:
         picture: (H, W, 3) colour or (H, W) depth.
         box: (4,) x0, y0, x1, y1.
         size: height and width of the crop in pixels.
-        fidelity: `published` or `corrected`; that of the boxes.
+        fidelity: that of the boxes.
     """
     left, top, right, bottom = (int(edge) for edge in box)
     height, width = picture.shape[:2]
@@ -119,8 +113,8 @@ def crop_hand(
     if fidelity == "published":
         return _middle(inside, size)
     crop = np.zeros((size, size, *picture.shape[2:]), dtype=np.uint8)
-    into_rows = _share(rows, top, bottom, size)
-    into_columns = _share(columns, left, right, size)
+    into_rows = _scaled(rows, top, bottom, size)
+    into_columns = _scaled(columns, left, right, size)
     shape = (into_columns.stop - into_columns.start, into_rows.stop - into_rows.start)
     if min(shape) > 0:
         method = cv2.INTER_AREA if right - left > size else cv2.INTER_LINEAR
@@ -128,66 +122,71 @@ def crop_hand(
     return crop
 
 
-def published_slots(missing: Flags) -> Integers:
-    """Which slot's crop each of the 16 slots of an item shows, for one hand.
+def published_slots(missing: Flags) -> Indices:
+    """The slot whose crop each of the 16 slots of an item shows, for one hand.
 
-    A crop of the whole picture was meant to be replaced by that of the nearest slot that has a
-    hand, ties to the earlier.
+    The released code means to replace a crop of the whole picture by that of the nearest slot with
+    a hand, ties to the earlier.
 
     Args:
         missing: (16,) whether the hand is missing in the frame of each slot.
     """
-    # PUBLISHED: slot + 1 is recorded as missing. The slot itself keeps the whole picture; the slot
-    # after it, hand or no hand, takes the nearest that is not recorded; 16 falls off the end.
+    # PUBLISHED: it records slot + 1 as missing. The slot itself keeps the whole picture; the next
+    # slot, with or without a hand, shows the nearest unrecorded slot; 16 is out of range.
     recorded = np.concatenate([[False], missing[:-1]])
     return nearest_seen(~recorded[:, None])[:, 0]
 
 
-def _published(centres: Floats, sides: Floats, armed: Flags, width: int, height: int) -> HandBoxes:
-    """Boxes from centres (T, 2, 2), sides (T,) and whether the arm is seen (T, 2)."""
+def _published(
+    centres: Floats, sides: Floats, arm_visible: Flags, width: int, height: int
+) -> HandBoxes:
+    """Boxes from centres (T, 2, 2), sides (T,) and visible arms (T, 2)."""
     # PUBLISHED: a missing shoulder counts as the point (0, 0).
     half = (sides // 2)[:, None, None]
     size = np.array([width, height])
     start = np.maximum(np.trunc(centres - half), 0)
     end = np.minimum(np.trunc(centres + half), size)
-    missing = ~armed | (end <= start).any(axis=-1)
+    missing = ~arm_visible | (end <= start).any(axis=-1)
     boxes = np.concatenate([start, end], axis=-1)
     boxes = np.where(missing[..., None], [0, 0, width, height], boxes).astype(np.int32)
     return HandBoxes(boxes, missing, imputed=np.zeros_like(missing))
 
 
-def _corrected(centres: Floats, sides: Floats, armed: Flags, shouldered: Flags) -> HandBoxes:
-    """Boxes from centres (T, 2, 2), sides (T,), and whether arm (T, 2) and shoulders (T,) are."""
-    # A signer seen from the side, whose shoulders coincide, says nothing of the size.
-    shouldered = shouldered & (sides >= 1)
-    source = nearest_seen(armed)  # (T, 2)
-    side_source = nearest_seen(shouldered[:, None])[:, 0][source]
+def _corrected(
+    centres: Floats, sides: Floats, arm_visible: Flags, shoulders_visible: Flags
+) -> HandBoxes:
+    """Boxes from centres (T, 2, 2), sides (T,), visible arms (T, 2) and shoulders (T,)."""
+    # Coinciding shoulders, of a signer seen from the side, give no size.
+    shoulders_visible = shoulders_visible & (sides >= 1)
+    source = nearest_seen(arm_visible)  # (T, 2)
+    side_source = nearest_seen(shoulders_visible[:, None])[:, 0][source]
     side = np.rint(np.minimum(sides, FURTHEST_PX))[side_source][..., None]  # (T, 2, 1)
     centre = np.take_along_axis(centres, source[..., None], axis=0)
     # Pixel i spans i - 0.5 to i + 0.5, so the centre of the box lies 0.5 after its coordinate.
     start = np.rint(np.clip(centre + 0.5 - side / 2, -FURTHEST_PX, FURTHEST_PX))
-    missing = ~np.broadcast_to(armed.any(axis=0) & shouldered.any(), armed.shape)
+    possible = arm_visible.any(axis=0) & shoulders_visible.any()
+    missing = ~np.broadcast_to(possible, arm_visible.shape)
     boxes = np.where(missing[..., None], 0, np.concatenate([start, start + side], axis=-1))
-    moved = (source != np.arange(len(armed))[:, None]) | (side_source != source)
+    moved = (source != np.arange(len(arm_visible))[:, None]) | (side_source != source)
     return HandBoxes(boxes.astype(np.int32), missing, imputed=moved & ~missing)
 
 
-def _share(inside: slice, start: int, end: int, size: int) -> slice:
-    """Which of `size` pixels, laid over start..end, the stretch `inside` covers."""
+def _scaled(inside: slice, start: int, end: int, size: int) -> slice:
+    """The pixels that `inside` covers when start..end is resized to `size` pixels."""
     scale = size / (end - start)
     return slice(round((inside.start - start) * scale), round((inside.stop - start) * scale))
 
 
 def _middle(inside: Picture, size: int) -> Picture:
-    """The central square of a picture whose shorter side is brought to `size`."""
+    """The central square of a picture whose shorter side is resized to `size`."""
     height, width = inside.shape[:2]
-    # Of a sliver only the middle can be seen; enlarged whole it might not fit in memory.
+    # Only the middle of a sliver is visible; enlarged whole it might not fit in memory.
     most = LONGEST_SLIVER * min(height, width)
     if max(height, width) > most:
         top, left = max(height - most, 0) // 2, max(width - most, 0) // 2
         inside = inside[top : top + most, left : left + most]
         height, width = inside.shape[:2]
-    # ASSUME: the longer side is cut off to whole pixels, as torchvision did.
+    # ASSUME: the longer side is truncated to whole pixels, as in torchvision.
     shorter = min(height, width)
     shape = (size * width // shorter, size * height // shorter)
     resized = cv2.resize(inside, shape, interpolation=cv2.INTER_LINEAR)

@@ -1,18 +1,17 @@
-"""Which keypoints are relied on, and which frame stands in for one that lacks a keypoint."""
+"""Frames that replace those without a confident keypoint."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Flags = NDArray[np.bool_]
+from slr_pipeline.features.arrays import Flags, Indices
 
 CONFIDENT = 0.3
-"""Least score of a keypoint that a box is made from in `corrected`: below it estimators guess."""
+"""Least score of a keypoint that `corrected` boxes use: below it estimators guess."""
 
 
-def nearest_seen(seen: Flags) -> NDArray[np.int64]:
-    """For each flag (T, V) the nearest row of its column whose flag is set, ties to the earlier.
+def nearest_seen(seen: Flags) -> Indices:
+    """For each flag (T, V), the nearest row with a set flag in its column, ties to the earlier.
 
-    A column without any set flag points to its own rows.
+    In a column without a set flag, each row gives itself.
     """
     T = len(seen)
     time = np.arange(T)[:, None]
@@ -23,12 +22,12 @@ def nearest_seen(seen: Flags) -> NDArray[np.int64]:
     return np.where(seen.any(axis=0), nearest, time)
 
 
-def latest_seen(seen: Flags) -> NDArray[np.int64]:
-    """As `nearest_seen`, but the latest row up to now wherever there is one.
+def latest_seen(seen: Flags) -> Indices:
+    """As `nearest_seen`, but the latest earlier row if there is one.
 
-    PUBLISHED: the released code looks for the nearest frame and fills the gaps in the array it
-    looks in, from the first frame on. After frame 0 the frame before is thus never missing, and no
-    other is nearer: what was last seen is carried on to the end of the gap.
+    PUBLISHED: the released code searches the nearest frame in the array that it fills from the
+    first frame on. After frame 0 the previous frame is therefore never missing and always nearest:
+    the last seen point is repeated to the end of the gap.
     """
     time = np.arange(len(seen))[:, None]
     before = np.maximum.accumulate(np.where(seen, time, -1), axis=0)

@@ -1,14 +1,12 @@
-"""How well the keypoints of a clip were found, told from themselves: no truth, no video."""
+"""Quality measures of the keypoints of a clip, from the keypoints alone: no truth, no video."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.features.arrays import Flags, Keypoints
 from slr_pipeline.skeleton import KEYPOINTS_133, LEFT_HAND, RIGHT_HAND, SHOULDERS
-
-Keypoints = NDArray[np.floating]
-Flags = NDArray[np.bool_]
 
 _LEFT_ARM, _RIGHT_ARM = (
     [KEYPOINTS_133.index(f"{side}_{joint}") for joint in ("shoulder", "elbow", "wrist")]
@@ -17,13 +15,13 @@ _LEFT_ARM, _RIGHT_ARM = (
 _WRISTS = [_LEFT_ARM[-1], _RIGHT_ARM[-1]]
 _HANDS = [list(LEFT_HAND), list(RIGHT_HAND)]
 _MOVING = [*range(5), *_LEFT_ARM, *_RIGHT_ARM, *LEFT_HAND, *RIGHT_HAND]
-"""Whose shaking counts: head, arms and hands. Legs are seldom in the picture."""
+"""Keypoints that `jitter` measures: head, arms and hands. Legs are seldom in the picture."""
 
 SAME_PLACE = 0.25
-"""Part of a hand's size that tells two places of a hand from one.
+"""Share of a hand's size below which two positions of a hand are the same.
 
-Of the rendered demo's 6,002 found hands MediaPipe put 50 on the other hand, in as many frames; with
-a quarter `swapped_frames` tells 48 of them, and one frame that is right.
+MediaPipe placed 50 of the rendered demo's 6,002 detected hands on the other hand, in 50 frames.
+With a quarter, `swapped_frames` detects 48 of them, and one frame that is right.
 """
 
 NORMAL_MAD = 1.4826
@@ -32,15 +30,16 @@ NORMAL_MAD = 1.4826
 
 @dataclass(frozen=True)
 class KeypointQuality:
-    """What is said of the keypoints of one clip; None where there is nothing to tell it from.
+    """Quality of the keypoints of one clip; None for a measure that has no data.
 
     Attributes:
         person: share of frames with any keypoint.
-        missing_left: share of frames without the left hand; `missing_right`, `missing_hands`:
-            without the right, without either.
+        missing_left: share of frames without the left hand.
+        missing_right: share of frames without the right hand.
+        missing_hands: share of frames without either.
         jitter: shaking in shoulder widths, see `jitter`.
-        swapped: share of frames in which a hand is taken for the other, see `swapped_frames`.
-        limb_spread: how much the arms change length, see `limb_spread`.
+        swapped: share of frames with a hand confused with the other, see `swapped_frames`.
+        limb_spread: variation of the lengths of the arms, see `limb_spread`.
     """
 
     person: float | None = None
@@ -56,10 +55,10 @@ def keypoint_quality(keypoints: Keypoints) -> KeypointQuality:
     """The quality of keypoints (T, 133, 3) of a clip: x and y in px, score; 0 where missing."""
     if len(keypoints) == 0:
         return KeypointQuality()
-    found = keypoints[..., 2] > 0  # (T, V)
-    left, right = (found[:, list(hand)].any(axis=1) for hand in (LEFT_HAND, RIGHT_HAND))
+    seen = keypoints[..., 2] > 0  # (T, V)
+    left, right = (seen[:, list(hand)].any(axis=1) for hand in (LEFT_HAND, RIGHT_HAND))
     return KeypointQuality(
-        person=float(found.any(axis=1).mean()),
+        person=float(seen.any(axis=1).mean()),
         missing_left=float((~left).mean()),
         missing_right=float((~right).mean()),
         missing_hands=float((~left & ~right).mean()),
@@ -70,55 +69,55 @@ def keypoint_quality(keypoints: Keypoints) -> KeypointQuality:
 
 
 def jitter(keypoints: Keypoints) -> float | None:
-    """Median length of the acceleration, in shoulder widths a frame squared; None if never seen.
+    """Median length of the acceleration, in shoulder widths per frame squared; None if never seen.
 
-    The acceleration of a point is x[t-1] - 2 x[t] + x[t+1], where it is found in all three frames;
-    the median is over head, arms and hands in all frames, the shoulder width the clip's median. Of
-    a still point that shakes by sigma px in x and y it is 2.9 sigma.
+    The acceleration of a point is x[t-1] - 2 x[t] + x[t+1] if all three frames have it. The median
+    is over head, arms and hands in all frames; the shoulder width is the clip's median. For a still
+    point with noise of sigma px in x and y it is 2.9 sigma.
     """
     shoulders = _lengths(keypoints, *SHOULDERS)
     if len(keypoints) < 3 or not len(shoulders) or not np.median(shoulders):
         return None
     points = keypoints[:, _MOVING]
-    found = points[..., 2] > 0
+    seen = points[..., 2] > 0
     lengths = np.linalg.norm(np.diff(points[..., :2], n=2, axis=0), axis=-1)  # (T - 2, V)
-    lengths = lengths[found[:-2] & found[1:-1] & found[2:]]
+    lengths = lengths[seen[:-2] & seen[1:-1] & seen[2:]]
     return float(np.median(lengths) / np.median(shoulders)) if len(lengths) else None
 
 
 def swapped_frames(keypoints: Keypoints) -> Flags:
     """Frames (T,) in which a hand of (T, 133, 3) seems to be the other one.
 
-    Either both hands lie on one: their like points are on average less than `SAME_PLACE` hand sizes
-    apart. Or the root of a hand is nearer to the wrist of the other arm than to that of its own, by
-    more than so much. The size of a hand is the diagonal of the box around its points, the larger
-    one of both hands. A hand is judged with its root and half of its points.
+    Either both hands are at one place: corresponding points are on average less than `SAME_PLACE`
+    hand sizes apart. Or the root of a hand is nearer to the other arm's wrist than to its own, by
+    more than that. The hand size is the diagonal of the box around the points of the larger hand.
+    A hand counts if it has its root and half of its points.
     """
     points = keypoints[..., :2]
-    found: Flags = keypoints[..., 2] > 0
-    hands, parts = points[:, _HANDS], found[:, _HANDS]  # (T, 2, 21, 2), (T, 2, 21)
-    seen: Flags = parts[..., 0] & (parts.mean(axis=-1) >= 0.5)  # (T, 2)
+    seen: Flags = keypoints[..., 2] > 0
+    hands, parts = points[:, _HANDS], seen[:, _HANDS]  # (T, 2, 21, 2), (T, 2, 21)
+    judged: Flags = parts[..., 0] & (parts.mean(axis=-1) >= 0.5)  # (T, 2)
     low = np.where(parts[..., None], hands, np.inf).min(axis=2)  # (T, 2, 2)
     high = np.where(parts[..., None], hands, -np.inf).max(axis=2)
-    size = np.linalg.norm(np.where(seen[..., None], high - low, 0), axis=-1)  # (T, 2)
+    size = np.linalg.norm(np.where(judged[..., None], high - low, 0), axis=-1)  # (T, 2)
     near = SAME_PLACE * size.max(axis=1)  # (T,)
 
-    alike: Flags = parts[:, 0] & parts[:, 1]  # (T, 21)
-    apart = np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1) * alike
-    same = seen[:, 0] & seen[:, 1] & (apart.sum(axis=1) < near * alike.sum(axis=1))
+    common: Flags = parts[:, 0] & parts[:, 1]  # (T, 21)
+    apart = np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1) * common
+    same = judged[:, 0] & judged[:, 1] & (apart.sum(axis=1) < near * common.sum(axis=1))
 
     to_wrist = np.linalg.norm(hands[:, :, None, 0] - points[:, None, _WRISTS], axis=-1)  # (T, 2, 2)
     own, other = to_wrist[:, [0, 1], [0, 1]], to_wrist[:, [0, 1], [1, 0]]
-    wrists: Flags = found[:, _WRISTS[0]] & found[:, _WRISTS[1]]  # (T,)
-    crossed = seen & wrists[:, None] & (own - other > near[:, None])  # (T, 2)
+    wrists: Flags = seen[:, _WRISTS[0]] & seen[:, _WRISTS[1]]  # (T,)
+    crossed = judged & wrists[:, None] & (own - other > near[:, None])  # (T, 2)
     return np.asarray(same | crossed[:, 0] | crossed[:, 1])
 
 
 def limb_spread(keypoints: Keypoints) -> float | None:
-    """Largest spread of the lengths of upper arms and forearms; None if none is ever found.
+    """Largest spread of the lengths of upper arms and forearms; None if none is ever seen.
 
-    The spread of one is 1.4826 median absolute deviations over the median, of its length in px in
-    the frames that have both ends. A forearm that turns towards the camera spreads, too.
+    The spread is 1.4826 median absolute deviations over the median of a limb's length in px, in
+    the frames that have both ends. A forearm that turns towards the camera spreads too.
     """
     spreads = []
     for shoulder, elbow, wrist in (_LEFT_ARM, _RIGHT_ARM):
@@ -130,7 +129,7 @@ def limb_spread(keypoints: Keypoints) -> float | None:
 
 
 def _lengths(keypoints: Keypoints, a: int, b: int) -> NDArray[np.floating]:
-    """Distance of two points in px, in the frames that have both."""
+    """Distance of two points in px, in the frames with both."""
     both = keypoints[(keypoints[:, [a, b], 2] > 0).all(axis=1)]
     lengths: NDArray[np.floating] = np.linalg.norm(both[:, a, :2] - both[:, b, :2], axis=-1)
     return lengths

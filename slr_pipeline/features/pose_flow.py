@@ -1,7 +1,7 @@
-"""Pose flow: how each keypoint moves from frame to frame, as an angle and a magnitude.
+"""Pose flow: the movement of each keypoint from frame to frame, as an angle and a magnitude.
 
 Source: De Coster et al., 2021 (CVPRW), section 3 and its released code. Lengths are in units of
-the head (upper neck to head top) of the same frame; the signer's place is not removed.
+the head (upper neck to head top) of the same frame; the signer's position is not subtracted.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.features.arrays import Flags, Floats, Keypoints
 from slr_pipeline.features.imputing import latest_seen, nearest_seen
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import (
@@ -24,24 +25,21 @@ from slr_pipeline.skeleton import (
     UPPER_NECK_ABOVE_EARS,
 )
 
-Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
 SMALLEST_NECK_PX = 1e-6
-"""A head no longer than this has no length: what is divided by it would overflow."""
+"""A shorter head counts as length 0: division by it would overflow."""
 
 
 @dataclass(frozen=True)
 class PoseFlow:
-    """The pose flow of a clip and what was missing for it.
+    """The pose flow of a clip and what it lacks.
 
     Attributes:
         values: (T, 106) float32, angle / pi in [-1, 1] and magnitude (heads per frame) of 53
             keypoints in turn, in the order of `POSE_FLOW_KEYPOINTS`. Angles go from x to y, so
             0.5 is downwards. Row 0 is zeros.
-        zero_neck_frames: frames without a head length, all T if neck or head top is never seen.
-            Pairs of frames with one of them have zeros.
-        keypoints_never_seen: of the 53, those that no frame has; they have zeros.
+        zero_neck_frames: number of frames without a head length, all T if neck or head top is
+            never seen. Steps from or to them are zeros.
+        keypoints_never_seen: number of the 53 keypoints that no frame has; they are zeros.
     """
 
     values: NDArray[np.float32]
@@ -49,12 +47,12 @@ class PoseFlow:
     keypoints_never_seen: int
 
 
-def pose_flow(points: NDArray[np.floating], *, fidelity: Fidelity) -> PoseFlow:
+def pose_flow(points: Keypoints, *, fidelity: Fidelity) -> PoseFlow:
     """Pose flow of keypoints in pixels (De Coster et al., 2021, equations of section 3).
 
-    `corrected`: row t is the step from frame t - 1 to t; a missing keypoint takes its place from
+    `corrected`: row t is the step from frame t - 1 to t; a missing keypoint takes its position from
     the nearest frame that has it. `published`: row t is the step from t to t + 1, the last row
-    repeats the step before it, and imputed places serve as if they had been seen.
+    repeats the previous one, and imputed positions count as seen.
 
     Args:
         points: (T, 133, 3) COCO-WholeBody with scores, or (T, 135, 3) BODY_135 with scores, or
@@ -64,7 +62,7 @@ def pose_flow(points: NDArray[np.floating], *, fidelity: Fidelity) -> PoseFlow:
     places, seen = _body_135(points)
     places, seen = places[:, POSE_FLOW_KEYPOINTS], seen[:, POSE_FLOW_KEYPOINTS]  # (T,53,2), (T,53)
     if fidelity == "published":
-        # PUBLISHED: a keypoint in the very corner of the picture counts as missing, score or not.
+        # PUBLISHED: a keypoint at exactly (0, 0) counts as missing, whatever its score.
         seen &= places.any(axis=-1)
     ever: Flags = np.asarray(seen.any(axis=0))  # (53,)
     source = latest_seen(seen) if fidelity == "published" else nearest_seen(seen)
@@ -83,19 +81,19 @@ def pose_flow(points: NDArray[np.floating], *, fidelity: Fidelity) -> PoseFlow:
 
 
 def _rows(steps: Floats, T: int, fidelity: Fidelity) -> NDArray[np.float32]:
-    """Values (T, 106) from the steps (T-1, 53, 2), step i leading from frame i to i + 1."""
+    """Values (T, 106) from the steps (T-1, 53, 2); step i is from frame i to i + 1."""
     values = np.zeros((T, 2 * len(POSE_FLOW_KEYPOINTS)), dtype=np.float32)
     if fidelity == "published":
-        # PUBLISHED: the file named after a frame holds the step that leads on from it; the last
-        # frame has none and takes that of the frame before. Frame 0 has zeros all the same.
+        # PUBLISHED: the file of a frame holds the step to the next frame; the last frame repeats
+        # the previous step. Frame 0 is still zeros.
         steps = np.concatenate([steps[1:], steps[-1:]])
     values[1:, 0::2] = np.arctan2(steps[..., 1], steps[..., 0]) / np.pi
     values[1:, 1::2] = np.linalg.norm(steps, axis=-1)
     return values
 
 
-def _body_135(points: NDArray[np.floating]) -> tuple[Floats, Flags]:
-    """Places (T, 135, 2), (0, 0) where missing, and whether seen (T, 135), of either layout."""
+def _body_135(points: Keypoints) -> tuple[Floats, Flags]:
+    """Positions (T, 135, 2), (0, 0) if missing, and seen flags (T, 135), from either layout."""
     if points.ndim != 3 or points.shape[1:] not in {(133, 3), (135, 3), (135, 2)}:
         raise ValueError(
             f"keypoints must be (T, {len(KEYPOINTS_133)}, 3), (T, {len(BODY_135)}, 3) or "
@@ -109,9 +107,9 @@ def _body_135(points: NDArray[np.floating]) -> tuple[Floats, Flags]:
 
 
 def _from_133(places: Floats, seen: Flags) -> tuple[Floats, Flags]:
-    """Places (T, 133, 2) and whether seen (T, 133) in the order of BODY_135.
+    """Positions (T, 133, 2) and seen flags (T, 133), reordered as BODY_135.
 
-    Upper neck and head top are made up from ears and shoulders, and missing unless all four are
+    Upper neck and head top are derived from ears and shoulders, and missing unless all four are
     seen; the pupils are missing.
     """
     index = np.array(BODY_135_FROM_133)

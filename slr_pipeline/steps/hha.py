@@ -9,8 +9,10 @@ import numpy as np
 from slr_pipeline.config.features import HhaSettings
 from slr_pipeline.config.flags import feature_flags
 from slr_pipeline.errors import run
-from slr_pipeline.features.frames import SIZE, Box, Picture, crop_signer, signer_box
-from slr_pipeline.features.hha import NYU_CAMERA, Camera, assumed_camera, clip_hha, is_empty
+from slr_pipeline.features.arrays import Picture
+from slr_pipeline.features.camera import NYU_CAMERA, Camera, assumed_camera
+from slr_pipeline.features.frames import SIZE, Box, crop_signer, signer_box
+from slr_pipeline.features.hha import clip_hha, is_empty
 from slr_pipeline.features.hha import hha as frame_hha
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore

@@ -58,7 +58,7 @@ def test_the_corrected_box_grows_with_the_frame(width: int, height: int) -> None
 
 
 def test_published_takes_frames_of_512_only() -> None:
-    with pytest.raises(DataError, match=r"512x512.*found 320x240; take fidelity corrected"):
+    with pytest.raises(DataError, match=r"512x512.*found 320x240; use fidelity corrected"):
         signer_box(signer(2), width=320, height=240, fidelity="published")
 
 

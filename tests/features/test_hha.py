@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from slr_pipeline.features.camera import NYU_CAMERA, Camera, assumed_camera
 from slr_pipeline.features.hha import (
-    NYU_CAMERA,
-    Camera,
-    assumed_camera,
+    ANGLE_RADIUS,
+    GRAVITY_RADIUS,
     clip_hha,
     gravity,
+    heights,
     hha,
     is_empty,
-    metric_hha,
-    normals,
+    to_bytes,
+    zero_height,
 )
+from slr_pipeline.features.normals import normals_at, published_normals_at
 from slr_pipeline.io.video import read_grey_frames
 from tests.features import hha_reference as oracle
 from tests.shared_data import SHARED
@@ -55,6 +57,31 @@ def halved(picture: np.ndarray) -> np.ndarray:
 
 def as_tuple(camera: Camera) -> tuple[float, float, float, float]:
     return camera.fx, camera.fy, camera.cx, camera.cy
+
+
+def normals(depth: np.ndarray, missing: np.ndarray, camera: Camera, radius: int) -> np.ndarray:
+    """Normals (H, W, 3) of all pixels of depth (H, W) in metres."""
+    depth, at = depth.astype(np.float64), np.arange(depth.size)
+    flat = normals_at(depth, ~missing & (depth > 0), camera, radius, at)
+    return np.ascontiguousarray(flat.T, np.float32).reshape(*depth.shape, 3)
+
+
+def gravity_of(normal: np.ndarray) -> np.ndarray:
+    """Gravity from normals (..., 3)."""
+    return gravity(np.ascontiguousarray(normal.reshape(-1, 3).T, np.float64))
+
+
+def metric_hha(
+    depth: np.ndarray, missing: np.ndarray, camera: Camera, height_rule: str
+) -> np.ndarray:
+    """The published HHA of depth (H, W) in metres; missing pixels only give no normals."""
+    valid, at = ~missing & (depth > 0), np.arange(depth.size)
+    g = gravity(published_normals_at(depth, valid, camera, GRAVITY_RADIUS, at))
+    z = 100.0 * depth.ravel()
+    height = heights(z, at, depth.shape[1], camera, g)
+    height -= zero_height(float(height.min()), height_rule)
+    normal = published_normals_at(depth, valid, camera, ANGLE_RADIUS, at)
+    return to_bytes(z, height, normal, g).reshape(*depth.shape, 3)
 
 
 def rays(shape: tuple[int, int], camera: Camera) -> np.ndarray:
@@ -169,7 +196,6 @@ def test_normals_of_a_tilted_plane(radius: int, pitch: float, roll: float, holes
     missing[40:60, 30:60] |= holes
     depth[missing] = 0
     found = normals(depth.astype(np.float32), missing, camera, radius)
-    assert found.dtype == np.float32
     valid = np.isfinite(found[..., 0])
     np.testing.assert_allclose(np.linalg.norm(found[valid], axis=-1), 1, atol=1e-6)
     assert degrees_between(found[valid & ~missing], normal).max() < 1
@@ -218,7 +244,7 @@ def test_gravity_of_a_room(pitch: float, roll: float) -> None:
     depth = depth_of([floor, left, right, back], ray)
     found = normals(depth, np.zeros(depth.shape, bool), camera, 10)
     true = turn @ np.array([0.0, 1.0, 0.0])
-    assert degrees_between(gravity(found), true) < 1
+    assert degrees_between(gravity_of(found), true) < 1
     out = metric_hha(depth, np.zeros(depth.shape, bool), camera, "lowest")
     height = 140 - 100 * depth * (ray @ true)  # cm above the floor
     inside = height < 250
@@ -230,13 +256,13 @@ def test_gravity_of_a_room(pitch: float, roll: float) -> None:
 
 def test_gravity_stays_when_nothing_votes() -> None:
     down = np.array([0.0, 1.0, 0.0])
-    np.testing.assert_array_equal(gravity(np.zeros((0, 3))), down)
-    np.testing.assert_array_equal(gravity(np.full((4, 4, 3), np.nan)), down)
+    np.testing.assert_array_equal(gravity_of(np.zeros((0, 3))), down)
+    np.testing.assert_array_equal(gravity_of(np.full((4, 4, 3), np.nan)), down)
     # one wall leaves a plane of directions, in which it stays; a leaning one turns it by its lean
-    np.testing.assert_allclose(gravity(np.full((9, 3), [0.0, 0.0, 1.0])), down, atol=1e-12)
+    np.testing.assert_allclose(gravity_of(np.full((9, 3), [0.0, 0.0, 1.0])), down, atol=1e-12)
     lean = np.radians(10)
     wall = np.full((9, 3), [0.0, np.sin(lean), np.cos(lean)])
-    np.testing.assert_allclose(gravity(wall), [0, np.cos(lean), -np.sin(lean)], atol=1e-12)
+    np.testing.assert_allclose(gravity_of(wall), [0, np.cos(lean), -np.sin(lean)], atol=1e-12)
 
 
 # --- the published picture -------------------------------------------------------------------
