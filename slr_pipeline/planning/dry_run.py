@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.weights import missing, named_weights
+from slr_pipeline.config.weights import configured_weights, missing_problem
 from slr_pipeline.errors import ConfigError
 
 SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
@@ -115,8 +115,8 @@ def _in_order(jobs: list[Job]) -> list[Job]:
 def _weights_in_place(path: str, config: Config) -> dict[str, Any]:
     """Config values that replace each missing file of weights by the config file, which exists."""
     changes: dict[str, Any] = {}
-    for named in named_weights(config):
-        if missing(named) is not None:
+    for named in configured_weights(config):
+        if missing_problem(named) is not None:
             section = changes
             for key in named.key.split("."):
                 section = section.setdefault(key, {})

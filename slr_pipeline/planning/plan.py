@@ -10,7 +10,7 @@ from pathlib import PurePath
 import pandas as pd
 
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
-from slr_pipeline.config.weights import missing, named_weights
+from slr_pipeline.config.weights import configured_weights, missing_problem
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.planning.costs import Workload, job_table
 from slr_pipeline.planning.dry_run import Job, planned_jobs
@@ -99,7 +99,7 @@ def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
         peak_bytes=float(costs["bytes"].sum()),
         missing_bytes=missing_bytes,
         warnings=[
-            *filter(None, map(missing, named_weights(config))),
+            *filter(None, map(missing_problem, configured_weights(config))),
             *_disk_warnings(config.results, missing_bytes, int(costs["files"].sum())),
             *_command_warnings(config.shard_size, jobs),
             *_runtime_warnings(costs),

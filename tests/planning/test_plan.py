@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -181,6 +184,17 @@ def test_a_damaged_benchmark_file_is_named(tmp_path: Path) -> None:
     path.write_text("s\th:m:s\nsoon\t-\n")
     with pytest.raises(ArtifactError, match=r"a\.tsv: not a benchmark file .*; delete it"):
         read_seconds(path)
+
+
+def test_a_small_disk_is_a_warning(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=100, f_favail=9))
+    disk, inodes = plan_of(values).warnings
+    assert re.match(
+        r"results: 0\.\d GB more are needed and /.* has 0\.0 GB free; set results", disk
+    )
+    assert inodes.startswith("results: the run writes ")
+    assert inodes.endswith("has room for 9; raise shard_size")
 
 
 def test_a_command_that_is_too_long_is_a_warning(values: dict[str, Any], tmp_path: Path) -> None:
