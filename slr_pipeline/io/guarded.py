@@ -1,4 +1,4 @@
-"""A process of its own for what reads videos: a decoder is C code on foreign bytes."""
+"""Runs a function on untrusted files in a child process: a decoder is C code on foreign bytes."""
 
 import multiprocessing
 import signal
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class Guarded(Generic[T]):
-    """Calls `function(path, ...)` in another process, one call after the other.
+    """Calls `function(path, ...)` in a child process, one call at a time.
 
-    A call that takes longer than `seconds`, ends its process (a crash, no memory) or fails with
-    something else than an SlrError is a DataError that names the path; the next one has a new
-    process where it must. An SlrError is raised as it is.
+    Raises a DataError that names the path if a call takes longer than `seconds`, ends its process
+    (crash, out of memory) or raises anything but an SlrError. An SlrError is passed on unchanged.
+    A process that has ended is replaced at the next call.
     """
 
     def __init__(self, function: Callable[..., T], seconds: int) -> None:
@@ -39,7 +39,7 @@ class Guarded(Generic[T]):
         self._process.join()
 
     def __call__(self, path: str, *arguments: object) -> T:
-        """What the function returns; `arguments` and result are pickled."""
+        """Call the function; arguments and result are pickled."""
         if not self._process.is_alive():
             self._process, self._pipe = _start(self._function, self._seconds)
         try:
@@ -47,44 +47,44 @@ class Guarded(Generic[T]):
             result = self._pipe.recv()
         except (EOFError, OSError) as error:
             self._process.join()
-            raise DataError(f"{path}: {self._end()}") from error
+            raise DataError(f"{path}: {self._exit_reason()}") from error
         if isinstance(result, SlrError):
             raise result
         return result  # type: ignore[no-any-return]
 
-    def _end(self) -> str:
+    def _exit_reason(self) -> str:
         """Why the process ended, and what to do."""
         code = self._process.exitcode or 0
         if code == -signal.SIGALRM:
             return (
-                f"takes more than {self._seconds} s to decode; cut or mend it, or raise "
+                f"takes more than {self._seconds} s to decode; cut or repair it, or raise "
                 "verify.seconds_per_video"
             )
         how = signal.Signals(-code).name if code < 0 else f"status {code}"
-        return f"ends its decoder ({how}); copy it again from its source, or encode it anew"
+        return f"ends its decoder ({how}); copy it again from its source, or re-encode it"
 
 
 def _start(
     function: Callable[..., T], seconds: int
 ) -> tuple["multiprocessing.process.BaseProcess", "Connection[Any, Any]"]:
-    # A new interpreter: a copy of this process would lack the threads that its libraries count on.
+    # spawn: a forked copy of this process would lack the threads that its libraries rely on.
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(function, seconds, theirs), daemon=True)
+    parent_end, child_end = context.Pipe()
+    process = context.Process(target=_serve, args=(function, seconds, child_end), daemon=True)
     process.start()
-    theirs.close()
-    return process, ours
+    child_end.close()
+    return process, parent_end
 
 
 def _serve(function: Callable[..., T], seconds: int, pipe: "Connection[Any, Any]") -> None:
-    """Answer calls until the other end is closed, as it is when its process has ended."""
+    """Answer calls until the parent closes its end or exits."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     while True:
         try:
             path, *arguments = pipe.recv()
         except EOFError:
             return
-        signal.alarm(seconds)  # ends this process, wherever in C it may hang
+        signal.alarm(seconds)  # ends this process even if it hangs in C
         result: T | SlrError
         try:
             result = function(path, *arguments)
@@ -93,6 +93,6 @@ def _serve(function: Callable[..., T], seconds: int, pipe: "Connection[Any, Any]
         except Exception as error:
             traceback.print_exc()
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-            result = DataError(f"{path}: cannot be read ({reason}); encode it anew")
+            result = DataError(f"{path}: cannot be read ({reason}); re-encode it")
         signal.alarm(0)
         pipe.send(result)

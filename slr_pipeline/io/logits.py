@@ -1,4 +1,4 @@
-"""Logits of a stream or track in HDF5; docs/reference/artifacts.md is their specification."""
+"""Logits files of a stream or track; docs/reference/artifacts.md specifies the format."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ VERSION = 1
 
 
 def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -> None:
-    """Write a logits file, whole or not at all. ArtifactError for NaN or doubled names."""
+    """Write a logits file atomically. ArtifactError for NaN or duplicate names."""
     with create_container(path, read_logits) as (file, _):
         text = h5py.string_dtype("utf-8")
         file.create_dataset("sample", data=list(logits.samples), dtype=text)
@@ -33,10 +33,10 @@ def read_logits(path: str | Path) -> Logits:
     """Read a logits file. ArtifactError for a foreign, short or damaged one."""
     try:
         with open_container(path) as file:
-            found = (file.attrs.get("format"), file.attrs.get("version"))
-            if found != (FORMAT, VERSION):
+            actual = (file.attrs.get("format"), file.attrs.get("version"))
+            if actual != (FORMAT, VERSION):
                 raise ArtifactError(
-                    f"{path}: expected {FORMAT} version {VERSION}, found {found}; "
+                    f"{path}: expected {FORMAT} version {VERSION}, found {actual}; "
                     "delete the file and run again"
                 )
             logits = Logits(
@@ -55,7 +55,7 @@ def read_logits(path: str | Path) -> Logits:
     if logits.values.shape != (rows, len(logits.classes)) or logits.answered.shape != (rows,):
         raise ArtifactError(f"{path}: names, classes and logits disagree; delete and run again")
     if len(set(logits.samples)) != rows:
-        raise ArtifactError(f"{path}: a sample stands twice; delete it and run again")
+        raise ArtifactError(f"{path}: a sample appears twice; delete it and run again")
     if not np.isfinite(logits.values).all():
         raise ArtifactError(f"{path}: logits have NaN or infinite values; train the stream again")
     return logits

@@ -1,4 +1,4 @@
-"""How far a long step is: a bar on a terminal, a line from time to time in a log."""
+"""Progress of long steps: a bar on a terminal, a line every half minute in a log."""
 
 import logging
 import sys
@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-SILENT_S = 30.0
-"""Shortest time between two lines in a log."""
+LOG_INTERVAL_S = 30.0
+"""Least time between two lines in a log."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class Count:
-    """How much of a step is done.
+    """Items and frames done.
 
     Attributes:
-        total: samples, or whatever `noun` names.
-        noun: what is counted.
-        frames: of all of them, which rate and time left then go by; None: not known before.
-        started: when, in seconds.
-        done: how many.
-        done_frames: how many frames these have.
+        total: number of items.
+        noun: name of one item.
+        frames: number of frames of all items, to base rate and time left on; None if unknown.
+        started: start time in seconds.
+        done: items done.
+        done_frames: frames of the items done.
     """
 
     total: int
@@ -40,14 +40,14 @@ class Count:
         return f"{self.noun} {self.done} of {self.total}"
 
     def rate(self, now: float) -> tuple[float, str]:
-        """Frames, or what is counted, a second, and the name of that."""
+        """Frames or items per second, and the unit."""
         seconds = max(now - self.started, 1e-9)
         if self.frames is None:
             return self.done / seconds, f"{self.noun}s/s"
         return self.done_frames / seconds, "frames/s"
 
     def seconds_left(self, now: float) -> float:
-        """How long the rest takes, once something is done."""
+        """Estimated time for the rest; 0 before anything is done."""
         rate, _ = self.rate(now)
         left = self.total - self.done if self.frames is None else self.frames - self.done_frames
         return left / rate if rate else 0.0
@@ -61,27 +61,27 @@ def progress(
     frames: int | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Callable[[int, int], None]]:
-    """Yield what to call with how many more are done, and how many frames these have.
+    """Yield `advance(items, frames)`, to call when items are done.
 
-    A terminal is shown a bar; a log has a line each half a minute at most, and the last one. Where
-    the log takes no INFO nothing is told.
+    A terminal shows a bar; a log gets a line at most every half minute, and one at the end. Nothing
+    is shown if the log level is above INFO.
 
     Args:
-        total: how many there are.
-        noun: one of them.
-        frames: how many they have together, if that is known.
-        clock: seconds.
+        total: number of items.
+        noun: name of one item.
+        frames: number of frames of all items, if known.
+        clock: current time in seconds.
     """
     if not log.isEnabledFor(logging.INFO):
         yield lambda more, frames: None
         return
     count = Count(total, noun, frames, clock())
-    with _bar(count) if sys.stderr.isatty() else _lines(count, clock) as tell:
+    with _bar(count) if sys.stderr.isatty() else _lines(count, clock) as show:
 
         def advance(more: int, frames: int) -> None:
             count.done += more
             count.done_frames += frames
-            tell()
+            show()
 
         yield advance
     now = clock()
@@ -102,24 +102,24 @@ def _bar(count: Count) -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def _lines(count: Count, clock: Callable[[], float]) -> Iterator[Callable[[], None]]:
-    told = count.started
+    last = count.started
 
-    def tell() -> None:
-        nonlocal told
+    def show() -> None:
+        nonlocal last
         now = clock()
-        if now - told >= SILENT_S and count.done < count.total:
-            told = now
+        if now - last >= LOG_INTERVAL_S and count.done < count.total:
+            last = now
             left = duration(count.seconds_left(now))
             log.info("%s, %.1f %s, %s left", str(count), *count.rate(now), left)
 
-    yield tell
+    yield show
 
 
 @contextmanager
 def terminal_bars(unit: str) -> Iterator[Progress]:
-    """Bars on stderr with the rate in `unit` and the time left; they go when they end.
+    """Bars on stderr with the rate in `unit` and the time left; they disappear at the end.
 
-    What is logged meanwhile stands above them.
+    Log lines appear above them.
     """
     columns = (
         TextColumn("{task.description}"),
@@ -136,7 +136,7 @@ def terminal_bars(unit: str) -> Iterator[Progress]:
             if isinstance(handler, logging.StreamHandler) and handler.stream is terminal
         ]
         for handler in logs:
-            handler.setStream(sys.stderr)  # what `bars` has put there
+            handler.setStream(sys.stderr)  # replaced by `bars`
         try:
             yield bars
         finally:
@@ -145,7 +145,7 @@ def terminal_bars(unit: str) -> Iterator[Progress]:
 
 
 def duration(seconds: float) -> str:
-    """A length of time, in the unit that suits it."""
+    """A duration as text, in a suitable unit."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:

@@ -1,8 +1,7 @@
-"""The only reader of videos (PyAV): streams of frames, and what a video really holds.
+"""The only reader of videos (PyAV): frames one by one, and the true length and size of a video.
 
-Pictures are in display orientation: rotation metadata is applied. Pixels are taken as square.
-A decoder mends what is damaged as best it can and says so in its log only: what FFmpeg logs as an
-error is one here.
+Pictures are in display orientation: rotation metadata is applied. Pixels are assumed square. A
+decoder conceals damage and reports it only in its log: what FFmpeg logs as an error is one here.
 """
 
 import hashlib
@@ -27,33 +26,34 @@ from numpy.typing import NDArray
 from slr_pipeline.errors import ConfigError, DataError
 
 Picture = NDArray[np.uint8]
+"""RGB (H, W, 3) or grey (H, W)."""
 
 MOST_PIXELS = 4096 * 4096
-"""Of a picture: a header of a few bytes may ask for any amount of memory."""
+"""Largest picture: a header of a few bytes could request any amount of memory."""
 
 _OPEN_OPTIONS = {
     "max_pixels": str(MOST_PIXELS),
-    # A hostile file may be a playlist: neither a network place nor another file may be opened.
+    # A hostile file may be a playlist: it must not open the network or another file.
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,mpeg,mpegts,asf,flv,ogg,nut,m4v,h264,hevc,gif",
 }
 _HARMLESS = "mmco: unref short failure"
-"""h264: a picture to be forgotten is not there. So begins a clip cut without encoding it anew."""
+"""h264: a picture to discard is missing, as at the start of a clip cut without re-encoding."""
 
 _TOO_LARGE = "exceeds specified max pixel count"
 
-_REPAIR = "copy it again from its source, or encode it anew"
+_REPAIR = "copy it again from its source, or re-encode it"
 
 av.logging.set_level(av.logging.ERROR)
-av.logging.set_skip_repeated(False)  # else the error of one video hides the same one of the next
+av.logging.set_skip_repeated(False)  # else an error hides the same error of the next video
 
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video really holds: decoded `frames`; `width` and `height` in px as displayed.
+    """Number of decoded `frames`; `width` and `height` in px as displayed.
 
-    `fps` is the mean frame rate the container states; 0.0 where it states none. At a variable rate
-    the frames are what they are: none is doubled or dropped to make time even.
+    `fps` is the mean frame rate of the container; 0.0 if it has none. Frames of a variable rate are
+    neither repeated nor dropped.
     """
 
     frames: int
@@ -63,10 +63,10 @@ class VideoInfo:
 
 
 def read_frames(path: str | Path) -> Iterator[Picture]:
-    """Frames of a video as RGB (H, W, 3) uint8, decoded one at a time as they are asked for.
+    """Frames of a video as RGB (H, W, 3) uint8, decoded lazily one at a time.
 
-    A DataError names the path when the file is missing, empty, not a video, or damaged; damage in
-    the middle is raised when the iteration comes to it.
+    DataError that names the path if the file is missing, empty, not a video, or damaged; damage in
+    the middle is raised when the iteration reaches it.
     """
     return _pictures(path)
 
@@ -74,18 +74,18 @@ def read_frames(path: str | Path) -> Iterator[Picture]:
 def read_grey_frames(path: str | Path) -> Iterator[Picture]:
     """Frames of a depth or grey video as (H, W) uint8 over the full range 0..255.
 
-    The grey of the RGB picture, as every reader of the released code sees it: on the direct way
-    from video levels to grey, one pixel in ten would be brighter by one. Errors as `read_frames`; a
-    video of more than 8 bits is a DataError, because its low bits would be lost.
+    The grey of the RGB picture, as in the released code: direct conversion of video levels to grey
+    makes one pixel in ten brighter by one. Errors as `read_frames`; DataError for a video of more
+    than 8 bits, because its low bits would be lost.
     """
     for picture in _pictures(path, most_bits=8):
         yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
-    """Count, size and frame rate of a video, found by decoding every frame.
+    """Frame count, size and frame rate of a video, by decoding every frame.
 
-    Errors as `read_frames`, or `read_grey_frames` where it is to be read so.
+    Errors as `read_frames`, or as `read_grey_frames` if `grey`.
     """
     frames, size = 0, (0, 0)
     with _opened(path) as (container, stream):
@@ -99,7 +99,7 @@ def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
 
 
 def sha256_of(path: str | Path) -> str:
-    """SHA-256 of a file as 64 hexadecimal digits; a DataError where it cannot be read."""
+    """SHA-256 of a file as 64 hexadecimal digits. DataError if it cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -114,14 +114,14 @@ def _pictures(path: str | Path, most_bits: int | None = None) -> Iterator[Pictur
 
 
 def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
-    """The frame upright as (H, W, 3)."""
+    """The upright frame (H, W, 3)."""
     try:
-        # One thread: the default starts one per core, for each frame anew, and is slower.
+        # One thread: the default starts one per core for each frame, and is slower.
         picture = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
     except (av.error.FFmpegError, ValueError) as error:
         raise DataError(
-            f"{path}: {frame.format.name} cannot be turned into RGB ({_reason(error)}); encode it "
-            "as yuv420p"
+            f"{path}: {frame.format.name} cannot be converted to RGB ({_reason(error)}); encode "
+            "it as yuv420p"
         ) from error
     turns = _quarter_turns(frame)
     return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
@@ -130,8 +130,10 @@ def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
 def _decode(
     container: InputContainer, stream: VideoStream, path: str | Path, most_bits: int | None
 ) -> Iterator[av.VideoFrame]:
-    """Every frame of the stream, in order of display, or a DataError."""
-    stream.codec_context.thread_count = 1  # faster than AUTO at 512 x 512, and jobs are many
+    """All frames of the stream in display order. DataError for a damaged video."""
+    stream.codec_context.thread_count = (
+        1  # faster than AUTO at 512 x 512, and many jobs run at once
+    )
     stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     demuxed = container.demux(stream)
     packets = frames = 0
@@ -146,7 +148,7 @@ def _decode(
             _check_frame(path, frame, frames, first, most_bits)
             yield frame
             frames += 1
-    # Only this family counts its packets in its index; others guess.
+    # Only the index of mp4 and its relatives counts packets; others estimate.
     if "mp4" in container.format.name and packets < stream.frames:
         raise DataError(f"{path}: ends after {packets} of {stream.frames} frames; {_REPAIR}")
     if not frames:
@@ -156,9 +158,9 @@ def _decode(
 def _next_decoded(
     demuxed: Iterator["av.Packet[VideoStream]"], damaged: str
 ) -> tuple["av.Packet[VideoStream] | None", list[av.VideoFrame]]:
-    """The next packet and the frames it completes; no packet at the end.
+    """The next packet and the frames it completes; None at the end.
 
-    Each packet has a log of its own, as others may be decoded before the next of this video.
+    The log is captured per packet, because other videos may be decoded in between.
     """
     with av.logging.Capture() as logged:
         try:
@@ -199,7 +201,7 @@ def _shape(frame: av.VideoFrame) -> str:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The open container, and its first video stream."""
+    """Yield the open container and its first video stream."""
     file = Path(path)
     if not file.is_file():
         raise DataError(f"{path}: there is no such file; check the path")
@@ -207,9 +209,9 @@ def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         raise DataError(f"{path}: the file is empty; copy it again from its source")
     with av.logging.Capture() as logged:
         try:
-            with _nearby(file) as nearby:
+            with _local_copy(file) as local:
                 container = av.open(
-                    f"file:{nearby}", options=_OPEN_OPTIONS, metadata_errors="backslashreplace"
+                    f"file:{local}", options=_OPEN_OPTIONS, metadata_errors="backslashreplace"
                 )
         except av.error.FFmpegError as error:
             raise DataError(
@@ -220,7 +222,7 @@ def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             raise DataError(
                 f"{path}: has pictures of more than {MOST_PIXELS} pixels; scale it down"
             )
-        # Of the container: what its decoders say of the first packets, they say of them again.
+        # Errors of the container only: decoders log the errors of the first packets again later.
         damage = _first_error(entry for entry in logged if entry[1] == container.format.name)
         if damage:
             raise DataError(f"{path}: is damaged ({damage}); {_REPAIR}")
@@ -228,20 +230,20 @@ def _opened(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def _video_stream(container: InputContainer, path: str | Path) -> VideoStream:
-    # The picture on the cover of a sound file is a video of one frame.
+    # The cover picture of a sound file is a video stream of one frame.
     streams = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
     if not streams:
         raise DataError(f"{path}: has no video stream; give a file with pictures in it")
     if streams[0].codec_context is None:
-        raise DataError(f"{path}: its codec is not known; {_REPAIR}")
+        raise DataError(f"{path}: its codec is unknown; {_REPAIR}")
     return streams[0]
 
 
 @contextmanager
-def _nearby(file: Path) -> Iterator[Path]:
-    """The file, or its copy in the folder that the config calls `scratch`.
+def _local_copy(file: Path) -> Iterator[Path]:
+    """Yield the file, or its copy in the folder that the config calls `scratch`.
 
-    An open file needs no name: the copy has one within only, so that none outlives its reader.
+    The copy is deleted at the end of the block; a reader that has it open keeps access.
     """
     scratch = os.path.expandvars(os.environ.get("SLR_SCRATCH", ""))
     if not scratch:
@@ -251,16 +253,16 @@ def _nearby(file: Path) -> Iterator[Path]:
         copy = NamedTemporaryFile(dir=scratch, prefix="slr-", suffix=file.suffix)  # noqa: SIM115
     except OSError as error:
         raise ConfigError(
-            f"scratch: no file can be made in {scratch} ({error.strerror}); name another folder, "
-            "or null to read videos where they are"
+            f"scratch: cannot create a file in {scratch} ({error.strerror}); name another folder, "
+            "or null to read videos in place"
         ) from error
     with copy:
         try:
             shutil.copyfile(file, copy.name)
         except OSError as error:
             raise ConfigError(
-                f"scratch: {file} cannot be copied to {scratch} ({error.strerror}); make room "
-                "there, or set null to read videos where they are"
+                f"scratch: {file} cannot be copied to {scratch} ({error.strerror}); free some "
+                "space there, or set null to read videos in place"
             ) from error
         yield Path(copy.name)
 
@@ -271,12 +273,12 @@ def _quarter_turns(frame: av.VideoFrame) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """The library's reason in a few words, without number and function name."""
+    """The library's reason, without number and function name."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _first_error(logged: Iterable[tuple[int, str, str]]) -> str:
-    """Who logged what, of the first error that FFmpeg logged; empty where it logged none."""
+    """Source and message of the first error that FFmpeg logged; empty if none."""
     for _, name, message in logged:
         if not message.startswith(_HARMLESS):
             return f"{name.split(',')[0]}: {' '.join(message.split())}"

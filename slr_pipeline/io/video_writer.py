@@ -1,4 +1,4 @@
-"""Videos that any player shows: H.264 in mp4."""
+"""Writes videos that any player shows: H.264 in mp4."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -12,18 +12,18 @@ from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.video import Picture, probe
 
 USUAL_FPS = 25
-"""Of a video whose container states no frame rate."""
+"""Frame rate of a video whose container has none."""
 
 CRF = 18
-"""Constant rate factor of libx264: hardly to be told from the pictures."""
+"""Constant rate factor of libx264: visually close to lossless."""
 
 
 def write_video(
     path: str | Path, frames: Iterable[Picture], *, width: int, height: int, fps: float
 ) -> None:
-    """Write RGB pictures (height, width, 3) as an mp4 of that size, whole or not at all.
+    """Write RGB pictures (height, width, 3) as an mp4 atomically.
 
-    H.264 needs even sides: an odd one grows by a copy of its last row or column.
+    H.264 needs even sides: an odd side grows by a copy of its last row or column.
     """
     # 29.97 is 30000 / 1001.
     rate = Fraction(fps).limit_denominator(1001) if fps > 0 else Fraction(USUAL_FPS)
@@ -36,7 +36,7 @@ def write_video(
         stream.width, stream.height = width + width % 2, height + height % 2
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
-        # Untagged, some players would take a large video for BT.709.
+        # Without tags some players assume BT.709 for large videos.
         stream.codec_context.colorspace = Colorspace.ITU601
         stream.codec_context.color_range = ColorRange.MPEG
         for number, picture in enumerate(frames):

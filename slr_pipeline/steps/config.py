@@ -1,4 +1,4 @@
-"""Keep the checked configuration of a run beside its results."""
+"""Write the checked configuration of a run beside its results."""
 
 import argparse
 

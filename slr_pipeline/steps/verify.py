@@ -1,4 +1,4 @@
-"""Decode every video of a shard once; say which samples are whole and why the others are not."""
+"""Decode every video of a shard once and record which samples are usable, or why not."""
 
 import argparse
 import logging
@@ -16,6 +16,7 @@ from slr_pipeline.samples.table import Sample, load_samples, shards
 log = logging.getLogger(__name__)
 
 Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
+"""`examine`, or the same in a child process."""
 
 
 def main() -> None:
@@ -43,34 +44,34 @@ def verify(
 ) -> None:
     """Write the verify table of one shard."""
     table = load_samples(data)
-    found = shards((s for s in table.samples if s.split == split), shard_size)
-    if shard not in found:
-        raise DataError(f"split {split} has no shard {shard} (known: {', '.join(found)})")
+    split_shards = shards((s for s in table.samples if s.split == split), shard_size)
+    if shard not in split_shards:
+        raise DataError(f"split {split} has no shard {shard} (known: {', '.join(split_shards)})")
     rows = []
-    samples = found[shard]
-    with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as done:
+    samples = split_shards[shard]
+    with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as advance:
         for sample in samples:
             row = verify_sample(sample, guarded)
             if row.reason:
                 log.info("quarantined %s: %s", row.sample, row.reason)
             rows.append(row)
-            done(1, row.frames)
+            advance(1, row.frames)
     write_verified(out, rows)
     log.info("%d samples, %d quarantined", len(rows), sum(bool(row.reason) for row in rows))
 
 
 def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:
-    """What a colour or grey video holds, and its SHA-256, which is to be `sha256` if given."""
-    if sha256 is not None and (found := sha256_of(path)) != sha256:
+    """Decode a colour or grey video: its facts and SHA-256. DataError if that is not `sha256`."""
+    if sha256 is not None and (actual := sha256_of(path)) != sha256:
         raise DataError(
-            f"{path}: has SHA-256 {found}, the sample table says {sha256}; copy it again from its "
+            f"{path}: has SHA-256 {actual}, the sample table says {sha256}; copy it again from its "
             "source"
         )
     return probe(path, grey=grey), sha256 or sha256_of(path)
 
 
 def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
-    """Decode both videos of a sample; a fault becomes the reason."""
+    """Decode both videos of a sample; an error becomes the reason of its quarantine."""
     depth = sample.depth or ""
     try:
         info, color_sha256 = examine(sample.color, sample.color_sha256, False)
@@ -95,11 +96,11 @@ def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
 
 
 def _check_depth(path: str, depth: VideoInfo, color: VideoInfo) -> None:
-    found = (depth.frames, depth.width, depth.height)
+    actual = (depth.frames, depth.width, depth.height)
     expected = (color.frames, color.width, color.height)
-    if found != expected:
+    if actual != expected:
         raise DataError(
-            f"{path}: depth has (frames, width, height) {found}, its colour video {expected}"
+            f"{path}: depth has (frames, width, height) {actual}, its colour video {expected}"
         )
 
 

@@ -34,7 +34,7 @@ def test_logits_are_read_back(tmp_path: Path) -> None:
     ("logits", "line"),
     [
         (replace(LOGITS, values=np.full((2, 3), np.nan, np.float32)), "NaN or infinite"),
-        (replace(LOGITS, samples=("a", "a")), "stands twice"),
+        (replace(LOGITS, samples=("a", "a")), "appears twice"),
         (replace(LOGITS, classes=("x", "y")), "disagree"),
         (replace(LOGITS, answered=np.array([True])), "disagree"),
     ],

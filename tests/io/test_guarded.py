@@ -43,7 +43,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("hangs", "takes more than 1 s to decode; cut or mend it, or raise verify.seconds_per"),
+        ("hangs", "takes more than 1 s to decode; cut or repair it, or raise verify.seconds_per"),
         ("crashes", r"ends its decoder \(SIGSEGV\); copy it again"),
         ("is killed", r"ends its decoder \(SIGKILL\); copy it again"),
         ("exits", r"ends its decoder \(status 3\); copy it again"),
@@ -65,7 +65,7 @@ def test_the_next_call_has_a_new_process(how: str, reason: str) -> None:
     ("how", "error", "message"),
     [
         ("finds damage", DataError, "a.mp4: is damaged"),
-        ("fails", DataError, "a.mp4: cannot be read (ValueError: two lines); encode it anew"),
+        ("fails", DataError, "a.mp4: cannot be read (ValueError: two lines); re-encode it"),
         ("cannot", ConfigError, "scratch: is full"),
     ],
 )

@@ -71,8 +71,8 @@ def test_a_folder_that_is_not_there_is_named(
     with pytest.raises(ConfigError) as error:
         probe(video)
     assert str(error.value) == (
-        f"scratch: no file can be made in {folder} (No such file or directory); name another "
-        "folder, or null to read videos where they are"
+        f"scratch: cannot create a file in {folder} (No such file or directory); name another "
+        "folder, or null to read videos in place"
     )
 
 

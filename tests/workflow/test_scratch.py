@@ -21,7 +21,7 @@ def test_scratch_changes_no_byte_and_remakes_nothing(
     names = [str(path.relative_to(folder)) for path in frames]
     refused = run.snakemake(*names, scratch="$NO_SUCH_VARIABLE")
     assert "error: " in refused.stderr + refused.stdout
-    assert "scratch: no file can be made in $NO_SUCH_VARIABLE" in refused.stderr + refused.stdout
+    assert "scratch: cannot create a file in $NO_SUCH_VARIABLE" in refused.stderr + refused.stdout
     done = run.snakemake(*names, scratch="$TMPDIR")
     assert done.returncode == 0, done.stderr
     assert [path.read_bytes() for path in frames] == before
