@@ -1,4 +1,4 @@
-"""Check a config and its sample table; open no video."""
+"""Check a config and its sample table, without opening a video."""
 
 import argparse
 
@@ -7,13 +7,13 @@ from slr_pipeline.samples.table import check_streams, load_samples, shards
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("config", nargs="?", default="config.yaml")
+    """Declare the arguments of the command."""
+    parser.add_argument("config", nargs="?", default="config.yaml", help="default: config.yaml")
 
 
-def main(given: argparse.Namespace) -> None:
-    """Print what an experiment is made of."""
-    print(describe(read_config(given.config)))
+def main(arguments: argparse.Namespace) -> None:
+    """Print the samples, shards, streams and tracks of an experiment."""
+    print(describe(read_config(arguments.config)))
 
 
 def describe(config: Config) -> str:

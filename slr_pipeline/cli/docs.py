@@ -7,10 +7,16 @@ from slr_pipeline.config.reference import write_docs
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("folder", nargs="?", type=Path, default=Path("docs/reference"))
+    """Declare the arguments of the command."""
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path("docs/reference"),
+        help="default: docs/reference",
+    )
 
 
-def main(given: argparse.Namespace) -> None:
-    """Write them."""
-    write_docs(given.folder)
+def main(arguments: argparse.Namespace) -> None:
+    """Write the pages."""
+    write_docs(arguments.folder)

@@ -1,4 +1,4 @@
-"""`slr`: what people run beside the pipeline."""
+"""`slr`: the commands beside the pipeline."""
 
 import argparse
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from slr_pipeline.errors import run
 
 
 class Command(Protocol):
-    """A module of this folder. Its docstring is the help; heavy imports come late, in `main`."""
+    """A module of this package. Its docstring is the help text; it imports heavy packages late."""
 
     __doc__: str | None
 
     def flags(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the flags of the command."""
+        """Declare the arguments of the command."""
 
-    def main(self, given: argparse.Namespace) -> None:
+    def main(self, arguments: argparse.Namespace, /) -> None:
         """Run the command."""
 
 
@@ -51,19 +51,24 @@ COMMANDS: dict[str, Command] = {
     "weights": weights,
     "docs": docs,
 }
+"""The commands in the order of `slr --help`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `slr`."""
-    parser = argparse.ArgumentParser(prog="slr", description="Tools beside the pipeline.")
+    parser = argparse.ArgumentParser(
+        prog="slr",
+        description="Commands beside the pipeline: before a run, on its results, and on files of "
+        "other programs.",
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
-        about = str(command.__doc__)
-        one = commands.add_parser(name, help=about, description=about)
-        command.flags(one)
-        one.set_defaults(command=command)
-    given = parser.parse_args(arguments)
-    run(lambda: given.command.main(given))
+        summary = str(command.__doc__)
+        command_parser = commands.add_parser(name, help=summary, description=summary)
+        command.flags(command_parser)
+        command_parser.set_defaults(command=command)
+    parsed = parser.parse_args(arguments)
+    run(lambda: parsed.command.main(parsed))
 
 
 if __name__ == "__main__":

@@ -4,69 +4,85 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from slr_pipeline.config.experiment import Split
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.samples.table import TABLE_COLUMNS
 
+if TYPE_CHECKING:
+    from slr_pipeline.samples.splits import PlainTable
+
+DEFAULTS: Final = {"val": 0.1, "test": 0.2, "seed": 1}
+DECOSTER: Final = {"folds": 5, "fold": 0, "seed": 42}
+
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
+    """Declare the arguments of the command."""
     parser.add_argument("table", help=f"CSV with columns of {','.join(TABLE_COLUMNS)}")
     parser.add_argument("out", help="the .csv to write; a .json beside it says how it was made")
-    parser.add_argument("--rule", choices=("stratified", "decoster-dev"), default="stratified")
-    parser.add_argument("--val", type=float, help="share of the samples, 0.1 by default")
-    parser.add_argument("--test", type=float, help="share of the samples, 0.2 by default")
-    parser.add_argument("--seed", type=int, help="1 by default")
+    parser.add_argument(
+        "--rule",
+        choices=("stratified", "decoster-dev"),
+        default="stratified",
+        help="stratified (default): shares of the samples; decoster-dev: val is one fold of five",
+    )
+    parser.add_argument("--val", type=float, help="share of the samples (default: 0.1)")
+    parser.add_argument("--test", type=float, help="share of the samples (default: 0.2)")
+    parser.add_argument("--seed", type=int, help="seed of the random generator (default: 1)")
 
 
-def main(given: argparse.Namespace) -> None:
-    """Write a sample table with a split in which no signer stands twice, and how it was made."""
+def main(arguments: argparse.Namespace) -> None:
+    """Write a sample table where each signer is in one split, and a JSON of how it was made."""
     from slr_pipeline.io.atomic import write_text  # noqa: PLC0415
     from slr_pipeline.samples import splits  # noqa: PLC0415
 
-    shares = {"val": given.val, "test": given.test, "seed": given.seed}
-    if Path(given.out).suffix != ".csv":
-        raise ConfigError(f"{given.out}: expected a name that ends in .csv; rename it")
+    source, out = Path(arguments.table), Path(arguments.out)
+    if out.suffix != ".csv":
+        raise ConfigError(f"{out}: expected a name that ends in .csv; rename it")
     try:
-        data = Path(given.table).read_bytes()
+        data = source.read_bytes()
     except OSError as error:
-        raise DataError(f"{given.table}: cannot be read ({error.strerror}); check it") from error
-    table = splits.parse_table(given.table, data)
-    if given.rule == "stratified":
-        defaults = {"val": 0.1, "test": 0.2, "seed": 1}
-        rule = {name: defaults[name] if value is None else value for name, value in shares.items()}
-        split = splits.stratified_split(
-            table, val=rule["val"], test=rule["test"], seed=int(rule["seed"])
-        )
-    else:
-        fixed = [f"--{name}" for name, value in shares.items() if value is not None]
-        if fixed:
-            raise ConfigError(f"{fixed[0]}: rule decoster-dev has its own; leave it out")
-        rule = {"folds": 5, "fold": 0, "seed": 42}
-        split = splits.decoster_dev_split(table)
+        raise DataError(f"{source}: cannot be read ({error.strerror}); check the path") from error
+    table = splits.parse_table(arguments.table, data)
+    split, rule = split_by_rule(arguments, table)
     text = splits.table_text(table, split)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    found = splits.describe_split(table, split)
-    content = {
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    summary = splits.describe_split(table, split)
+    origin = {
         "format": "slr-split",
         "version": 1,
-        "rule": {"name": given.rule, **rule},
-        "splits": found,
-        "sha256": digest,
+        "rule": {"name": arguments.rule, **rule},
+        "splits": summary,
+        "sha256": sha256,
         "source_sha256": hashlib.sha256(data).hexdigest(),
         **provenance(),
     }
-    write_text(given.out, text)
-    sidecar = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    write_text(Path(given.out).with_suffix(".json"), sidecar)
-    print(f"{given.out}: sha256 {digest}")
-    for name, count in found.items():
-        lacking = len(count["missing_classes"])
+    write_text(out, text)
+    write_text(out.with_suffix(".json"), json.dumps(origin, indent=2, ensure_ascii=False) + "\n")
+    print(f"{out}: sha256 {sha256}")
+    for name, count in summary.items():
+        missing = len(count["missing_classes"])
         print(
             f"  {name}: {count['samples']} samples, {len(count['signers'])} signers"
-            + (f", no sample of {lacking} classes" if lacking else "")
+            + (f", no sample of {missing} classes" if missing else "")
         )
-    folder = Path(given.table).resolve().parent
-    if Path(given.out).resolve().parent != folder:
-        print(f"  its videos are named from {folder}: set data.root to it")
+    if out.resolve().parent != source.resolve().parent:
+        print(f"  its video paths are relative to {source.resolve().parent}: set data.root to it")
+
+
+def split_by_rule(
+    arguments: argparse.Namespace, table: "PlainTable"
+) -> tuple[list[Split], dict[str, Any]]:
+    """The split of each row of a table, and the numbers of the rule that made it."""
+    from slr_pipeline.samples import splits  # noqa: PLC0415
+
+    given = {name: getattr(arguments, name) for name in DEFAULTS}
+    given = {name: value for name, value in given.items() if value is not None}
+    if arguments.rule == "stratified":
+        rule: dict[str, Any] = {**DEFAULTS, **given}
+        return splits.stratified_split(table, **rule), rule
+    if given:
+        raise ConfigError(f"--{next(iter(given))}: rule decoster-dev has its own; leave it out")
+    return splits.decoster_dev_split(table), dict(DECOSTER)

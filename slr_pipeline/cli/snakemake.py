@@ -1,7 +1,7 @@
-"""The console command `snakemake`: upstream's, where a target may follow `--resources gpu=1`.
+"""The console command `snakemake`: Snakemake's own, but a target may follow `--resources gpu=1`.
 
-Upstream gives every word after such an option to it, and ends in a traceback for a target.
-`python -m snakemake`, which cluster jobs use, stays upstream's own.
+Snakemake takes every word after such an option as its value, and a target there ends in a
+traceback. `python -m snakemake`, which cluster jobs use, is unchanged.
 """
 
 import sys
@@ -26,16 +26,16 @@ PAIR_OPTIONS = frozenset(
         "--set-threads",
     }
 )
-"""Options of Snakemake that take any number of NAME=VALUE words."""
+"""Snakemake's options that take any number of NAME=VALUE words."""
 
 
 def main() -> None:
-    """Run Snakemake on the command line, with the targets where it expects them."""
+    """Run Snakemake with the targets moved to where it expects them."""
     upstream(targets_first(sys.argv[1:]))
 
 
 def targets_first(words: Sequence[str]) -> list[str]:
-    """The same words; those after a pair option that are no pair come first, as targets."""
+    """The same words, with targets first: the words after a pair option that are not pairs."""
     targets: list[str] = []
     others: list[str] = []
     taking_pairs = False

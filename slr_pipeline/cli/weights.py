@@ -1,4 +1,4 @@
-"""Look at each file of weights that a config names."""
+"""Check the files of weights that a config names."""
 
 import argparse
 import sys
@@ -8,17 +8,17 @@ from slr_pipeline.config.weights import configured_weights, mismatch_problem, mi
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("action", choices=("check",))
-    parser.add_argument("config", nargs="?", default="config.yaml")
+    """Declare the arguments of the command."""
+    parser.add_argument("action", choices=("check",), help="compare each file with its SHA-256")
+    parser.add_argument("config", nargs="?", default="config.yaml", help="default: config.yaml")
 
 
-def main(given: argparse.Namespace) -> None:
-    """Print each file of weights that a config names; list those missing or not as they must be."""
+def main(arguments: argparse.Namespace) -> None:
+    """Print the state of each file; exit with status 1 if one is missing or has another SHA-256."""
     from slr_pipeline.io.video import sha256_of  # noqa: PLC0415
 
     problems = []
-    for weights in configured_weights(read_config(given.config)):
+    for weights in configured_weights(read_config(arguments.config)):
         problem, sha256 = missing_problem(weights), ""
         if problem is None:
             sha256 = sha256_of(weights.path)

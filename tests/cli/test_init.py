@@ -1,23 +1,23 @@
 """`slr init`: a config and a sample table for a folder of videos. No video is opened."""
 
-import csv
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slr_pipeline.cli.init import COLUMNS
 from slr_pipeline.cli.main import main
-from slr_pipeline.config.experiment import SPLITS, read_config
+from slr_pipeline.config.experiment import SPLITS, Config, read_config
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.clip_folder import find_videos, read_labels, sample_names
 from slr_pipeline.samples.splits import clip_split
-from slr_pipeline.samples.table import SAMPLE_NAME, check_streams, load_samples
+from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable, check_streams, load_samples
+from tests.cli.conftest import one_error
 
 SIGNS = ("merhaba", "teşekkürler")
 PEOPLE = ("Ayşe", "Ben", "Çağla", "Ümit", "Zoë")
@@ -25,135 +25,133 @@ PEOPLE = ("Ayşe", "Ben", "Çağla", "Ümit", "Zoë")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty folder with a name of people's own."""
-    made = tmp_path / "my signs"
-    made.mkdir()
-    return made
-
-
-def clips(folder: Path, people: tuple[str, ...] = PEOPLE) -> list[list[str]]:
-    """Two empty files of each sign by each person, and the rows of their CSV."""
-    rows = []
-    for person in people:
-        for sign in SIGNS:
-            for take in "12":
-                name = f"{person} {sign} {take}.MP4".strip()
-                (folder / name).touch()
-                rows.append([name, sign, person])
-    return rows
-
-
-def write_labels(path: Path, rows: list[list[str]], header: str = "video,label,signer") -> Path:
-    """A CSV with this header and what separates it."""
-    text = ";" if ";" in header else "\t" if "\t" in header else ","
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, delimiter=text).writerows([header.split(text), *rows])
+    """An empty folder with a blank in its name."""
+    path = tmp_path / "my signs"
+    path.mkdir()
     return path
 
 
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def make_clips(folder: Path, people: tuple[str, ...] = PEOPLE) -> list[list[str]]:
+    """Two empty files of each sign by each person; the rows of their CSV."""
+    rows = [
+        [f"{person} {sign} {take}.MP4".strip(), sign, person]
+        for person in people
+        for sign in SIGNS
+        for take in "12"
+    ]
+    touch(folder, *(row[0] for row in rows))
+    return rows
+
+
+def write_labels(folder: Path, rows: list[list[str]]) -> Path:
+    columns = ["video", "label", "signer"][: len(rows[0])]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "labels.csv", index=False)
+    return folder / "labels.csv"
+
+
+def init(*arguments: Path | str) -> None:
+    main(["init", *map(str, arguments)])
+
+
 def refused(capsys: pytest.CaptureFixture[str], *arguments: Path | str) -> str:
-    """The one line that `slr init` ends with."""
+    """The one line of the error that `slr init` ends with."""
     with pytest.raises(SystemExit) as ended:
-        main(["init", *map(str, arguments)])
+        init(*arguments)
     assert ended.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    return line.removeprefix("error: ")
+    return one_error(capsys.readouterr().err)
 
 
-def table_of(folder: Path) -> list[dict[str, str]]:
-    with (folder / "samples.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+def checked(folder: Path) -> tuple[Config, SampleTable]:
+    """The written config and sample table, after all checks."""
+    config = read_config(str(folder / "config.yaml"))
+    table = load_samples(config.data)
+    check_streams(config, table)
+    return config, table
 
 
 def test_clips_and_a_csv_become_a_checked_config_split_by_signer(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = write_labels(folder / "labels.csv", clips(folder))
-    main(["init", str(folder), "--labels", str(labels)])
-    said = capsys.readouterr().out
-    assert "20 clips of 2 signs: merhaba 10, teşekkürler 10\n" in said
-    assert f"  slr check '{folder}/config.yaml'\n" in said
-    assert "warning" not in said
+    init(folder, "--labels", write_labels(folder, make_clips(folder)))
+    out = capsys.readouterr().out
+    assert "20 clips of 2 signs: merhaba 10, teşekkürler 10\n" in out
+    assert f"  slr check '{folder}/config.yaml'\n" in out
+    assert "warning" not in out
 
-    config = read_config(str(folder / "config.yaml"))
+    config, table = checked(folder)
     device = "auto" if torch.cuda.device_count() else "cpu"
     assert (config.name, config.device) == ("my_signs", device)
     assert config.results == str(folder / "results")
     assert list(config.streams) == ["joint", "bone", "rgb"]
     assert config.tracks["rgb"].streams == dict.fromkeys(config.streams)  # fitted on val
-    table = load_samples(config.data)
-    check_streams(config, table)
     assert table.classes == SIGNS
     assert [len(table.split(split)) for split in SPLITS] == [12, 4, 4]
     assert len({(s.signer, s.split) for s in table.samples}) == len(PEOPLE)
     assert all(Path(sample.color).is_file() for sample in table.samples)
-    (split,) = (sample.split for sample in table.samples if sample.name == "Ayse_merhaba_1")
-    assert table_of(folder)[0] == {
-        "sample": "Ayse_merhaba_1",
-        "split": split,
-        "label": "merhaba",
-        "signer": "Ayşe",
-        "color": "Ayşe merhaba 1.MP4",
-    }
+    rows = pd.read_csv(folder / "samples.csv")
+    assert list(rows.columns) == ["sample", "split", "label", "signer", "color"]
+    first = rows.iloc[0].drop("split").tolist()
+    assert first == ["Ayse_merhaba_1", "merhaba", "Ayşe", "Ayşe merhaba 1.MP4"]
+    text = (folder / "config.yaml").read_text()
+    assert len(text.splitlines()) < 70
+    assert max(map(len, text.splitlines())) < 110 + len(str(folder))
+    assert isinstance(yaml.safe_load(text), dict)
 
 
 def test_sub_folders_are_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     videos, folder = tmp_path / "videos", tmp_path / "new" / "run"
     for sign in ("evet", "hayır"):
-        (videos / sign / "monday").mkdir(parents=True)
-        for number in range(5):
-            (videos / sign / "monday" / f"{number}.mov").touch()
-    (videos / "evet" / "._0.mov").touch()  # what macOS leaves beside a file
-    (videos / "evet" / "notes.txt").touch()
-    main(["init", str(folder), "--videos", str(videos)])
-    said = capsys.readouterr().out
-    assert "  train: 6 clips\n" in said
-    assert "warning: split by clip and not by signer, as 10 clips have no signer" in said
-    rows = table_of(folder)
-    assert [row["sample"] for row in rows[:2]] == ["evet_monday_0", "evet_monday_1"]
-    assert Counter((row["label"], row["split"]) for row in rows) == {
+        touch(videos / sign, *(f"monday/{number}.mov" for number in range(5)))
+    touch(videos / "evet", "._0.mov", "notes.txt")  # macOS leaves the first beside a file
+    init(folder, "--videos", videos)
+    out = capsys.readouterr().out
+    assert "  train: 6 clips\n" in out
+    assert "warning: split by clip and not by signer: 10 clips have no signer." in out
+    rows = pd.read_csv(folder / "samples.csv")
+    assert rows["sample"][:2].tolist() == ["evet_monday_0", "evet_monday_1"]
+    assert rows.groupby(["label", "split"]).size().to_dict() == {
         (sign, split): count
         for sign in ("evet", "hayır")
         for split, count in (("train", 3), ("val", 1), ("test", 1))
     }
-    config = read_config(str(folder / "config.yaml"))
-    check_streams(config, load_samples(config.data))
+    config, _ = checked(folder)
     assert config.data.root == str(videos)  # type: ignore[union-attr]
     assert list(videos.glob("*.*")) == []
 
 
+ONE_SIGN_EACH = [
+    [f"{number}{take}.mp4", f"sign {number}", person]
+    for number, person in enumerate(PEOPLE)
+    for take in range(4)
+]
+
+
 @pytest.mark.parametrize(
-    ("people", "why"),
+    ("people", "reason"),
     [
-        (PEOPLE[:3], "there are 3 signers and 4 are needed"),
-        (("", "Ben", "Cem", "Ada"), "4 clips have no signer"),
+        (PEOPLE[:3], "there are 3 signers and a split by signer needs 4. "),
+        (("", "Ben", "Cem", "Ada"), "4 clips have no signer. "),
+        (None, "train would have no clip of sign "),
     ],
 )
-def test_too_few_signers_are_split_by_clip_with_a_warning(
-    people: tuple[str, ...], why: str, folder: Path, capsys: pytest.CaptureFixture[str]
+def test_signers_that_cannot_be_kept_apart_are_a_warning(
+    people: tuple[str, ...] | None, reason: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = write_labels(folder / "labels.csv", clips(folder, people))
-    main(["init", str(folder), "--labels", str(labels)])
+    """In the last case each signer has a sign of their own."""
+    rows = ONE_SIGN_EACH if people is None else make_clips(folder, people)
+    touch(folder, *(row[0] for row in rows))
+    init(folder, "--labels", write_labels(folder, rows))
     (line,) = (x for x in capsys.readouterr().out.splitlines() if x.startswith("warning"))
-    assert why in line
-    assert line.endswith("nothing about strangers")
-    config = read_config(str(folder / "config.yaml"))
+    assert f"not by signer: {reason}" in line
+    assert line.endswith("not for new ones")
+    config, _ = checked(folder)
     assert not config.data.signer_independent
-    check_streams(config, load_samples(config.data))
-
-
-def test_a_sign_of_one_signer_is_not_kept_out_of_train(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows = []
-    for number, person in enumerate(PEOPLE):  # each signer has a sign alone
-        for take in range(4):
-            (folder / f"{number}{take}.mp4").touch()
-            rows.append([f"{number}{take}.mp4", f"sign {number}", person])
-    main(["init", str(folder), "--labels", str(write_labels(folder / "l.csv", rows))])
-    assert "as train would have no clip of sign " in capsys.readouterr().out
-    config = read_config(str(folder / "config.yaml"))
-    check_streams(config, load_samples(config.data))
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -161,56 +159,54 @@ def test_what_spreadsheets_write_is_read(separator: str, folder: Path) -> None:
     text = "Video,Label,Signer\r\na 1.mp4,günaydın,Ayşe\r\n,,\r\nb.mp4, İyi ,\r\n"
     path = folder / "labels.csv"
     path.write_bytes("\ufeff".encode() + text.replace(",", separator).encode())
-    found = read_labels(path)
-    assert found == [(2, "a 1.mp4", "günaydın", "Ayşe"), (4, "b.mp4", "İyi", "")]
+    assert read_labels(path) == [(2, "a 1.mp4", "günaydın", "Ayşe"), (4, "b.mp4", "İyi", "")]
 
 
-def test_a_video_is_found_by_path_name_or_stem_in_any_normal_form(folder: Path) -> None:
-    for video in ("x/ağaç.mp4", "y/ev.mp4", "y/su.mov", "su.mov", "z/a.mp4", "z/b.mp4"):
-        path = folder / unicodedata.normalize("NFD", video)
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
+def test_a_video_is_named_by_path_name_or_stem_in_any_normal_form(folder: Path) -> None:
+    videos = ("x/ağaç.mp4", "y/ev.mp4", "y/su.mov", "su.mov", "z/a.mp4", "z/b.mp4")
+    touch(folder, *(unicodedata.normalize("NFD", video) for video in videos))
     rows = [["ağaç", "A"], ["ev.mp4", "A"], ["y\\su.mov", "A"], ["su.mov", "B"]]
-    rows += [["z/a", "B"], ["b", "B"]]
-    labels = write_labels(folder / "labels.csv", rows, "video,label")
-    main(["init", str(folder), "--labels", str(labels)])
-    config = read_config(str(folder / "config.yaml"))
-    samples = load_samples(config.data).samples
-    assert all(Path(sample.color).is_file() for sample in samples)
-    assert [Path(s.color).relative_to(folder).parts[0] for s in samples] == [
-        *"xyy",
-        "su.mov",
-        *"zz",
-    ]
+    init(folder, "--labels", write_labels(folder, [*rows, ["z/a", "B"], ["b", "B"]]))
+    videos_used = [Path(sample.color) for sample in checked(folder)[1].samples]
+    assert all(path.is_file() for path in videos_used)
+    first_parts = [path.relative_to(folder).parts[0] for path in videos_used]
+    assert first_parts == [*"xyy", "su.mov", *"zz"]
 
 
-def test_videos_without_a_row_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = clips(folder)
-    labels = write_labels(folder / "labels.csv", rows[2:])
-    main(["init", str(folder), "--labels", str(labels)])
-    said = capsys.readouterr().out
-    assert f"left out, as {labels} does not name them: {rows[0][0]}, {rows[1][0]}\n" in said
+def test_videos_without_a_row_are_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = make_clips(folder)
+    labels = write_labels(folder, rows[2:])
+    init(folder, "--labels", labels)
+    line = f"left out, not in {labels}: {rows[0][0]}, {rows[1][0]}\n"
+    assert line in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "samples.csv"])
 def test_nothing_is_overwritten(
     name: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = write_labels(folder / "labels.csv", clips(folder))
+    labels = write_labels(folder, make_clips(folder))
     (folder / name).write_text("mine")
     line = refused(capsys, folder, "--labels", labels)
-    assert line.startswith(f"{folder / name}: is there already and stays; ")
+    assert line.startswith(f"{folder / name}: exists already; ")
     assert (folder / name).read_text() == "mine"
     assert len([*folder.glob("*.yaml"), *folder.glob("samples*")]) == 1
 
 
-def test_both_files_are_written_or_none(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    labels = write_labels(folder / "labels.csv", clips(folder))
+def test_both_files_are_written_or_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = write_labels(folder, make_clips(folder))
     out = folder / "taken"
     out.write_text("a file, not a folder")
     line = refused(capsys, out, "--videos", folder, "--labels", labels)
-    assert line.startswith(f"{out / 'samples.csv'}: cannot be written (")
+    assert line.startswith(f"{out}: cannot be written (")
     assert out.read_text() == "a file, not a folder"
+    (folder / "new/config.yaml").mkdir(parents=True)  # the second of the two fails
+    monkeypatch.setattr(Path, "exists", lambda path: path.is_file())
+    line = refused(capsys, folder / "new", "--videos", folder, "--labels", labels)
+    assert line.startswith(f"{folder / 'new'}: cannot be written (Is a directory)")
+    assert [path.name for path in (folder / "new").iterdir()] == ["config.yaml"]
 
 
 @pytest.mark.parametrize(
@@ -241,23 +237,24 @@ def test_both_files_are_written_or_none(folder: Path, capsys: pytest.CaptureFixt
 def test_a_wrong_csv_is_one_line(
     change: tuple[str, ...], line: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "video,label,signer\n"
-    for name in ("a1", "a2", "a3", "b1", "b2", "b3"):
-        (folder / f"{name}.mp4").touch()
-        text += f"{name}.mp4,{name[0].upper()},{'x' if name[1] == '1' else 'y'}\n"
+    names = ("a1", "a2", "a3", "b1", "b2", "b3")
+    touch(folder, *(f"{name}.mp4" for name in names))
+    text = "video,label,signer\n" + "".join(
+        f"{name}.mp4,{name[0].upper()},{'x' if name[1] == '1' else 'y'}\n" for name in names
+    )
     for old, new in zip(change[::2], change[1::2], strict=True):
         text = text.replace(old, new)
     labels = folder / "labels.csv"
     labels.write_text(text)
-    found = refused(capsys, folder, "--labels", labels)
-    assert found.startswith(str(labels))
-    assert line.format(folder=folder) in found
+    message = refused(capsys, folder, "--labels", labels)
+    assert message.startswith(str(labels))
+    assert line.format(folder=folder) in message
     assert not (folder / "config.yaml").exists()
     assert not (folder / "samples.csv").exists()
 
 
 def test_other_encodings_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    clips(folder)
+    make_clips(folder)
     labels = folder / "labels.csv"
     for encoding in ("cp1254", "utf-16"):
         labels.write_bytes("video,label\nçay.mp4,çay\n".encode(encoding))
@@ -270,72 +267,52 @@ def test_other_encodings_are_one_line(folder: Path, capsys: pytest.CaptureFixtur
 def test_wrong_folders_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, folder / "no").startswith(f"{folder}/no: no such folder; ")
     assert refused(capsys, folder).startswith(f"{folder}: no video in it or in its sub-folders; ")
-    (folder / "a.mp4").touch()
+    touch(folder, "a.mp4")
     assert "a.mp4 is in no sub-folder named as its sign; " in refused(capsys, folder)
-    for name in ("x", "y"):
-        (folder / name).mkdir()
-        (folder / name / "a.mp4").touch()
-    labels = write_labels(folder / "labels.csv", [["x/a.mp4", "A"]], "video,label")
-    line = refused(capsys, folder / "new", "--videos", folder, "--labels", labels)
+    touch(folder, "x/a.mp4", "y/a.mp4")
+    elsewhere = (folder / "new", "--videos", folder, "--labels")
+    line = refused(capsys, *elsewhere, write_labels(folder, [["x/a.mp4", "A"]]))
     assert "all 1 clips are of the sign 'A'" in line
-    labels = write_labels(folder / "labels.csv", [["a", "A"]], "video,label")
-    line = refused(capsys, folder / "new", "--videos", folder, "--labels", labels)
+    line = refused(capsys, *elsewhere, write_labels(folder, [["a", "A"]]))
     assert f"'a' may be a.mp4 or x/a.mp4 or y/a.mp4; write the path below {folder}" in line
-    (folder / " b.mp4").touch()
+    touch(folder, " b.mp4")
     assert "the name ' b.mp4' begins with a space" in refused(capsys, folder)
     (folder / " b.mp4").rename(folder / "\udcfe.mp4")  # an older encoding
     assert r"the name '\udcfe.mp4' begins with" in refused(capsys, folder)
 
 
+def test_hidden_folders_are_ignored(folder: Path) -> None:
+    touch(folder, ".trash/a.mp4")
+    with pytest.raises(DataError, match="no video in it"):
+        find_videos(folder)
+
+
 def test_names_are_of_ascii_letters() -> None:
-    found = sample_names(["Şişli ığdır (1).mp4", "a/你好.mp4", "-x.y.mp4", "Straße.mp4"])
-    assert found == ["Sisli_igdir_1", "clip", "x_y", "Strasse"]
-    assert sample_names(["a/1.mp4", "b/1.mp4", "b/İ.mp4", "b/i.avi"]) == [
-        "a_1",
-        "b_1",
-        "b_I",
-        "b_i-2",
-    ]
+    names = sample_names(["Şişli ığdır (1).mp4", "a/你好.mp4", "-x.y.mp4", "Straße.mp4"])
+    assert names == ["Sisli_igdir_1", "clip", "x_y", "Strasse"]
+    names = sample_names(["a/1.mp4", "b/1.mp4", "b/İ.mp4", "b/i.avi"])
+    assert names == ["a_1", "b_1", "b_I", "b_i-2"]
 
 
-NAMES = st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1), unique=True)
-
-
-@given(NAMES)
+@given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1), unique=True))
 def test_names_are_valid_and_unique(texts: list[str]) -> None:
-    found = sample_names([f"{text}.mp4" for text in texts])
-    assert all(SAMPLE_NAME.fullmatch(name) for name in found)
-    assert len({name.lower() for name in found}) == len(texts)
+    names = sample_names([f"{text}.mp4" for text in texts])
+    assert all(SAMPLE_NAME.fullmatch(name) for name in names)
+    assert len({name.lower() for name in names}) == len(texts)
 
 
 @given(st.dictionaries(st.text(min_size=1), st.integers(3, 40), min_size=1))
 def test_a_split_by_clip_has_every_label_in_each_split(counts: dict[str, int]) -> None:
     labels = [label for label, count in counts.items() for _ in range(count)]
     split = clip_split(labels, val=0.15, test=0.2, seed=1)
-    found = Counter(zip(labels, split, strict=True))
+    number = Counter(zip(labels, split, strict=True))
     for label, count in counts.items():
         for name, share in (("val", 0.15), ("test", 0.2)):
-            assert 1 <= found[label, name] <= share * count + 1
-        assert found[label, "train"] >= 1
+            assert 1 <= number[label, name] <= share * count + 1
+        assert number[label, "train"] >= 1
     assert split == clip_split(labels, val=0.15, test=0.2, seed=1)
 
 
 def test_a_split_by_clip_needs_three_clips() -> None:
     with pytest.raises(ValueError, match="a: 2 clips are too few"):
         clip_split(["a", "a"], val=0.1, test=0.1, seed=1)
-
-
-def test_hidden_folders_are_left_out(folder: Path) -> None:
-    (folder / ".trash").mkdir()
-    (folder / ".trash" / "a.mp4").touch()
-    with pytest.raises(DataError, match="no video in it"):
-        find_videos(folder)
-
-
-def test_what_is_written_is_not_long(folder: Path) -> None:
-    main(["init", str(folder), "--labels", str(write_labels(folder / "l.csv", clips(folder)))])
-    text = (folder / "config.yaml").read_text()
-    assert len(text.splitlines()) < 70
-    assert max(map(len, text.splitlines())) < 110 + len(str(folder))
-    assert isinstance(yaml.safe_load(text), dict)
-    assert (folder / "samples.csv").read_text().splitlines()[0] == ",".join(COLUMNS)

@@ -1,4 +1,4 @@
-"""`slr inspect`: what is in a file of a run."""
+"""`slr inspect`: the facts about each kind of file."""
 
 import json
 from pathlib import Path
@@ -54,15 +54,15 @@ def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert inspected(capsys, keypoints) == {
         "format": "slr-feature, version 1: keypoints",
         "samples": "3, 1 of them quarantined",
-        "frames": "12; 5 to 7 a sample",
+        "frames": "12; 5 to 7 per sample",
         "values": "(12, 133, 3) float32, (frame, keypoint, channel): px, px, score in [0, 1]",
-        "beside": "fps (3) float64, offset (4) int64, sample (3) str, size (3, 2) int32",
-        "videos": "512 x 512, 640 x 480 px, 25, 29.97 frames a second",
+        "arrays": "fps (3) float64, offset (4) int64, sample (3) str, size (3, 2) int32",
+        "videos": "512 x 512, 640 x 480 px, 25, 29.97 frames per second",
         "estimator": "some-1.0, weights 0123456789ab",
-        "noted": "mirrored False",
+        "attributes": "mirrored False",
         "settings": '{"smoothing": null}',
         "package": "slr_pipeline 0.1.0",
-        "size": f"{keypoints.stat().st_size:,} bytes, whole",
+        "size": f"{keypoints.stat().st_size:,} bytes, complete",
     }
 
 
@@ -72,9 +72,9 @@ def test_pictures_of_no_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str
     found = inspected(capsys, path)
     assert found["frames"] == "0"
     assert found["values"] == (
-        "(0) uint8, JPEGs of (256, 256, 3) a frame, (frame, y, x, channel): sRGB"
+        "(0) uint8, JPEGs of (256, 256, 3) per frame, (frame, y, x, channel): sRGB"
     )
-    assert found["noted"] == "clips_without_person 0, codec jpeg, quality 90, subsampled True"
+    assert found["attributes"] == "clips_without_person 0, codec jpeg, quality 90, subsampled True"
 
 
 def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -95,7 +95,7 @@ def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "values": "(3, 2) float32, raw logits",
         "settings": '{"weights_sha256": "abc"}',
         "package": "slr_pipeline 0.1.0",
-        "size": f"{path.stat().st_size:,} bytes, whole",
+        "size": f"{path.stat().st_size:,} bytes, complete",
     }
 
 
@@ -142,8 +142,8 @@ def test_every_byte_is_checked(keypoints: Path, capsys: pytest.CaptureFixture[st
         damaged[place] ^= 1
         keypoints.write_bytes(damaged)
         line = refused(capsys, keypoints)
-        assert line.startswith(f"error: {keypoints}: not a whole file of this version (")
-        assert line.endswith("; if it is of a run, delete it and run again")
+        assert line.startswith(f"error: {keypoints}: not a complete file of this version (")
+        assert line.endswith("; if it belongs to a run, delete it and run again")
     keypoints.write_bytes(whole[:-100])
     assert "it ends without its seal, so it is short, " in refused(capsys, keypoints)
 
@@ -151,7 +151,7 @@ def test_every_byte_is_checked(keypoints: Path, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("attributes", "line"),
     [
-        ({"format": "other"}, "format is 'other', expected slr-feature or slr-logits; look at it"),
+        ({"format": "other"}, "format is 'other', expected slr-feature or slr-logits; open it"),
         ({"format": FORMAT, "feature": "keypoints", "version": 0}, "version is "),
         ({"format": FORMAT, "feature": "smell"}, "not a whole smell file ('smell')"),
         ({"format": "slr-logits", "version": 9}, "expected slr-logits version 1, found ("),
@@ -176,4 +176,4 @@ def test_wrong_paths_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
         capsys, tmp_path / "a.csv"
     )
     (tmp_path / "empty.h5").touch()
-    assert "not a whole file of this version" in refused(capsys, tmp_path / "empty.h5")
+    assert "not a complete file of this version" in refused(capsys, tmp_path / "empty.h5")

@@ -89,7 +89,7 @@ def test_without_answers_there_is_the_sign_alone(copied: Path) -> None:
             "elsewhere/config.yaml: no such file; name the results folder",
         ),
         ([TESTED, "--out", "out.avi"], "--out out.avi: expected a name that ends in .mp4; rename"),
-        (["own", "--out", "own.mp4"], "--out own.mp4: is the sample's own video; name another"),
+        (["own", "--out", "own.mp4"], "--out own.mp4: is the sample's own video; use another"),
         (["own"], "results/features/keypoints/test/all.h5: "),
     ],
 )
