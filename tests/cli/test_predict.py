@@ -21,7 +21,9 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files, overlay_files, with_depth
 from slr_pipeline.cli.recognition import MAKERS, SHARD_SIZE, Video, open_track, recognise
 from slr_pipeline.errors import DataError
+from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.documents import read_metrics, read_run_config
+from slr_pipeline.io.features import open_features
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.quality import write_quality
 from slr_pipeline.io.video import probe, read_frames
@@ -156,6 +158,40 @@ def test_answers_are_those_of_the_pipeline(
         shares = [answer["probability"] for answer in video["answers"]]
         assert shares == sorted(shares, reverse=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(
+    run_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From feature files through three kinds of streams and the fusion of their track."""
+    results = run_folder / "results"
+    streams = ("joint", "sstcn", "rgb")
+    main(["export", "--onnx", *streams, "--results", str(results), "--out", str(tmp_path)])
+    capsys.readouterr()
+    stores = open_features(
+        run_folder / feature_file(name, "test") for name in ("keypoints", "frames")
+    )
+    keypoints = stores["keypoints"].read(FIRST)
+    size = {"width": keypoints.width, "height": keypoints.height}
+    maps = draw_heatmaps(keypoints.values, **size, sigma=3, fidelity="corrected")
+    arrays: dict[str, list[Any]] = {
+        "joint": [keypoints.values, keypoints.width, keypoints.height],
+        "sstcn": [maps],
+        "rgb": [stores["frames"].read(FIRST).values],
+    }
+    monkeypatch.chdir(tmp_path)
+    logits = {}
+    for stream in streams:
+        page = Path(f"{stream}.md").read_text()
+        code: dict[str, Any] = {}
+        exec("".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), code)
+        logits[stream] = code["video_logits"](*arrays[stream])
+    slr(clip(FIRST), "--models", results, "--json")
+    (video,) = json.loads(capsys.readouterr().out)["videos"]
+    np.testing.assert_allclose(code["fuse"]("rgb", logits), answered(video), atol=1e-5)
 
 
 def test_features_are_made_by_their_steps() -> None:

@@ -1,4 +1,4 @@
-"""A model as an ONNX graph, and how far that is from the model; arrays only, no files."""
+"""Convert a model to an ONNX graph and compare their logits; arrays only, no files."""
 
 import importlib
 import importlib.metadata
@@ -16,7 +16,7 @@ from slr_pipeline.errors import SlrError
 
 OPSET: Final = 17
 TOLERANCE: Final = 1e-4
-"""Largest difference that is let through, see `largest_difference`."""
+"""Largest accepted difference, see `largest_difference`."""
 
 _INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 
@@ -24,27 +24,27 @@ _INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 def to_onnx(
     model: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], facts: Mapping[str, Any]
 ) -> bytes:
-    """The bytes of an ONNX file of `model`, of any batch size; equal arguments give equal bytes.
+    """Convert `model` to the bytes of an ONNX file for any batch size; deterministic.
 
     Args:
-        model: takes the inputs and gives logits (B, K). It is left in eval mode.
-        inputs: an example, (B, ...) each.
+        model: maps the inputs to logits (B, K). It stays in eval mode.
+        inputs: example, (B, ...) each.
         names: of the inputs. The output is `logits`.
-        facts: what the file is to say of itself, as JSON texts by key.
+        facts: metadata of the file, stored as JSON by key.
 
-    Raises SlrError where onnx or onnxruntime is not installed.
+    Raises SlrError if onnx is not installed.
     """
     onnx = _installed("onnx")
     written = io.BytesIO()
     with warnings.catch_warnings():
-        # Checks of shapes in the models are traced as what they are in this example: the batch is
-        # the only axis that may change, and none of them is about it.
+        # Tracing freezes the shape checks of the models. Only the batch size varies, and no check
+        # depends on it.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model.eval(),
             tuple(inputs),
-            written,  # type: ignore[arg-type]  # the tracing exporter takes it
-            # ASSUME: the tracing exporter stays in torch; the newer one needs onnxscript as well.
+            written,  # type: ignore[arg-type]  # the tracing exporter accepts it
+            # ASSUME: torch keeps the tracing exporter; the newer one also needs onnxscript.
             dynamo=False,
             opset_version=OPSET,
             input_names=list(names),
@@ -67,13 +67,13 @@ def largest_difference(
     *,
     relative: bool = False,
 ) -> float:
-    """The largest difference of a logit of ONNX Runtime from torch's; NaN where one is not finite.
+    """Largest difference between logits of ONNX Runtime and PyTorch; NaN if one is not finite.
 
-    `content` is what `to_onnx` gives of `model`; `batches` are inputs of one or more batches. With
-    `relative` it is in units of the largest logit of the batch, where this is above 1: what is far
-    from all that a model has learnt may have logits of any size, and float32 has seven digits.
+    `content` is the result of `to_onnx` for `model`; `batches` are inputs. With `relative` the
+    difference is divided by the largest logit of the batch if that is above 1: logits of inputs far
+    from the training data can be huge, and float32 has seven digits.
 
-    Raises SlrError where onnxruntime is not installed.
+    Raises SlrError if onnxruntime is not installed.
     """
     runtime = _installed("onnxruntime")
     options = runtime.SessionOptions()
@@ -86,19 +86,21 @@ def largest_difference(
     for batch in batches:
         with torch.no_grad():
             expected = model(*batch).numpy()
-        (found,) = session.run(
+        (logits,) = session.run(
             ["logits"], {name: part.numpy() for name, part in zip(names, batch, strict=True)}
         )
-        if found.shape != expected.shape:
-            raise SlrError(f"logits {found.shape} of ONNX Runtime, {expected.shape} of torch")
+        if logits.shape != expected.shape:
+            raise SlrError(f"ONNX Runtime returns logits {logits.shape}, PyTorch {expected.shape}")
         with np.errstate(invalid="ignore"):
             unit = np.maximum(1, np.abs(expected).max()) if relative else 1
-            largest = float(np.maximum(largest, np.abs(found - expected).max() / unit))  # keeps NaN
+            largest = float(
+                np.maximum(largest, np.abs(logits - expected).max() / unit)
+            )  # keeps NaN
     return largest
 
 
 def versions() -> dict[str, str]:
-    """What the graph is made with and checked by; SlrError where some of it is not installed."""
+    """Versions of the packages that make and check the graph; SlrError if one is missing."""
     names = ("slr_pipeline", "torch", "onnx", "onnxruntime")
     for name in names:
         _installed(name)
@@ -106,7 +108,7 @@ def versions() -> dict[str, str]:
 
 
 def _installed(name: str) -> Any:
-    """The package of that name, or an SlrError that says how to get it."""
+    """Import a package, or raise an SlrError that says how to install it."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the models of streams take: names, axes, and made-up inputs of the size of real ones."""
+"""Inputs of the models of streams: names, axes, and random inputs of the same shape."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class Input:
 
     Attributes:
         name: in the ONNX file.
-        axes: what they are, without the batch, and how long each is.
-        values: what the numbers are, in words.
+        axes: name and length of each axis except the batch.
+        values: range or unit of the values, in words.
     """
 
     name: str
@@ -38,18 +38,18 @@ class Input:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one item, without the batch."""
+        """Shape of one item, without the batch."""
         return tuple(length for _, length in self.axes)
 
 
 def inputs_of(settings: TrainedStream) -> tuple[Input, ...]:
-    """The inputs of a stream's model, in the order it takes them."""
+    """Inputs of a stream's model in the order of its arguments."""
     frames = ("frame", settings.frames)
     axes: tuple[tuple[str, int], ...]
     match settings:
         case SlgcnSettings():
             axes = (("x, y, score", 3), frames, ("joint", len(JOINTS_27)))
-            return (Input("skeleton", axes, "pixels of a picture 512 wide or high; score 0 to 1"),)
+            return (Input("skeleton", axes, "pixels, longer side of the frame 512; score 0 to 1"),)
         case SstcnSettings():
             axes = (frames, ("keypoint", len(HEATMAP_KEYPOINTS)), ("row", CELLS), ("column", CELLS))
             return (Input("heatmaps", axes, "0 to 1"),)
@@ -68,22 +68,24 @@ def inputs_of(settings: TrainedStream) -> tuple[Input, ...]:
                 else ("left, right", HANDS)
             )
             picture = (("red, green, blue", 3), ("row", settings.size), ("column", settings.size))
-            crops = Input("crops", (frames, hands, *picture), "colours of ImageNet's mean 0, std 1")
+            crops = Input(
+                "crops", (frames, hands, *picture), "normalised with ImageNet's mean and std"
+            )
             moves = ("angle, magnitude of each keypoint", 2 * len(POSE_FLOW_KEYPOINTS))
-            pose = Input("pose_flow", (frames, moves), "angle / pi; heads a frame")
+            pose = Input("pose_flow", (frames, moves), "angle / pi; head lengths per frame")
             return crops, pose
         case _:
             assert_never(settings)
 
 
 def random_batch(settings: TrainedStream, size: int, generator: torch.Generator) -> list[Tensor]:
-    """A batch of inputs that are not real but in the range of real ones."""
+    """Random inputs in the range of real ones."""
     shapes = [(size, *given.shape) for given in inputs_of(settings)]
     match settings:
         case SlgcnSettings():
-            places = _normal(shapes[0], generator) * 100
-            places[:, 2] = _uniform(places[:, 2].shape, generator)
-            return [places]
+            skeletons = _normal(shapes[0], generator) * 100
+            skeletons[:, 2] = _uniform(skeletons[:, 2].shape, generator)
+            return [skeletons]
         case SstcnSettings():
             return [_uniform(shapes[0], generator)]
         case R2plus1dSettings():

@@ -1,10 +1,19 @@
-"""The page beside an ONNX file: what goes in, what comes out, what made it."""
+"""The page beside an ONNX file: its input, the steps from a video, the fusion, its provenance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from slr_pipeline import skeleton
 from slr_pipeline.cli.onnx.graph import OPSET, TOLERANCE
-from slr_pipeline.cli.onnx.inputs import Input
+from slr_pipeline.cli.onnx.inputs import inputs_of
+from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
+from slr_pipeline.config.streams import TrainedStream
+from slr_pipeline.data import clip_transform, hand_transform, skeleton_transform
+from slr_pipeline.features import frames, hand_crops, heatmaps, imputing
+from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.training.streams import PICTURE_KINDS, test_views
 
 MODELS = {
     "slgcn": "SL-GCN (Jiang et al., 2021, section 3.1)",
@@ -13,102 +22,73 @@ MODELS = {
     "vtn": "VTN-HC/PF (De Coster et al., 2021)",
 }
 
-PYTHON = """\
-import json
-import numpy as np
-import onnxruntime
-
-session = onnxruntime.InferenceSession("{stream}.onnx")
-classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
-inputs = {{  # of three clips
-{inputs}
-}}
-(logits,) = session.run(["logits"], inputs)  # (3, {classes})
-for row in logits:
-    print([classes[k] for k in np.argsort(-row)[:5]])
-"""
+CONSTANTS: dict[str, Any] = {
+    "skeleton": skeleton,
+    "transform": skeleton_transform,
+    "clip": clip_transform,
+    "hand": hand_transform,
+    "frames": frames,
+    "hand_crops": hand_crops,
+    "maps": heatmaps,
+    "imputing": imputing,
+    "jpegs": JPEG,
+    "kinds": PICTURE_KINDS,
+    "pose_flow_points": [skeleton.BODY_135_FROM_133[k] for k in skeleton.POSE_FLOW_KEYPOINTS],
+    "opset": OPSET,
+    "tolerance": TOLERANCE,
+}
+"""Modules and tables whose numbers the templates show, by their name in the templates."""
 
 
 def readme(
     stream: str,
-    inputs: Sequence[Input],
-    steps: Sequence[str],
+    settings: TrainedStream,
+    features: FeatureSettings,
+    drawn: HeatmapsSettings,
+    *,
     sidecar: Mapping[str, Any],
-    views: int,
+    estimator: str,
+    tracks: Mapping[str, Mapping[str, Any]],
     facts: Mapping[str, str],
 ) -> str:
-    """The page, in Markdown.
+    """Render the page of a stream as Markdown.
 
-    `steps` lead from a video to the inputs; `sidecar` is that of the weights; `views` are the clips
-    of a video whose logits are averaged; `facts` are what the file is made from and with.
+    Args:
+        stream: name.
+        settings: of the stream.
+        features: settings of the run's features.
+        drawn: settings of the heat-maps that the stream was trained on.
+        sidecar: of the weights.
+        estimator: of the keypoints that the model was trained on.
+        tracks: fusion, weights and temperatures of the tracks with this stream.
+        facts: provenance of the ONNX file.
     """
-    settings, classes = sidecar["stream"], sidecar["classes"]
-    rows = [
-        f"| `{given.name}` | {_shape(given)} | {_axes(given)} | {given.values} |"
-        for given in inputs
-    ]
-    averaged = (
-        f" The logits of a video are the mean of those of its {views} clips." if views > 1 else ""
+    environment = Environment(
+        loader=PackageLoader("slr_pipeline.cli.onnx"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
-    made = [f"| {name} | `{value}` |" for name, value in facts.items()]
-    return "\n".join(
-        [
-            f"# {stream}.onnx",
-            "",
-            f"{MODELS[settings['model']]}, stream `{stream}` of slr_pipeline, fidelity "
-            f"`{settings['fidelity']}`, protocol `{sidecar['protocol']}`. It tells {len(classes)} "
-            "isolated signs from each other; whatever it is shown, it names one of them.",
-            "",
-            "## Input",
-            "All float32. `batch` is any number of clips.",
-            "",
-            "| name | shape | axes after `batch` | values |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-            "### From a video to the input",
-            *(f"{number}. {step}" for number, step in enumerate(steps, start=1)),
-            "",
-            "## Output",
-            f"`logits`, (batch, {len(classes)}): one number a class, in the order below; a softmax "
-            f"makes them add up to 1.{averaged}",
-            "",
-            "## In Python",
-            "```python",
-            PYTHON.format(
-                stream=stream,
-                inputs="\n".join(
-                    f'    "{given.name}": np.zeros({(3, *given.shape)}, np.float32),'
-                    for given in inputs
-                ),
-                classes=len(classes),
-            ).rstrip(),
-            "```",
-            "",
-            "## Made from",
-            "| what | |",
-            "|---|---|",
-            *made,
-            "",
-            f"ONNX opset {OPSET}. Before this file was written its logits were compared with those "
-            f"of torch in batches of several sizes: none differed by more than {TOLERANCE:g}, "
-            "or by more than that part of the largest logit where an input was made up.",
-            "",
-            "## Classes",
-            *(f"- {number}: {_escaped(name)}" for number, name in enumerate(classes)),
-            "",
-        ]
+    environment.filters["g"] = "{:g}".format
+    environment.filters["escaped"] = _escaped
+    environment.globals.update(CONSTANTS)
+    return environment.get_template(f"{settings.model}.md").render(
+        stream=stream,
+        settings=settings,
+        features=features,
+        drawn=drawn,
+        model=MODELS[settings.model],
+        inputs=inputs_of(settings),
+        views=len(test_views(settings)),
+        classes=sidecar["classes"],
+        protocol=sidecar["protocol"],
+        estimator=estimator,
+        tracks=tracks,
+        facts=facts,
     )
-
-
-def _shape(given: Input) -> str:
-    return f"(batch, {', '.join(map(str, given.shape))})"
-
-
-def _axes(given: Input) -> str:
-    return "; ".join(name for name, _ in given.axes)
 
 
 def _escaped(name: str) -> str:
-    """A class's name as it is read, whatever marks of Markdown it has."""
+    """Escape the Markdown characters of a class name."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|" else letter for letter in name)

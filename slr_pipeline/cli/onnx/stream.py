@@ -1,4 +1,4 @@
-"""A trained stream of a run as an ONNX file with its page, not written until it is checked."""
+"""A trained stream of a run as an ONNX file with its page, checked before it is written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from slr_pipeline.cli.onnx.graph import TOLERANCE, largest_difference, to_onnx, versions
 from slr_pipeline.cli.onnx.inputs import inputs_of, random_batch
-from slr_pipeline.cli.onnx.preprocessing import preprocessing
 from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.atomic import atomic_write, write_text
+from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.steps.predict import Trained, load_trained
 from slr_pipeline.training.streams import Stores, build_dataset, test_views
@@ -29,15 +29,21 @@ REAL_BATCHES = (1, 3)
 class Export:
     """A checked ONNX file and its page.
 
-    `made_up` and `real` are the largest differences of a logit from torch's, on inputs made up and
-    on as many `clips` of the run; the former in units of the largest logit, where that is above 1.
+    Attributes:
+        stream: name.
+        content: bytes of the ONNX file.
+        page: Markdown.
+        random_difference: largest difference of a logit from PyTorch's on random inputs, relative
+            to the largest logit if that is above 1.
+        real_difference: largest difference on clips of the run.
+        clips: how many.
     """
 
     stream: str
     content: bytes
     page: str
-    made_up: float
-    real: float
+    random_difference: float
+    real_difference: float
     clips: int
 
     def write(self, folder: Path) -> None:
@@ -48,15 +54,15 @@ class Export:
 
 
 def export_stream(config: Config, results: Path, stream: str) -> Export:
-    """The export of a stream of a run, which `config` describes, in the folder `results`.
+    """Export a stream of the run with this config in the folder `results`.
 
     Raises:
-        ConfigError: no such stream, or one without a model.
-        DataError: it is not trained.
-        ArtifactError: damaged files; ONNX Runtime's logits are not those of torch.
+        ConfigError: there is no such stream, or it has no model.
+        DataError: the stream is not trained.
+        ArtifactError: a file is damaged, or ONNX Runtime's logits differ from PyTorch's.
         SlrError: onnx or onnxruntime is not installed.
     """
-    made_with = versions()
+    package_versions = versions()
     trained = load_trained(str(_weights(config, results, stream)))
     settings, sidecar = trained.settings, trained.sidecar
     generator = torch.Generator().manual_seed(0)
@@ -66,47 +72,67 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         "weights": f"streams/{stream}/{sidecar['phase']}/model.safetensors",
         "weights_sha256": trained.sha256,
         "keypoints": _estimator(sidecar),
-        **made_with,
+        **package_versions,
     }
-    inputs = inputs_of(settings)
-    about = {"stream": stream, "classes": sidecar["classes"], **facts}
-    content = to_onnx(trained.network, batches[1], [given.name for given in inputs], about)
-    made_up = largest_difference(content, trained.network, batches, relative=True)
+    metadata = {"stream": stream, "classes": sidecar["classes"], **facts}
+    names = [given.name for given in inputs_of(settings)]
+    content = to_onnx(trained.network, batches[1], names, metadata)
+    on_random = largest_difference(content, trained.network, batches, relative=True)
     on_clips = largest_difference(content, trained.network, real)
-    if not (made_up <= TOLERANCE and on_clips <= TOLERANCE):
+    if not (on_random <= TOLERANCE and on_clips <= TOLERANCE):
         raise ArtifactError(
-            f"{stream}: logits of ONNX Runtime differ from torch's by {on_clips:.2g} on clips and "
-            f"{made_up:.2g} on made-up inputs, more than {TOLERANCE:g}, so nothing is written; if "
-            "they are nan or huge train the stream again, else install the versions of "
+            f"{stream}: logits of ONNX Runtime differ from PyTorch's by {on_clips:.2g} on clips "
+            f"and {on_random:.2g} on random inputs, more than {TOLERANCE:g}; nothing is written. "
+            "If they are nan or huge, train the stream again; else install the versions of "
             "requirements/constraints.txt"
         )
-    heatmaps = trained.heatmaps or config.features.heatmaps
-    steps = preprocessing(settings, config.features, _estimator(sidecar), heatmaps)
-    page = readme(stream, inputs, steps, sidecar, len(test_views(settings)), facts)
+    page = readme(
+        stream,
+        settings,
+        config.features,
+        trained.heatmaps or config.features.heatmaps,
+        sidecar=sidecar,
+        estimator=facts["keypoints"],
+        tracks=_tracks(config, results, stream),
+        facts=facts,
+    )
     clips = sum(len(batch[0]) for batch in real)
-    return Export(stream, content, page, made_up, on_clips, clips)
+    return Export(stream, content, page, on_random, on_clips, clips)
+
+
+def _tracks(config: Config, results: Path, stream: str) -> dict[str, dict[str, Any]]:
+    """Fusion, weights and temperatures of the finished tracks that use a stream."""
+    tracks = {}
+    for name, track in config.tracks.items():
+        path = results / "tracks" / name / "metrics.json"
+        if stream in (*track.streams, *track.untuned) and path.is_file():
+            metrics = read_metrics(path)
+            tracks[name] = {key: metrics[key] for key in ("fusion", "weights", "temperatures")}
+    return tracks
 
 
 def _weights(config: Config, results: Path, stream: str) -> Path:
-    """The weights that answer test."""
+    """Path of the weights that answer test."""
     if stream not in config.streams:
-        known = ", ".join(config.streams)
-        raise ConfigError(f"--onnx {stream}: no stream of {results}/config.yaml (known: {known})")
+        streams = ", ".join(config.streams)
+        raise ConfigError(
+            f"--onnx {stream}: {results}/config.yaml has no such stream; its streams are {streams}"
+        )
     if isinstance(config.streams[stream], ImportedSettings):
         raise ConfigError(
-            f"--onnx {stream}: its logits are imported and it has no model; export it where it was "
-            "trained"
+            f"--onnx {stream}: the stream has imported logits and no model; export it from the run "
+            "that trained it"
         )
     path = results / "streams" / stream / config.phases[-1] / "model.safetensors"
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file; train the stream first: snakemake {path}")
+        raise DataError(f"{path}: no such file; train the stream first: snakemake {path}")
     return path
 
 
 def _real_batches(
     config: Config, results: Path, stream: str, trained: Trained
 ) -> Iterator[list[Tensor]]:
-    """Batches of a shard of the run, as far as its features are there and have frames."""
+    """Batches of clips from one shard of the run, if it has all features."""
     stores = _stores(results, config.stream_features(stream))
     if not stores:
         return
@@ -125,7 +151,7 @@ def _real_batches(
         views=views,
         heatmaps=trained.heatmaps,
     )
-    # Of each next sample another view.
+    # Each sample contributes another view.
     items = iter([n * len(views) + n % len(views) for n in range(len(samples))])
     for size in REAL_BATCHES:
         chosen = [dataset[index][0] for index in islice(items, size)]
@@ -134,7 +160,7 @@ def _real_batches(
 
 
 def _stores(results: Path, features: tuple[str, ...]) -> Stores:
-    """A shard's features; empty where no shard has them all."""
+    """Feature stores of one shard; empty if no shard has all features."""
     for split in ("test", "val", "train"):
         for first in sorted((results / "features" / features[0] / split).glob("*.h5")):
             paths = {
@@ -146,5 +172,5 @@ def _stores(results: Path, features: tuple[str, ...]) -> Stores:
 
 
 def _estimator(sidecar: dict[str, Any]) -> str:
-    found = sidecar["estimator"]
-    return f"{found['estimator']} (weights {found['weights_sha256']})"
+    estimator = sidecar["estimator"]
+    return f"{estimator['estimator']} (weights {estimator['weights_sha256']})"

@@ -54,7 +54,7 @@ def test_what_is_exported_comes_back(
         pytest.importorskip("pose_format", reason="the extra `formats` is not installed")
     out = tmp_path / "out"
     export(results, to, out, "--layout", layout)
-    assert capsys.readouterr().out == f"{out}: 2 samples, 1 quarantined ones left out\n"
+    assert capsys.readouterr().out == f"{out}: 2 samples, 1 quarantined samples skipped\n"
     settings = ImportedKeypointsSettings(
         estimator="imported",
         format=to,
