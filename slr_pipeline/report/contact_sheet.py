@@ -1,4 +1,4 @@
-"""The contact sheet of one sample: what its feature files hold, beside its videos."""
+"""The contact sheet of one sample: its features beside its videos."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -22,11 +22,11 @@ from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Picture, Row
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 
 SMALLEST_WHEEL_PX = 1.0
-"""The colour wheel of a clip at rest: noise is not drawn as movement."""
+"""Smallest scale of the colour wheel: noise of a still clip does not look like motion."""
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _FeatureFrames:
     """A feature at the shown frames; `values` (columns, ...), `boxes` (columns, boxes, 4)."""
 
     values: NDArray[Any]
@@ -37,11 +37,11 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Everything that is drawn: pictures and features at the shown frames."""
+    """Video frames and features at the shown frames."""
 
     color: list[Picture]
     depth: list[Picture]
-    features: dict[str, _Shown] = field(default_factory=dict)
+    features: dict[str, _FeatureFrames] = field(default_factory=dict)
 
 
 def write_contact_sheet(
@@ -53,19 +53,19 @@ def write_contact_sheet(
     tile_px: int = 192,
     features: Sequence[str] | None = None,
 ) -> None:
-    """Write the PNG of a sample's features, whole or not at all.
+    """Write the features of a sample as a PNG, atomically.
 
     Args:
         out: the PNG.
         sample: name of the sample.
-        results: folder of a run; its `verify` tables name the videos.
-        columns: most frames that are shown.
+        results: folder of a run; its `verify` tables list the videos.
+        columns: largest number of frames.
         tile_px: longer side of each picture.
-        features: which to draw; None: all that the folder has.
+        features: features to draw; None: all in the folder.
 
     Raises:
         DataError: unknown or quarantined sample, or a video that has changed.
-        ArtifactError: a damaged feature file, or one of another length.
+        ArtifactError: a feature file is damaged or has another length.
         ConfigError: numbers out of range, unknown features.
     """
     unknown = sorted(set(features or ()) - set(FEATURES))
@@ -87,9 +87,9 @@ def write_contact_sheet(
 def sample_rows(
     sample: str, results: Path, columns: int, features: Sequence[str]
 ) -> tuple[Verified, list[int], list[Row]]:
-    """The videos of a sample, the frames that are shown, and the rows of its sheet.
+    """Videos of a sample, the shown frames, and the rows of its sheet.
 
-    Of `features` those are drawn that the folder has. Errors as `write_contact_sheet`.
+    Draws those of `features` that the folder has. Errors as in `write_contact_sheet`.
     """
     shard, row = find_sample(sample, results)
     frames = drawing.moments(row.frames, columns)
@@ -103,7 +103,7 @@ def sample_rows(
 
 
 def find_sample(sample: str, results: Path) -> tuple[Path, Verified]:
-    """The verify table that has the sample, and its row. DataError as `write_contact_sheet`."""
+    """The verify table that has the sample, and its row. DataError as in `write_contact_sheet`."""
     tables = sorted(results.glob("verify/*/*.csv"))
     for path in tables:
         for row in read_verified(path):
@@ -118,11 +118,11 @@ def find_sample(sample: str, results: Path) -> tuple[Path, Verified]:
 
 
 def _pick(row: Verified, video: Video, frames: list[int]) -> list[Picture]:
-    """The given frames, in order, of a video that is read through."""
+    """The given frames of a video, in order."""
     return [f for number, f in enumerate(video_frames(row, video)) if number in frames]
 
 
-def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Shown:
+def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _FeatureFrames:
     """A feature at the shown frames."""
     store, attributes = FeatureStore(feature, [path]), FeatureFile(path, feature).attributes
     expected = FEATURES[feature].frames or row.frames
@@ -135,19 +135,19 @@ def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Shown:
     fidelity = cast(Fidelity, settings.get("fidelity", "corrected"))
     if feature == "heatmaps":
         source = sixty_frames(row.frames, fidelity=fidelity)
-        # Of the 60 the one made from the nearest frame: a long clip has not all of its own.
+        # The nearest of the 60: a long clip does not have a map for every frame.
         frames = [int(np.abs(source - frame).argmin()) for frame in frames]
     clip = store.read(row.sample, frames)
-    return _Shown(clip.values, clip.boxes, fidelity, float(attributes.get("bound_px", 0)))
+    return _FeatureFrames(clip.values, clip.boxes, fidelity, float(attributes.get("bound_px", 0)))
 
 
 def _rows(sample: _Sample) -> Iterator[Row]:
-    """Every row of the sheet, from the video to what lies furthest from it."""
+    """Rows of the sheet, from the video to the features derived last."""
     color, features = sample.color, sample.features
     yield Row("video", color)
     if "keypoints" in features:
         points = features["keypoints"].values
-        yield Row("keypoints\nblue: left", list(map(drawing.draw_skeleton, color, points)))
+        yield Row("keypoints\n(left: blue)", list(map(drawing.draw_skeleton, color, points)))
         if "pose_flow" in features:
             yield _pose_flow_row(color, points, features["pose_flow"])
     if "heatmaps" in features:
@@ -156,7 +156,7 @@ def _rows(sample: _Sample) -> Iterator[Row]:
             drawing.draw_heatmaps(picture, found, fidelity=maps.fidelity)
             for picture, found in zip(color, maps.values, strict=True)
         ]
-        yield Row("heatmaps\nlargest of 33", pictures)
+        yield Row("heatmaps\n(max of 33)", pictures)
     yield from _box_rows(sample)
     yield from _crop_rows(features)
     if sample.depth:
@@ -174,17 +174,17 @@ def _rows(sample: _Sample) -> Iterator[Row]:
             yield Row(f"hha\n{name}", list(values[..., channel]))
 
 
-def _pose_flow_row(color: list[Picture], points: NDArray[Any], flow: _Shown) -> Row:
+def _pose_flow_row(color: list[Picture], points: NDArray[Any], flow: _FeatureFrames) -> Row:
     pictures = [
         drawing.draw_steps(picture, keypoints, values, fidelity=flow.fidelity)
         for picture, keypoints, values in zip(color, points, flow.values, strict=True)
     ]
-    ahead = "to next" if flow.fidelity == "published" else "from last"
-    return Row(f"pose_flow\n{ahead}", pictures)
+    direction = "to next frame" if flow.fidelity == "published" else "from previous"
+    return Row(f"pose_flow\n{direction}", pictures)
 
 
 def _box_rows(sample: _Sample) -> Iterator[Row]:
-    """Boxes of the signer and the hands on the video."""
+    """Boxes of the signer and the hands, drawn on the video."""
     pictures, names = sample.color, []
     for feature, colours in (("frames", (MIDDLE,)), ("hand_crops", (LEFT, RIGHT))):
         if feature in sample.features:
@@ -195,11 +195,11 @@ def _box_rows(sample: _Sample) -> Iterator[Row]:
             ]
             names.append(feature)
     if names:
-        yield Row("\n".join(["boxes of", *names]), pictures)
+        yield Row("\n".join(["boxes:", *names]), pictures)
 
 
-def _crop_rows(features: dict[str, _Shown]) -> Iterator[Row]:
-    """What is made of the colour video's crops."""
+def _crop_rows(features: dict[str, _FeatureFrames]) -> Iterator[Row]:
+    """Features cropped from the colour video."""
     if "hand_crops" in features:
         values = features["hand_crops"].values
         yield Row("hand_crops\nleft", list(values[:, 0]))
@@ -210,8 +210,8 @@ def _crop_rows(features: dict[str, _Shown]) -> Iterator[Row]:
         yield _flow_row("flow", features["flow"])
 
 
-def _flow_row(feature: Literal["flow", "depth_flow"], shown: _Shown) -> Row:
-    """Flow in colours; the wheel reaches to the 99.9th percentile of what is shown."""
+def _flow_row(feature: Literal["flow", "depth_flow"], shown: _FeatureFrames) -> Row:
+    """Coloured flow; the wheel reaches to the 99.9th percentile of the shown magnitudes."""
     flows = [from_bytes(values, shown.bound_px) for values in shown.values]
     lengths = np.concatenate([np.hypot(flow[..., 0], flow[..., 1]).ravel() for flow in flows])
     largest_px = max(float(np.percentile(lengths, 99.9)), SMALLEST_WHEEL_PX)

@@ -1,6 +1,6 @@
-"""Pictures of features and the sheet they are laid out on: arrays in, RGB uint8 arrays out.
+"""Draw features onto frames, and lay out frames as a sheet: arrays in, RGB uint8 arrays out.
 
-The signer's left is blue and the right orange, as in all colours here.
+The signer's left side is blue, the right side orange.
 """
 
 from collections.abc import Sequence
@@ -43,19 +43,19 @@ BONES: tuple[tuple[int, int, Colour], ...] = (
     *((LEFT_HAND[a], LEFT_HAND[b], LEFT) for a, b in _FINGER_BONES),
     *((RIGHT_HAND[a], RIGHT_HAND[b], RIGHT) for a, b in _FINGER_BONES),
 )
-"""What is drawn as lines of the 133 keypoints: shoulders, arms, fingers."""
+"""Lines between the 133 keypoints: shoulders, arms, fingers."""
 
 _GAP = 4
 _MARGIN = 104
 _LINE = 16
-_FURTHEST_PX = 1 << 14  # what OpenCV draws to lies within 16 bits
+_FURTHEST_PX = 1 << 14  # OpenCV draws within 16 bits
 
 
 def flow_colours(flow: NDArray[np.floating], largest_px: float) -> Picture:
-    """Colours (H, W, 3) of flow (H, W, 2) in px, x to the right and y down.
+    """Colour flow (H, W, 2) in px, x to the right and y down, as (H, W, 3).
 
-    At rest is white. Hue is the direction: right red, down yellow-green, left cyan, up violet.
-    Saturation is the magnitude, full from `largest_px` on.
+    Hue is the direction: right red, down yellow-green, left cyan, up violet. Saturation is the
+    magnitude, full from `largest_px` on; no motion is white.
     """
     x, y = flow[..., 0].astype(np.float32), flow[..., 1].astype(np.float32)
     hue = np.degrees(np.arctan2(y, x)) % 360
@@ -65,7 +65,7 @@ def flow_colours(flow: NDArray[np.floating], largest_px: float) -> Picture:
 
 
 def colour_wheel(size: int) -> Picture:
-    """The legend (size, size, 3) of `flow_colours`: each point has the colour of its place."""
+    """Legend (size, size, 3) of `flow_colours`: each point has the colour of its direction."""
     place = (np.arange(size, dtype=np.float32) + 0.5) / (size / 2) - 1
     flow = np.stack(np.meshgrid(place, place), axis=-1)
     flow[np.hypot(flow[..., 0], flow[..., 1]) > 1] = 0
@@ -75,39 +75,39 @@ def colour_wheel(size: int) -> Picture:
 def draw_boxes(
     picture: Picture, boxes: NDArray[np.integer], colours: Sequence[Colour], thickness: int = 0
 ) -> Picture:
-    """The picture with the outline of boxes (n, 4) x0, y0, x1, y1, ends exclusive.
+    """Draw the outlines of boxes (n, 4) x0, y0, x1, y1, ends exclusive.
 
-    Lines lie inside the box and are `thickness` px wide, or as suits the picture. What leaves the
-    picture is not drawn, an empty box not at all.
+    Lines are inside the box and `thickness` px wide (0: by picture size). They are clipped to the
+    picture.
     """
     picture = picture.copy()
-    wide = thickness or _thickness(picture)
+    width = thickness or _thickness(picture)
     for box, colour in zip(boxes, colours, strict=True):
         x0, y0, x1, y1 = (int(edge) for edge in box)
         before = picture.copy()
         picture[_part(x0, y0, x1, y1)] = colour
-        inside = _part(x0 + wide, y0 + wide, x1 - wide, y1 - wide)
+        inside = _part(x0 + width, y0 + width, x1 - width, y1 - width)
         picture[inside] = before[inside]
     return picture
 
 
 def draw_skeleton(picture: Picture, keypoints: NDArray[np.floating]) -> Picture:
-    """The picture with keypoints (133, 3): `BONES` as lines, the face as dots.
+    """Draw keypoints (133, 3): `BONES` as lines, the face as dots.
 
-    A keypoint of score 0 is absent; a line is pale where an end has a score below a half.
+    Keypoints of score 0 are missing; a line is pale if one end has a score below 0.5.
     """
     picture = picture.copy()
-    wide, seen = _thickness(picture), keypoints[:, 2] > 0
+    width, visible = _thickness(picture), keypoints[:, 2] > 0
     for a, b, colour in BONES:
-        if seen[a] and seen[b]:
-            sure = min(keypoints[a, 2], keypoints[b, 2]) >= 0.5
+        if visible[a] and visible[b]:
+            certain = min(keypoints[a, 2], keypoints[b, 2]) >= 0.5
             fingers = a >= LEFT_HAND[0]
-            shade = colour if sure else tuple((c + 2 * 255) // 3 for c in colour)
+            shade = colour if certain else tuple((c + 2 * 255) // 3 for c in colour)
             ends = _point(keypoints[a]), _point(keypoints[b])
-            cv2.line(picture, *ends, shade, max(1, wide // 2) if fingers else wide, cv2.LINE_AA)
+            cv2.line(picture, *ends, shade, max(1, width // 2) if fingers else width, cv2.LINE_AA)
     for dot in (0, *FACE):
-        if seen[dot]:
-            cv2.circle(picture, _point(keypoints[dot]), max(1, wide // 2), MIDDLE, cv2.FILLED)
+        if visible[dot]:
+            cv2.circle(picture, _point(keypoints[dot]), max(1, width // 2), MIDDLE, cv2.FILLED)
     return picture
 
 
@@ -118,11 +118,11 @@ def draw_steps(
     *,
     fidelity: Fidelity,
 ) -> Picture:
-    """The picture with pose flow (106,) as arrows, at the keypoints (133, 3) of the frame.
+    """Draw pose flow (106,) as arrows at the keypoints (133, 3) of the frame.
 
-    An arrow is as long as the step in the picture, by the head of this frame. `corrected`: it ends
-    at the keypoint, the step being that from the frame before; `published`: it starts there.
-    Upper neck and head top have no keypoint and no arrow.
+    Lengths are scaled by the head size of this frame. `corrected`: the step is from the previous
+    frame, so the arrow ends at the keypoint; `published`: it starts there. Upper neck and head top
+    have no keypoint and no arrow.
     """
     picture = picture.copy()
     if not (keypoints[list(EARS + SHOULDERS), 2] > 0).all():
@@ -145,9 +145,9 @@ def draw_steps(
 def draw_heatmaps(
     picture: Picture, maps: NDArray[np.uint8], *, fidelity: Fidelity = "corrected"
 ) -> Picture:
-    """Maps (33, 24, 24) over the grey picture: the largest of left, right and other keypoints.
+    """Draw heat-maps (33, 24, 24) over the grey picture: maxima of left, right, other keypoints.
 
-    The picture becomes the square the maps are of: padded, or with `published` stretched.
+    The picture becomes square like the maps: padded, or stretched with `published`.
     """
     height, width = picture.shape[:2]
     side = max(height, width)
@@ -158,20 +158,20 @@ def draw_heatmaps(
         edges = (top, side - height - top, left, side - width - left)
         picture = np.asarray(cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT), np.uint8)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None].repeat(3, axis=-1)
-    shown = 0.5 * grey.astype(np.float32)
+    blended = 0.5 * grey.astype(np.float32)
     colours = [_side_colour(keypoint) for keypoint in HEATMAP_KEYPOINTS]
     for colour in (MIDDLE, LEFT, RIGHT):
         chosen = [c == colour for c in colours]
-        # Cells, not a blur: what the network sees.
+        # Nearest: shows the cells that the network sees.
         peak = cv2.resize(maps[chosen].max(axis=0), (side, side), interpolation=cv2.INTER_NEAREST)
         share = peak[..., None].astype(np.float32) / 255
-        shown = (1 - share) * shown + share * np.array(colour, np.float32)
-    return np.asarray(np.rint(shown), np.uint8)
+        blended = (1 - share) * blended + share * np.array(colour, np.float32)
+    return np.asarray(np.rint(blended), np.uint8)
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a sheet: its label, a picture a column (None: nothing there), a legend."""
+    """A row of a sheet: label, one picture per column (None: empty), legend."""
 
     label: str
     pictures: Sequence[Picture | None]
@@ -179,7 +179,7 @@ class Row:
 
 
 def moments(frames: int, columns: int) -> list[int]:
-    """At most `columns` frames of a clip, evenly spaced: the middles of as many equal parts."""
+    """At most `columns` evenly spaced frames of a clip: the middles of equal parts."""
     columns = min(columns, frames)
     return [(2 * i + 1) * frames // (2 * columns) for i in range(columns)]
 
@@ -187,10 +187,10 @@ def moments(frames: int, columns: int) -> list[int]:
 def lay_out(
     rows: Sequence[Row], titles: Sequence[str], *, heading: str = "", tile_px: int = 192
 ) -> Picture:
-    """Rows of pictures under their titles, labels and legends in the margin.
+    """Lay out rows of pictures under column titles, with labels and legends in the margin.
 
-    Pictures, RGB (H, W, 3) or grey (H, W) of any size, are brought to a width of `tile_px`, or to
-    that height where they are upright. ValueError when a row has not a picture a title.
+    Pictures, RGB (H, W, 3) or grey (H, W), are scaled to a longer side of `tile_px`. ValueError for
+    a row whose number of pictures is not that of the titles.
     """
     for row in rows:
         if len(row.pictures) != len(titles):
@@ -228,7 +228,7 @@ def _band(row: Row, tile_px: int, width: int) -> Picture:
 
 
 def fitted(picture: NDArray[Any], tile_px: int) -> Picture:
-    """The picture as RGB, its longer side `tile_px`."""
+    """The picture as RGB, scaled to a longer side of `tile_px`."""
     rgb = picture[..., None].repeat(3, axis=-1) if picture.ndim == 2 else picture
     scale = tile_px / max(rgb.shape[:2])
     shape = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
@@ -242,7 +242,7 @@ def _write(onto: Picture, text: str, left: int, line: int) -> None:
 
 
 def _part(x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:
-    """Rows and columns of a box; indices under 0 would count from the other end."""
+    """Rows and columns of a box; negative indices would count from the other end."""
     return slice(max(y0, 0), max(y1, 0)), slice(max(x0, 0), max(x1, 0))
 
 
@@ -257,7 +257,7 @@ def _point(place: NDArray[np.floating]) -> tuple[int, int]:
 
 
 def _side_colour(keypoint: int) -> Colour:
-    """Colour of an arm's or hand's side, else the middle's."""
+    """Colour of the body side of a keypoint."""
     if keypoint in LEFT_HAND or keypoint in (5, 7, 9):
         return LEFT
     return RIGHT if keypoint in RIGHT_HAND or keypoint in (6, 8, 10) else MIDDLE

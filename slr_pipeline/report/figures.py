@@ -1,4 +1,4 @@
-"""The figures of a report: SVG by matplotlib, in the ink of the page, the same bytes each time."""
+"""The figures of a report: SVG by matplotlib in the text colour of the page, reproducible."""
 
 import io
 import math
@@ -20,10 +20,10 @@ COLOURS = {"train": "#3f86d0", "val": "#d98324", "test": "#2f9e6e"}
 BEFORE, AFTER = "#d98324", "#3f86d0"
 
 MANY_TIMES = 30
-"""Losses further apart are drawn on a logarithmic scale."""
+"""Losses of a larger ratio get a logarithmic axis."""
 
 INK = "#010203"
-"""Stands for the colour of the text, which the page's reader chooses: light or dark."""
+"""Placeholder for the text colour, which depends on the reader's light or dark scheme."""
 
 STYLE = """<style>
 svg { color: #1b1f24 }
@@ -33,7 +33,7 @@ svg { color: #1b1f24 }
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "slr_pipeline",
     "svg.fonttype": "none",
-    "text.parse_math": False,  # a name may have dollars in it
+    "text.parse_math": False,  # names may contain dollar signs
     "font.family": "sans-serif",
     "font.size": 9,
     "axes.titlesize": 10,
@@ -53,7 +53,7 @@ SETTINGS: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class PageImage:
-    """A picture for the page: its address (`data:`), what it shows in words, its size in px."""
+    """An image of the page: its `data:` URI, alternative text, and size in px."""
 
     source: str
     alt: str
@@ -62,14 +62,14 @@ class PageImage:
 
 
 def data_uri(kind: str, content: bytes) -> str:
-    """The content as an address that needs no other file; `kind` such as image/jpeg."""
+    """The content as a data URI; `kind` is a media type such as image/jpeg."""
     return f"data:{kind};base64,{b64encode(content).decode()}"
 
 
 def _drawn(
     alt: str, width: float, height: float, draw: Callable[[list[Axes]], None], rows: int = 1
 ) -> PageImage:
-    """What `draw` draws on `rows` axes over each other; sizes in inches."""
+    """Draw on `rows` stacked axes and save as SVG; sizes in inches."""
     with mpl.rc_context(SETTINGS):
         figure = Figure((width, height), layout="constrained")
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
@@ -85,19 +85,16 @@ def _drawn(
 
 
 def length_figure(run: FinishedRun) -> PageImage | None:
-    """Frames of the clips by split; None where no video was read."""
-    split_of = {sample.name: sample.split for sample in run.table.samples}
-    frames = {
-        split: [row.frames for row in run.verified if split_of[row.sample] == split and row.frames]
-        for split in SPLITS
-    }
-    if not any(frames.values()):
+    """Histogram of clip lengths by split; None if no video was read."""
+    clips = run.samples[run.samples["frames"] > 0]
+    if clips.empty:
         return None
 
     def draw(axes: list[Axes]) -> None:
-        known = [count for found in frames.values() for count in found]
-        step = math.ceil((max(known) - min(known) + 1) / 20)
-        _stacked(axes[0], frames, [n - 0.5 for n in range(min(known), max(known) + 2 * step, step)])
+        low, high = int(clips["frames"].min()), int(clips["frames"].max())
+        step = math.ceil((high - low + 1) / 20)
+        frames = {split: clips.loc[clips["split"] == split, "frames"].tolist() for split in SPLITS}
+        _stacked(axes[0], frames, [n - 0.5 for n in range(low, high + 2 * step, step)])
         axes[0].xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set(title="Length of the clips", xlabel="frames", ylabel="clips")
 
@@ -105,7 +102,7 @@ def length_figure(run: FinishedRun) -> PageImage | None:
 
 
 def hands_figure(run: FinishedRun) -> PageImage | None:
-    """Share of the frames without any hand, by clip; None where keypoints were not looked at."""
+    """Histogram of the share of frames without hands, by clip; None without keypoints."""
     shares = {
         split: table["missing_hands"].dropna().tolist() for split, table in run.quality.items()
     }
@@ -114,36 +111,36 @@ def hands_figure(run: FinishedRun) -> PageImage | None:
 
     def draw(axes: list[Axes]) -> None:
         _stacked(axes[0], shares, [step / 20 for step in range(21)])
-        axes[0].set(title="Missing hands", xlabel="frames of a clip without hand", ylabel="clips")
+        axes[0].set(title="Missing hands", xlabel="share of frames without hands", ylabel="clips")
         axes[0].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
 
-    alt = "Histogram of the share of each clip's frames in which no hand was found, by split"
+    alt = "Histogram of the share of frames without detected hands in each clip, by split"
     return _drawn(alt, 3.8, 2.8, draw)
 
 
 def classes_figure(run: FinishedRun) -> PageImage:
-    """How many clips the signs have, the most frequent first, by split."""
+    """Clips per sign by split, most frequent sign first."""
     counts = {
         split: Counter(s.label for s in run.table.split(split) if s.label is not None)
         for split in SPLITS
     }
+    signs = range(len(run.table.classes))
 
     def draw(axes: list[Axes]) -> None:
-        for split, found in counts.items():
-            clips = sorted((found[k] for k in range(len(run.table.classes))), reverse=True)
-            axes[0].step(
-                range(1, len(clips) + 1), clips, where="mid", color=COLOURS[split], label=split
-            )
-        axes[0].set(title="Clips of a sign", xlabel="signs, by their clips", ylabel="clips")
-        axes[0].set_ylim(0, 1.15 * max(max(found.values(), default=1) for found in counts.values()))
+        for split, clips in counts.items():
+            ranked = sorted((clips[k] for k in signs), reverse=True)
+            places = range(1, len(ranked) + 1)
+            axes[0].step(places, ranked, where="mid", color=COLOURS[split], label=split)
+        axes[0].set(title="Clips per sign", xlabel="signs, most frequent first", ylabel="clips")
+        axes[0].set_ylim(0, 1.15 * max(max(clips.values(), default=1) for clips in counts.values()))
         _whole_numbers(axes[0])
         _legend_below(axes[0])
 
-    return _drawn("How many clips each sign has, the most frequent first, by split", 3.8, 2.8, draw)
+    return _drawn("Clips per sign by split, most frequent sign first", 3.8, 2.8, draw)
 
 
 def _stacked(axes: Axes, values: dict[Any, list[Any]], bins: Any) -> None:
-    shown = {split: found for split, found in values.items() if found}
+    shown = {split: numbers for split, numbers in values.items() if numbers}
     axes.hist(
         list(shown.values()),
         bins=bins,
@@ -168,7 +165,7 @@ def _whole_numbers(axes: Axes) -> None:
 
 
 def training_figure(stream: Scored) -> PageImage | None:
-    """Loss and accuracy of train and val by epoch; None where nothing was trained here."""
+    """Loss and accuracy on train and val by epoch; None for an imported stream."""
     if not stream.history:
         return None
     epochs = [row["epoch"] for row in stream.history]
@@ -186,7 +183,6 @@ def training_figure(stream: Scored) -> PageImage | None:
         axes[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         losses = [row[key] for row in stream.history for key in row if key.endswith("_loss")]
         known = [loss for loss in losses if loss > 0]
-        # The first epochs may be a hundred times the last.
         if known and max(known) > MANY_TIMES * min(known):
             axes[1].set_yscale("log")
             axes[1].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
@@ -200,7 +196,7 @@ def training_figure(stream: Scored) -> PageImage | None:
 
 
 def accuracy_figure(run: FinishedRun) -> PageImage | None:
-    """Accuracy of every track and stream with its interval, and guessing; None without labels."""
+    """Accuracy of each track and stream with its interval, and chance; None without labels."""
     shown = [scored for scored in (*run.tracks, *run.streams) if scored.main_split()]
     if not shown:
         return None
@@ -210,39 +206,38 @@ def accuracy_figure(run: FinishedRun) -> PageImage | None:
         chance = 0.0
         for row, scored in enumerate(reversed(shown)):
             for split, above in (("val", -0.16), ("test", 0.16)):
-                found = scored.metrics_of("test" if split == "test" else "val")
-                if found is None:
+                metrics = scored.metrics_of("test" if split == "test" else "val")
+                if metrics is None:
                     continue
-                low, high = found["top1"] - found["top1_low"], found["top1_high"] - found["top1"]
+                top1, colour = metrics["top1"], COLOURS[split]
+                low, high = top1 - metrics["top1_low"], metrics["top1_high"] - top1
                 errors = [[max(low, 0)], [max(high, 0)]]
-                axes[0].errorbar(
-                    [found["top1"]], [row + above], xerr=errors, fmt="o", ms=4, color=COLOURS[split]
-                )
-                chance = found["chance"]
+                axes[0].errorbar([top1], [row + above], xerr=errors, fmt="o", ms=4, color=colour)
+                chance = metrics["chance"]
         axes[0].axvline(chance, ls="--", color=INK, alpha=0.6)
         axes[0].set_yticks(range(len(names)), names)
         axes[0].set_ylim(-0.6, len(names) - 0.4)
         axes[0].set_xlim(-0.01, 1.02)
         axes[0].xaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        axes[0].set_title("Right answers, with 95 % intervals")
+        axes[0].set_title("Accuracy with 95 % intervals")
         axes[0].grid(visible=False, axis="y")
         for split in ("test", "val"):
             axes[0].plot([], [], "o", color=COLOURS[split], label=split)
-        axes[0].plot([], [], "--", color=INK, alpha=0.6, label="guessing")
+        axes[0].plot([], [], "--", color=INK, alpha=0.6, label="chance")
         _legend_below(axes[0])
 
-    alt = "Accuracy of each track and stream on test and val, with its 95 % interval and guessing"
+    alt = "Accuracy of each track and stream on test and val, with 95 % interval, and chance"
     return _drawn(alt, 4.4, 1.2 + 0.34 * len(shown), draw)
 
 
 def reliability_figure(scored: Scored) -> PageImage | None:
-    """Accuracy by confidence, of a stream also at its temperature; None without labels."""
-    found, title = scored.main_metrics(), f"{scored.label}, {scored.main_split()}"
-    if not found:
+    """Reliability diagram, for a stream also at its temperature; None without labels."""
+    metrics, title = scored.main_metrics(), f"{scored.label}, {scored.main_split()}"
+    if not metrics:
         return None
-    lines = {"as it is": (found["calibration"], BEFORE)}
-    if "calibration_at_temperature" in found:
-        lines["at its temperature"] = (found["calibration_at_temperature"], AFTER)
+    lines = {"raw": (metrics["calibration"], BEFORE)}
+    if "calibration_at_temperature" in metrics:
+        lines["with temperature"] = (metrics["calibration_at_temperature"], AFTER)
 
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], "--", color=INK, alpha=0.5)
@@ -258,15 +253,15 @@ def reliability_figure(scored: Scored) -> PageImage | None:
             label = f"{name}: {bins['ece']:.3f}"
             axes[0].plot(x, y, color=colour, lw=1, label=label)
             axes[0].scatter(x, y, s=_sizes(counts), color=colour, alpha=0.8, lw=0)
-        axes[0].set(title=title, xlabel="confidence", ylabel="right answers")
+        axes[0].set(title=title, xlabel="confidence", ylabel="accuracy")
         axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
         legend = {"title": "calibration error", "loc": "outside lower center", "ncols": len(lines)}
         axes[0].figure.legend(**legend)
 
-    alt = f"Share of right answers of {title} by the confidence it states"
+    alt = f"Accuracy of {title} by its confidence"
     return _drawn(alt, 3.4, 3.3, draw)
 
 
 def _sizes(counts: Sequence[int]) -> list[float]:
-    """Areas of dots, by samples."""
+    """Dot areas by number of samples."""
     return [10 + 90 * count / sum(counts) for count in counts]

@@ -1,7 +1,7 @@
-"""What a report tells of: everything a finished run says of itself, read once."""
+"""Everything a report shows of a finished run, read once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.io.tables import read_table
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.verified import COLUMNS, Verified, read_verified
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples, shards
 
 OWN_RULE = "report"
@@ -23,7 +23,7 @@ OWN_RULE = "report"
 
 @dataclass(frozen=True)
 class Scored:
-    """A stream of a phase, or a track (phase empty), with its metrics and epochs, if it has any."""
+    """A stream of a phase, or a track (empty phase), with its metrics and training history."""
 
     name: str
     phase: str
@@ -32,26 +32,26 @@ class Scored:
 
     @property
     def title(self) -> str:
-        """Its name, and the phase where that is not plain training."""
+        """Its name, with the phase unless it is `train`."""
         return self.name if self.phase in ("", "train") else f"{self.name} ({self.phase})"
 
     @property
     def label(self) -> str:
-        """Its title among others; a track is called one."""
+        """Its title where streams and tracks are mixed."""
         return self.title if self.phase else f"track {self.name}"
 
     def metrics_of(self, split: Split) -> dict[str, Any] | None:
-        """Metrics of a split; None where there are no labels or no logits of it."""
-        found: dict[str, Any] | None = self.metrics.get(split)
-        return found
+        """Metrics of a split; None without labels or logits."""
+        metrics: dict[str, Any] | None = self.metrics.get(split)
+        return metrics
 
     def main_split(self) -> Split | None:
-        """Where its accuracy counts: test, or val where test has no labels; None without either."""
+        """The split whose accuracy counts: test, else val; None without any labels."""
         order: tuple[Split, ...] = ("test", "val")
         return next((split for split in order if self.metrics_of(split) is not None), None)
 
     def main_metrics(self) -> dict[str, Any]:
-        """Metrics of that split; empty without labels or logits."""
+        """Metrics of the main split; empty without one."""
         split = self.main_split()
         return {} if split is None else self.metrics_of(split) or {}
 
@@ -60,8 +60,8 @@ class Scored:
 class FinishedRun:
     """A finished run.
 
-    `verified` and `quality` are empty where every stream is imported: no video was looked at then.
-    `predictions` has the class of each test sample by track.
+    `verified` and `quality` are empty if every stream is imported, because no video is read then.
+    `predictions` is the class of each test sample by track.
     """
 
     config: Config
@@ -80,22 +80,40 @@ class FinishedRun:
 
     @cached_property
     def quarantined(self) -> dict[str, tuple[str, str]]:
-        """By sample: which check it failed (`verify`, `quality`), and why.
-
-        A clip whose videos failed has no keypoints either, and that is not said again.
-        """
+        """The check that each quarantined sample failed (`videos` or `keypoints`), and why."""
         keypoints = {
-            sample: ("quality", reason)
+            sample: ("keypoints", reason)
             for table in self.quality.values()
             for sample, reason in zip(table["sample"], table["reason"], strict=True)
             if reason
         }
-        videos = {row.sample: ("verify", row.reason) for row in self.verified if row.reason}
+        # Unreadable videos have no keypoints either; their first reason counts.
+        videos = {row.sample: ("videos", row.reason) for row in self.verified if row.reason}
         return {**keypoints, **videos}
 
     @cached_property
+    def samples(self) -> pd.DataFrame:
+        """One row per sample: split, label, sign, signer, failed check and reason, video facts."""
+        classes = self.table.classes
+        rows = [
+            {
+                "sample": sample.name,
+                "split": sample.split,
+                "label": sample.label,
+                "sign": None if sample.label is None else classes[sample.label],
+                "signer": sample.signer,
+                "failed check": self.quarantined.get(sample.name, (None, None))[0],
+                "reason": self.quarantined.get(sample.name, (None, None))[1],
+            }
+            for sample in self.table.samples
+        ]
+        videos = pd.DataFrame(map(asdict, self.verified), columns=list(COLUMNS))
+        videos = videos[["sample", "frames", "width", "height", "fps"]]
+        return pd.DataFrame(rows, dtype=object).merge(videos, on="sample", how="left")
+
+    @cached_property
     def most_erring(self) -> Scored | None:
-        """Whose errors are shown: the first track that made any, else the worst stream that did."""
+        """The model whose errors are shown: the first track with errors, else the worst stream."""
         tracks, streams = (
             [scored for scored in group if scored.main_metrics().get("most_confused")]
             for group in (self.tracks, self.streams)
@@ -104,39 +122,39 @@ class FinishedRun:
         return tracks[0] if tracks else worst
 
     def usable(self, samples: Iterable[Sample]) -> list[Sample]:
-        """Those that are not quarantined."""
+        """Samples that are not quarantined."""
         return [sample for sample in samples if sample.name not in self.quarantined]
 
 
-def trained(config: Config) -> bool:
-    """Whether any stream has a model, so that videos were read."""
+def reads_videos(config: Config) -> bool:
+    """Whether any stream has a model, so that videos are read."""
     return any(not isinstance(stream, ImportedSettings) for stream in config.streams.values())
 
 
 def read_run(config_file: str) -> FinishedRun:
-    """Everything a run says of itself, by the configuration kept beside its results.
+    """Read a finished run, by the configuration in its results.
 
-    Raises SlrError for a file that is missing or foreign.
+    Raises SlrError for a missing or foreign file.
     """
     config = read_config(config_file)
     results = Path(config.results)
     table = load_samples(config.data)
     streams = [
-        _stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
+        _read_stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
         for name, settings in config.streams.items()
         for phase in (("train",) if isinstance(settings, ImportedSettings) else config.phases)
     ]
     tracks = {name: results / "tracks" / name for name in config.tracks}
-    looked_at = trained(config)
+    verified: tuple[Verified, ...] = ()
+    quality: dict[Split, pd.DataFrame] = {}
+    if reads_videos(config):
+        verified = tuple(_read_verified(config, table))
+        quality = {split: read_quality(results / "quality" / f"{split}.csv") for split in SPLITS}
     return FinishedRun(
         config=config,
         table=table,
-        verified=tuple(_verified(config, table)) if looked_at else (),
-        quality=(
-            {split: read_quality(results / "quality" / f"{split}.csv") for split in SPLITS}
-            if looked_at
-            else {}
-        ),
+        verified=verified,
+        quality=quality,
         streams=tuple(streams),
         tracks=tuple(
             Scored(name, "", read_metrics(folder / "metrics.json"))
@@ -146,12 +164,12 @@ def read_run(config_file: str) -> FinishedRun:
             name: dict(read_predictions(folder / "submission.csv", len(table.classes)))
             for name, folder in tracks.items()
         },
-        # Its own file would make the page of a second run another one.
+        # Without the report's own cost: rendering again gives the same page.
         costs=tuple(c for c in read_costs(results / "benchmarks") if c.rule != OWN_RULE),
     )
 
 
-def _stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
+def _read_stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
     folder = results / "streams" / name / phase
     metrics = read_metrics(folder / "metrics.json")
     if imported:
@@ -160,8 +178,8 @@ def _stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
     return Scored(name, phase, metrics, tuple(history.to_dict("records")))
 
 
-def _verified(config: Config, table: SampleTable) -> Iterable[Verified]:
-    """Rows of the tables of this run; the folder may have those of other shards."""
+def _read_verified(config: Config, table: SampleTable) -> Iterable[Verified]:
+    """Rows of the shards of this run; the folder may hold other shards."""
     for split in SPLITS:
         for shard in shards(table.split(split), config.shard_size):
             yield from read_verified(Path(config.results) / "verify" / split / f"{shard}.csv")

@@ -1,4 +1,4 @@
-"""A clip with its skeleton, hand boxes and answers drawn into its frames."""
+"""Draw skeleton, hand boxes and notes into the frames of a clip."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,15 +26,15 @@ GOOD: Colour = (120, 230, 120)
 BAD: Colour = (255, 140, 130)
 
 BAND = 0.4
-"""Share of the picture's light that is left behind the words."""
+"""Brightness factor of the picture behind the notes."""
 
 FONT = "DejaVuSans.ttf"
-"""Comes with matplotlib; it has the letters of most alphabets."""
+"""Part of matplotlib; covers most alphabets."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Words at the foot of a clip."""
+    """A note at the bottom of a clip."""
 
     text: str
     colour: Colour = PLAIN
@@ -47,42 +47,41 @@ def write_overlay(
     boxes: NDArray[np.integer],
     notes: Sequence[Note],
 ) -> None:
-    """Write the mp4 of a clip with its skeleton, hand boxes and notes, whole or not at all.
+    """Write a clip with its skeleton, hand boxes and notes as mp4, atomically.
 
     Args:
-        out: the mp4; as many frames as the clip, of its rate and size.
-        row: of the clip whose colour video is drawn on.
+        out: the mp4, with the frames, rate and size of the clip.
+        row: the clip; its colour video is drawn on.
         keypoints: (T, 133, 3).
-        boxes: (T, 2, 4) of the left and the right hand.
-        notes: what stands at its foot, side by side.
+        boxes: (T, 2, 4), of the left and right hand.
+        notes: shown side by side at the bottom.
 
     Raises:
         DataError: the video has changed.
     """
-    words = _words(notes, row.width, row.height)
+    band = _notes_band(notes, row.width, row.height)
 
     def drawn() -> Iterator[Picture]:
         for frame, points, pair in zip(video_frames(row, "color"), keypoints, boxes, strict=True):
-            yield _with_words(draw_boxes(draw_skeleton(frame, points), pair, (LEFT, RIGHT)), words)
+            yield _add_notes(draw_boxes(draw_skeleton(frame, points), pair, (LEFT, RIGHT)), band)
 
     write_video(out, drawn(), width=row.width, height=row.height, fps=row.fps)
 
 
-def _with_words(picture: Picture, words: Picture) -> Picture:
-    """The picture with a darkened band at its foot that bears the words (h, W, 4)."""
-    foot = picture[len(picture) - len(words) :]
-    ink = words[..., 3:].astype(np.float32) / 255
-    mixed = ink * words[..., :3] + (1 - ink) * BAND * foot
-    picture[len(picture) - len(words) :] = np.rint(mixed)
+def _add_notes(picture: Picture, band: Picture) -> Picture:
+    """Blend the notes, RGBA (h, W, 4), into the darkened bottom of the picture."""
+    bottom = picture[len(picture) - len(band) :]
+    ink = band[..., 3:].astype(np.float32) / 255
+    bottom[:] = np.rint(ink * band[..., :3] + (1 - ink) * BAND * bottom)
     return picture
 
 
-def _words(notes: Sequence[Note], width: int, height: int) -> Picture:
-    """The notes as RGBA (h, W, 4), as large as suits the picture, and smaller to find room."""
+def _notes_band(notes: Sequence[Note], width: int, height: int) -> Picture:
+    """Render the notes as RGBA (h, W, 4), in a font that fits the picture."""
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", FONT)
     size = max(8, round(min(height / 16, width / 20)))
     font = ImageFont.truetype(path, size)
-    needed = sum(font.getlength(note.text) + size for note in notes)  # with a gap behind each
+    needed = sum(font.getlength(note.text) + size for note in notes)  # with a gap after each
     if needed > width:
         font = ImageFont.truetype(path, max(1, int(size * width / needed)))
     band = np.zeros((min(height, round(1.6 * size)) if notes else 0, width, 4), np.uint8)

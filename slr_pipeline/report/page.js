@@ -1,6 +1,6 @@
 "use strict";
 
-// A cell sorts by its number where it has one, else by its text.
+// Cells sort by number if they have one, else by text.
 function order(a, b) {
   const x = a.dataset.value, y = b.dataset.value;
   if (x !== undefined && y !== undefined) return Number(x) - Number(y);

@@ -1,4 +1,4 @@
-"""The page of a run: its sections, and the words that come first."""
+"""The report page of a run."""
 
 import hashlib
 import importlib.metadata
@@ -22,15 +22,13 @@ from slr_pipeline.schema import DEPTH_FEATURES
 
 PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "opencv-contrib-python-headless", "av")
 
-NO_VIDEOS = (
-    "No stream was trained here: every stream is of logits made elsewhere, so no video was read."
-)
-NO_LABELS = "There are no labels of val or test, so nothing is known about right answers."
+NO_VIDEOS = "All streams have imported logits, so no video was read."
+NO_LABELS = "Val and test have no labels, so the accuracy is unknown."
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `missing` are lines about what it cannot show."""
+    """A section of the page; `missing` says what it cannot show, and why."""
 
     key: str
     title: str
@@ -44,10 +42,10 @@ class Section:
 
 
 def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> str:
-    """The page as HTML that needs no other file.
+    """Render the page as self-contained HTML.
 
-    `shard` are the names of the samples of which one is shown, with those of `features` that the
-    folder of results has. The same run gives the same text.
+    `shard` are sample names; one of them is shown with those of `features` that the results have.
+    The same run gives the same text.
     """
     environment = Environment(
         loader=PackageLoader("slr_pipeline.report", "."),
@@ -81,11 +79,11 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
 def _data(run: FinishedRun) -> Section:
     signers = tables.signers_table(run)
     missing = [] if run.verified else [NO_VIDEOS]
-    missing += [] if signers else ["The sample table names no signers."]
+    missing += [] if signers else ["The sample table has no signers."]
     return Section(
         "data",
         "Data",
-        "What the sample table says, and what the videos turned out to be.",
+        "Contents of the sample table, and facts about the decoded videos.",
         missing,
         [
             tables.splits_table(run),
@@ -98,56 +96,60 @@ def _data(run: FinishedRun) -> Section:
 
 
 def _quarantine(run: FinishedRun) -> Section:
-    found = tables.quarantine_table(run)
-    nothing = "No clip was left out." if run.verified else NO_VIDEOS
+    excluded = tables.quarantine_table(run)
+    nothing = "No clip was excluded." if run.verified else NO_VIDEOS
     about = (
-        "Clips whose videos or keypoints failed the checks. They are left out of training, and "
-        "answered all the same."
+        "Clips whose videos or keypoints failed a check. They are excluded from training; the "
+        "submission still answers them."
     )
-    return Section("quarantine", "Quarantine", about, [] if found else [nothing], [found])
+    return Section("quarantine", "Quarantine", about, [] if excluded else [nothing], [excluded])
 
 
 def _features(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> Section:
     about = (
-        "One sample, picked by the seed, as the streams see it. Blue is the signer's left, orange "
-        "the right."
+        "One sample, chosen by the seed, as the streams see it. Blue is the signer's left side, "
+        "orange the right."
     )
     if not run.verified:
         return Section("features", "Features", about, [NO_VIDEOS])
     missing = []
     if not run.config.keep_features:
-        missing.append("Features of pictures were deleted once they were read (keep_features).")
+        missing.append("Image features were deleted after use (keep_features: false).")
     if not set(features) & set(DEPTH_FEATURES):
-        missing.append("No feature made from depth: no stream reads one, or they were deleted.")
+        missing.append("No depth features: no stream reads them, or they were deleted.")
     sheet = None
     try:
         sheet = sample_sheet(run, shard, features)
         if sheet is None:
-            missing.append("Every sample of the shard that would be shown is left out.")
-    except DataError as error:  # a video may have been moved since it was read
-        missing.append(f"No pictures: {error}")
+            missing.append("All samples of the shard are excluded.")
+    except DataError as error:  # a video may have moved since
+        missing.append(f"No images: {error}")
     return Section("features", "Features", about, missing, sheet=sheet)
 
 
 def _training(run: FinishedRun) -> Section:
     shown = {stream.title: figures.training_figure(stream) for stream in run.streams}
-    about = "Accuracy and loss by epoch; a loss that falls far is on a logarithmic scale."
-    missing = [f"Stream {name} was not trained here." for name, found in shown.items() if not found]
+    about = "Accuracy and loss by epoch; a loss of wide range has a logarithmic axis."
+    missing = [
+        f"Stream {name} has imported logits, so it has no training history."
+        for name, figure in shown.items()
+        if not figure
+    ]
     return Section("training", "Training", about, missing, figures=list(shown.values()))
 
 
 def _accuracy(run: FinishedRun) -> Section:
-    found = tables.accuracy_table(run)
-    missing = [NO_LABELS] if found is None else _unlabelled(run)
+    accuracy = tables.accuracy_table(run)
+    missing = [NO_LABELS] if accuracy is None else _unlabelled(run)
     against = tables.baseline_table(run)
-    missing += [] if against else ["No baseline was named to compare with."]
+    missing += [] if against else ["No baseline is configured."]
     about = (
-        "The interval by clips (Wilson) takes clips for independent, which those of one signer are "
-        "not; the one by signers draws whole signers. Val picked the epochs and, where a track has "
-        "fitted weights, these too, so test is what counts."
+        "The interval by clips (Wilson) assumes independent clips, but clips of one signer are not "
+        "independent; the interval by signers resamples whole signers. Training and fusion are "
+        "tuned on val (epochs, learning rate, temperatures, weights), so only test is unbiased."
     )
     drawn = [figures.accuracy_figure(run)]
-    return Section("accuracy", "Accuracy", about, missing, [found, against], drawn)
+    return Section("accuracy", "Accuracy", about, missing, [accuracy, against], drawn)
 
 
 def _unlabelled(run: FinishedRun) -> list[str]:
@@ -159,35 +161,34 @@ def _unlabelled(run: FinishedRun) -> list[str]:
 
 
 def _confusion(run: FinishedRun) -> Section:
-    found = tables.confusion_table(run)
+    confusions = tables.confusion_table(run)
     judged = any(scored.main_metrics() for scored in (*run.tracks, *run.streams))
-    missing = [] if found else ["No sign was taken for another." if judged else NO_LABELS]
+    missing = [] if confusions else ["No sign was mistaken for another." if judged else NO_LABELS]
     pairs: list[Pair] = []
-    if found and run.verified:
+    if confusions and run.verified:
         try:
             pairs = confused_pairs(run)
         except DataError as error:
-            missing.append(f"No pictures: {error}")
-    about = "The most frequent errors of tracks and of streams alone."
+            missing.append(f"No images: {error}")
+    about = "The most frequent errors of each track and each single stream."
     if run.most_erring is not None:
-        about += f" The pictures show those of {run.most_erring.label}, in clips of train."
-    return Section("confusion", "Confused signs", about, missing, [found], pairs=pairs)
+        about += f" The images show errors of {run.most_erring.label}, with clips of train."
+    return Section("confusion", "Confused signs", about, missing, [confusions], pairs=pairs)
 
 
 def _groups(run: FinishedRun) -> Section:
     signers, signs = tables.per_signer_table(run), tables.signs_table(run)
     judged = any(track.main_split() for track in run.tracks)
     missing = [] if signers else ["No signer is known." if judged else NO_LABELS]
-    missing += [] if signs else ["Test has no labels, so nothing is known about its signs."]
+    missing += [] if signs else ["Test has no labels, so its accuracy by sign is unknown."]
     return Section("groups", "Signers and signs", "", missing, [signers, signs])
 
 
 def _calibration(run: FinishedRun) -> Section:
     shown = [figures.reliability_figure(scored) for scored in (*run.tracks, *run.streams)]
     about = (
-        "How often answers are right by the confidence that is stated: on the dashed line it is "
-        "the confidence itself. Larger dots are more clips. The temperature of a stream is fitted "
-        "on val."
+        "Accuracy by confidence: on the dashed line both are equal. Larger dots hold more clips. "
+        "The temperature of a stream is fitted on val."
     )
     missing = [] if any(shown) else [NO_LABELS]
     return Section("calibration", "Calibration", about, missing, figures=shown)
@@ -199,25 +200,25 @@ def _ensemble(run: FinishedRun) -> Section:
         fitted = track.metrics["fitted_on"]
         notes.append(
             f"Track {track.name}: fusion {track.metrics['fusion']}, "
-            + (f"fitted on {fitted}." if fitted else "with the weights of the config.")
+            + (f"fitted on {fitted}." if fitted else "with configured weights.")
         )
         held_out = track.metrics["val_left_out"]
         if held_out is not None:
             notes.append(
                 f"Track {track.name} on the {held_out['samples']} clips of val: "
-                f"{tables.percentage(held_out['in_sample'])} with the weights fitted to them, "
+                f"{tables.percentage(held_out['in_sample'])} with weights fitted to them, "
                 f"{tables.percentage(held_out['held_out'])} with weights fitted to other signers."
             )
-    found = [tables.weights_table(track) for track in run.tracks]
-    return Section("ensemble", "Ensemble", " ".join(notes), (), found)
+    weights = [tables.weights_table(track) for track in run.tracks]
+    return Section("ensemble", "Ensemble", " ".join(notes), (), weights)
 
 
 def _answers(run: FinishedRun) -> Section:
     about = (
-        "A clip that a stream could not see is answered by the others; one that none could see, "
-        "by how often each sign is in train."
+        "If a stream cannot use a clip, the other streams answer it. If none can, the answer is "
+        "the most frequent sign of train."
     )
-    return Section("answers", "How rows were answered", about, (), [tables.answers_table(run)])
+    return Section("answers", "Answered clips", about, (), [tables.answers_table(run)])
 
 
 def _provenance(run: FinishedRun) -> Section:
@@ -227,31 +228,31 @@ def _provenance(run: FinishedRun) -> Section:
         "provenance",
         "Provenance",
         f"Protocol {run.config.protocol}, seed {run.config.seed}. The configuration is below.",
-        [] if costs else ["No benchmark files: what the rules took is not known."],
+        [] if costs else ["No benchmark files, so time and memory are unknown."],
         [
             costs,
             pairs_table(
                 "Versions",
-                ["package", "version"],
+                ("package", "version"),
                 {"Python": platform.python_version(), **versions},
             ),
-            pairs_table("Hashes", ["what", "hash"], _hashes(run)),
+            pairs_table("Hashes", ("item", "hash"), _hashes(run)),
         ],
         text=yaml.safe_dump(run.config.model_dump(), sort_keys=False, allow_unicode=True),
     )
 
 
 def _hashes(run: FinishedRun) -> dict[str, str]:
-    """SHA-256 of what went in and came out."""
-    found = {"labels": labels_digest(run.table, ("train", "val", "test"))}
+    """SHA-256 of inputs, models and submissions."""
+    hashes = {"labels": labels_digest(run.table, ("train", "val", "test"))}
     if run.verified:
         sums = sorted(f"{row.sample} {row.color_sha256} {row.depth_sha256}" for row in run.verified)
-        found["all videos"] = hashlib.sha256("\n".join(sums).encode()).hexdigest()
+        hashes["all videos"] = hashlib.sha256("\n".join(sums).encode()).hexdigest()
     for stream in run.streams:
         model = run.results / "streams" / stream.name / stream.phase / "model.safetensors"
         if stream.phase != "imported":
-            found[f"model of {stream.title}"] = sha256_of(model)
+            hashes[f"model of {stream.title}"] = sha256_of(model)
     for track in run.tracks:
         path = run.results / "tracks" / track.name / "submission.csv"
-        found[f"submission of {track.name}"] = sha256_of(path)
-    return found
+        hashes[f"submission of {track.name}"] = sha256_of(path)
+    return hashes

@@ -1,4 +1,4 @@
-"""The photographs of a report: strips of the features of one sample, and signs as thumbnails."""
+"""Images from videos for a report: features of one sample, and confused signs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ MOST_PAIRS = 4
 
 @dataclass(frozen=True)
 class Strip:
-    """A feature of the shown sample: what it is, its frames side by side, its legend."""
+    """A feature of a sample: label, its frames side by side, legend."""
 
     label: str
     picture: PageImage
@@ -33,7 +33,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The strips of one sample, and the sample in words."""
+    """The strips of one sample, and its description."""
 
     about: str
     strips: list[Strip]
@@ -41,7 +41,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Pair:
-    """A sign, what it was taken for, how often, and a clip of each from train."""
+    """Two confused signs, how often, and a frame of a train clip of each."""
 
     sign: str
     taken_for: str
@@ -50,21 +50,21 @@ class Pair:
 
 
 def sample_sheet(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> Sheet | None:
-    """Features of one sample of a shard (its names), drawn by the run's seed.
+    """Features of one sample of a shard (sample names), chosen by the run's seed.
 
-    None where each is quarantined. DataError where a video is not there any more.
+    None if all are quarantined. DataError if a video is missing.
     """
     names = sorted(set(shard) - run.quarantined.keys())
     if not names:
         return None
     name = names[int(default_rng(run.config.seed).integers(len(names)))]
-    row, frames, rows = sample_rows(name, run.results, COLUMNS, features)
+    verified, frames, rows = sample_rows(name, run.results, COLUMNS, features)
     shown = ", ".join(map(str, frames))
     about = (
-        f"{name}: {row.frames} frames, {row.width} x {row.height} px, {row.fps:g} frames a second; "
-        f"shown are frames {shown}, from left to right"
+        f"{name}: {verified.frames} frames, {verified.width} x {verified.height} px, "
+        f"{verified.fps:g} frames per second; frames {shown} from left to right"
     )
-    return Sheet(about, [_strip(found, name, shown) for found in rows])
+    return Sheet(about, [_strip(row, name, shown) for row in rows])
 
 
 def _strip(row: Row, sample: str, frames: str) -> Strip:
@@ -84,9 +84,9 @@ def _padded(tile: Picture, height: int) -> Picture:
 
 
 def confused_pairs(run: FinishedRun) -> list[Pair]:
-    """Most frequent errors of `FinishedRun.most_erring`, each with a frame of a clip of both signs.
+    """Most frequent errors of `FinishedRun.most_erring`, with a frame of each sign.
 
-    The clips are of train. DataError where a video is not there any more.
+    The frames are from clips of train. DataError if a video is missing.
     """
     if run.most_erring is None:
         return []
@@ -100,7 +100,7 @@ def confused_pairs(run: FinishedRun) -> list[Pair]:
 
 
 def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
-    """The middle frame of the first clip of a sign in train; None where none could be read."""
+    """Middle frame of the first clip of a sign in train; None without a usable clip."""
     label = run.table.classes.index(gloss)
     samples = run.usable(s for s in run.table.split("train") if s.label == label)
     if not samples:
@@ -109,7 +109,9 @@ def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
     middle = next(row.frames for row in run.verified if row.sample == sample.name) // 2
     picture = next(islice(read_frames(sample.color), middle, None), None)
     if picture is None:
-        raise DataError(f"{sample.color}: has no frame {middle}; the video has changed")
+        raise DataError(
+            f"{sample.color}: has no frame {middle}; restore the video that the run used"
+        )
     alt = f"The sign {gloss}, middle frame of train clip {sample.name}"
     return _jpeg(fitted(picture, THUMBNAIL_PX), alt)
 

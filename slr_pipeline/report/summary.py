@@ -1,4 +1,4 @@
-"""A run in plain words: what was recognised, how well, and what went wrong."""
+"""The first sentences of a report: data, accuracy, and problems."""
 
 from typing import Any
 
@@ -7,88 +7,104 @@ from slr_pipeline.report.tables import percentage
 
 
 def summary(run: FinishedRun) -> list[str]:
-    """Sentences, one a paragraph: data, each track, what went wrong."""
-    return [_about(run), *(_track(run, track) for track in run.tracks), _problems(run)]
+    """Paragraphs: data, signers if they limit the results, each track, problems."""
+    tracks = [_track(run, track) for track in run.tracks]
+    return [_data(run), *_signers(run), *tracks, _problems(run)]
 
 
-def _about(run: FinishedRun) -> str:
+def _data(run: FinishedRun) -> str:
     clips = {split: len(run.table.split(split)) for split in ("train", "val", "test")}
     trained = [name for name, s in run.config.streams.items() if s.model != "imported"]
-    elsewhere = len(run.config.streams) - len(trained)
-    signs, answered = len(run.table.classes), f"{_count(clips['test'], 'clip')} of test"
+    imported = _count(len(run.config.streams) - len(trained), "stream") + " of imported logits"
+    signs, test = len(run.table.classes), f"{_count(clips['test'], 'clip')} of test"
     if not trained:
-        return f"{_count(elsewhere, 'stream')} of logits made elsewhere: {signs} signs, {answered}."
-    beside = f" beside {_count(elsewhere, 'stream')} of logits made elsewhere" if elsewhere else ""
+        return f"{imported}: {signs} signs, {test}."
+    beside = f" (and {imported})" if len(trained) < len(run.config.streams) else ""
     return (
-        f"{_count(len(trained), 'stream')} learnt {signs} signs from "
-        f"{_count(clips['train'], 'clip')}{beside}; {clips['val']} more picked the epochs, and "
-        f"{answered} were answered."
+        f"{_count(len(trained), 'stream')}{beside} learned {signs} signs from "
+        f"{_count(clips['train'], 'clip')}, tuned on {clips['val']} of val, and answered {test}."
     )
 
 
+def _signers(run: FinishedRun) -> list[str]:
+    """Why accuracy may not hold for new signers; empty if every signer is in one split."""
+    signers = run.samples["signer"]
+    unknown = int(signers.isna().sum())
+    shared = int((run.samples.groupby("signer")["split"].nunique() > 1).sum())
+    sentences = []
+    if shared:
+        sentences.append(
+            f"{_count(shared, 'signer')} {'is' if shared == 1 else 'are'} in more than one split: "
+            "the accuracy is not that of new signers."
+        )
+    if unknown:
+        which = "all" if unknown == len(signers) else f"{unknown:,} of {len(signers):,}"
+        sentences.append(
+            f"The signers of {which} clips are unknown: the splits may share signers, and then the "
+            "accuracy is not that of new signers."
+        )
+    return [" ".join(sentences)] if sentences else []
+
+
 def _track(run: FinishedRun, track: Scored) -> str:
-    split, found = track.main_split(), track.main_metrics()
+    split, metrics = track.main_split(), track.main_metrics()
     if split is None:
-        return f"Track {track.name}: no labels, so nobody knows how many answers are right."
+        return f"Track {track.name}: accuracy unknown, because val and test have no labels."
     signers = {s.signer for s in run.table.split(split)} - {None}
-    whose = f" of {_count(len(signers), 'signer')}" if signers else ""
-    note = "" if split == "test" else " Test has no labels; what val says is too good."
+    of_signers = f" by {_count(len(signers), 'signer')}" if signers else ""
+    note = "" if split == "test" else " Test has no labels; accuracy on val is too optimistic."
     return (
-        f"Track {track.name} named the right sign for {found['correct']} of "
-        f"{_count(found['samples'], 'clip')} of {split}{whose}: {percentage(found['top1'])} "
-        f"(95 % interval {percentage(found['top1_low'])} to {percentage(found['top1_high'])}; "
-        f"guessing gives {percentage(found['chance'])}).{note}"
+        f"Track {track.name} recognised {metrics['correct']} of "
+        f"{_count(metrics['samples'], 'clip')} of {split}{of_signers}: "
+        f"{percentage(metrics['top1'])} (95 % interval {percentage(metrics['top1_low'])} to "
+        f"{percentage(metrics['top1_high'])}; chance {percentage(metrics['chance'])}).{note}"
     )
 
 
 def _problems(run: FinishedRun) -> str:
-    """What went wrong, or that nothing did."""
-    left_out = len(run.quarantined)
-    said = [
-        f"{_count(left_out, 'clip')} of {len(run.table.samples)} could not be used and "
-        f"{'was' if left_out == 1 else 'were'} left out of training."
-        if left_out
-        else "No clip was left out."
+    """Excluded clips, errors, missing answers and streams at chance level."""
+    excluded = len(run.quarantined)
+    sentences = [
+        f"{_count(excluded, 'clip')} of {len(run.table.samples)} "
+        f"{'was' if excluded == 1 else 'were'} unusable and excluded from training."
+        if excluded
+        else "No clip was excluded."
     ]
     if run.most_erring is not None and run.most_erring.phase:
-        said.append(
-            f"No track took a sign for another; of the streams alone {run.most_erring.title} erred "
-            f"most: it took {_worst_error(run.most_erring)}."
+        sentences.append(
+            f"No track made an error; the worst single stream, {run.most_erring.title}, mistook "
+            f"{_worst_error(run.most_erring)}."
         )
     for track in run.tracks:
-        said += _errors(track)
-        rows = track.metrics["answered_by"]["test"]
-        fewer = sum(count for streams, count in rows.items() if int(streams) < _streams(track))
-        if fewer:
-            said.append(
-                f"Track {track.name}: not every stream could answer {_count(fewer, 'row')} of test."
+        sentences += _errors(track)
+        counts = track.metrics["answered_by"]["test"]
+        streams = len(track.metrics["weights"])
+        partial = sum(clips for answers, clips in counts.items() if int(answers) < streams)
+        if partial:
+            sentences.append(
+                f"Track {track.name}: {_count(partial, 'clip')} of test "
+                f"{'lacks' if partial == 1 else 'lack'} the answer of at least one stream."
             )
-    guessing = [stream.title for stream in run.streams if _guesses(stream)]
-    if guessing:
-        said.append(
-            f"Streams not better than guessing, as far as the clips tell: {', '.join(guessing)}."
-        )
-    return "What went wrong: " + " ".join(said)
-
-
-def _streams(track: Scored) -> int:
-    return len(track.metrics["weights"])
+    chance = [stream.title for stream in run.streams if _at_chance(stream)]
+    if chance:
+        sentences.append(f"Streams not significantly better than chance: {', '.join(chance)}.")
+    return "Problems: " + " ".join(sentences)
 
 
 def _errors(track: Scored) -> list[str]:
-    """The most frequent error of a track, and the signer it understands least."""
-    found = track.main_metrics()
-    if not found.get("most_confused"):
+    """The most frequent error of a track, and its signer of lowest accuracy."""
+    metrics = track.main_metrics()
+    if not metrics.get("most_confused"):
         return []
-    said = [f"Track {track.name} took {_worst_error(track)}."]
-    shares = sorted(found["per_signer"], key=_accuracy)
-    if shares and _accuracy(shares[0]) < _accuracy(shares[-1]):
-        worst = shares[0]
-        said.append(
-            f"Of its signers {worst['group']} was understood least "
+    sentences = [f"Track {track.name} mistook {_worst_error(track)}."]
+    signers = sorted(metrics["per_signer"], key=_accuracy)
+    if signers and _accuracy(signers[0]) < _accuracy(signers[-1]):
+        worst = signers[0]
+        sentences.append(
+            f"Its accuracy is lowest for signer {worst['group']} "
             f"({worst['correct']} of {worst['samples']})."
         )
-    return said
+    return sentences
 
 
 def _worst_error(scored: Scored) -> str:
@@ -97,14 +113,14 @@ def _worst_error(scored: Scored) -> str:
     return f"“{sign}” for “{other}” most often ({pair['count']} of {pair['samples']})"
 
 
-def _accuracy(share: dict[str, Any]) -> float:
-    return float(share["correct"] / share["samples"])
+def _accuracy(group: dict[str, Any]) -> float:
+    return float(group["correct"] / group["samples"])
 
 
-def _guesses(stream: Scored) -> bool:
-    """Whether its interval reaches down to guessing."""
-    found = stream.main_metrics()
-    return bool(found) and bool(found["top1_low"] <= found["chance"])
+def _at_chance(stream: Scored) -> bool:
+    """Whether the interval of its accuracy includes chance."""
+    metrics = stream.main_metrics()
+    return bool(metrics) and bool(metrics["top1_low"] <= metrics["chance"])
 
 
 def _count(number: int, noun: str) -> str:

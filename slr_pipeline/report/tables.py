@@ -1,8 +1,8 @@
-"""The tables of a report: facts of a run as rows of text, with the numbers they sort by."""
+"""The tables of a report, as rows of text with the numbers they sort by."""
 
-import statistics
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from slr_pipeline.report.finished_run import FinishedRun, Scored
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, and what sorts; `value` None sorts by the text."""
+    """Text that is shown and the number it sorts by; without a number it sorts by the text."""
 
     text: str
     value: float | None = None
@@ -22,17 +22,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """A table under its caption; the first cell of a row heads it."""
+    """A table with its caption; the first cell of a row is its heading."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 
 
-def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table of texts, numbers, cells, and None for what is not known."""
-    cells = tuple(tuple(map(_cell, row)) for row in rows)
-    return Table(caption, tuple(columns), cells)
+def table(caption: str, rows: pd.DataFrame | Iterable[Mapping[str, object]]) -> Table | None:
+    """Make a table of texts, numbers, cells and None (unknown); None without rows."""
+    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), dtype=object)
+    if frame.empty:
+        return None
+    cells = tuple(tuple(map(_cell, row)) for row in frame.itertuples(index=False, name=None))
+    return Table(caption, tuple(frame.columns), cells)
 
 
 def percent(share: float | None) -> Cell:
@@ -41,12 +44,12 @@ def percent(share: float | None) -> Cell:
 
 
 def percentage(share: float) -> str:
-    """A share as text, as in 12.5 %."""
+    """A share as text, such as 12.5 %."""
     return f"{100 * share:.1f} %"
 
 
 def interval(low: float, high: float) -> Cell:
-    """Two shares as percentages; sorts by the lower."""
+    """Two shares as percentages; sorts by the lower one."""
     return Cell(f"{100 * low:.1f} to {percentage(high)}", low)
 
 
@@ -57,82 +60,85 @@ def duration(seconds: float) -> Cell:
     return Cell(f"{hours}:{minutes:02}:{whole:02}", seconds)
 
 
+def _share(correct: int, samples: int) -> Cell:
+    return Cell(f"{percentage(correct / samples)} ({correct} of {samples})", correct / samples)
+
+
 def _cell(value: object) -> Cell:
     match value:
         case Cell():
             return value
-        case None:
-            return Cell("-")
         case int():
             return Cell(f"{value:,}", value)
-        case float():
+        case float() if not math.isnan(value):
             return Cell(f"{value:.3f}", value)
+        case str():
+            return Cell(value)
         case _:
-            return Cell(str(value))
+            return Cell("-")
 
 
 # --- data ----------------------------------------------------------------------------------------
 
 
-def splits_table(run: FinishedRun) -> Table:
-    """What each split holds, by the sample table and by what `verify` decoded."""
-    columns = ["split", "clips", "labelled", "signs", "signers", "left out"]
-    if run.verified:
-        columns += ["frames, median", "frames, range", "size, px", "frames per second"]
+def splits_table(run: FinishedRun) -> Table | None:
+    """Size of each split, and facts about its videos."""
     rows = []
     for split in SPLITS:
-        samples = run.table.split(split)
-        names = {sample.name for sample in samples}
-        signers = {sample.signer for sample in samples if sample.signer is not None}
-        labels = {sample.label for sample in samples if sample.label is not None}
-        row: list[object] = [
-            split,
-            len(samples),
-            sum(sample.label is not None for sample in samples),
-            len(labels),
-            len(signers) or None,
-            len(names & run.quarantined.keys()),
-        ]
-        rows.append(row + (_video_cells(run, names) if run.verified else []))
-    return table("The splits", columns, rows)
+        samples = run.samples[run.samples["split"] == split]
+        row = {
+            "split": split,
+            "clips": len(samples),
+            "labelled": int(samples["sign"].count()),
+            "signs": samples["sign"].nunique(),
+            "signers": samples["signer"].nunique() or None,
+            "excluded": int(samples["failed check"].count()),
+        }
+        rows.append(row | (_video_cells(samples) if run.verified else {}))
+    return table("Splits", rows)
 
 
-def _video_cells(run: FinishedRun, names: set[str]) -> list[object]:
-    clips = [row for row in run.verified if row.sample in names and not row.reason]
-    if not clips:
-        return [None] * 4
-    frames = [clip.frames for clip in clips]
-    sizes = Counter(f"{clip.width} x {clip.height}" for clip in clips)
-    rates = Counter(f"{clip.fps:g}" for clip in clips)
-    return [
-        Cell(f"{statistics.median(frames):g}", statistics.median(frames)),
-        Cell(f"{min(frames)} to {max(frames)}", min(frames)),
-        _most(sizes),
-        _most(rates),
-    ]
+def _video_cells(samples: pd.DataFrame) -> dict[str, object]:
+    clips = samples[samples["frames"] > 0]
+    names = ("frames, median", "frames, range", "size, px", "frames per second")
+    if clips.empty:
+        return dict.fromkeys(names)
+    frames = clips["frames"]
+    low, high = int(frames.min()), int(frames.max())
+    sizes = [f"{w:g} x {h:g}" for w, h in zip(clips["width"], clips["height"], strict=True)]
+    cells = (
+        Cell(f"{frames.median():g}", frames.median()),
+        Cell(f"{low} to {high}", low),
+        _most_frequent(sizes),
+        _most_frequent(f"{fps:g}" for fps in clips["fps"]),
+    )
+    return dict(zip(names, cells, strict=True))
 
 
-def _most(counts: Counter[str]) -> Cell:
-    """The most frequent value, and of how many."""
+def _most_frequent(texts: Iterable[str]) -> str:
+    """The most frequent text, and the number of others."""
+    counts = Counter(texts)
     ((first, _),) = counts.most_common(1)
-    return Cell(first if len(counts) == 1 else f"{first} and {len(counts) - 1} more")
+    return first if len(counts) == 1 else f"{first} and {len(counts) - 1} more"
 
 
-def hands_table(run: FinishedRun) -> Table:
-    """How well keypoints were found: means over the frames of a split."""
+def hands_table(run: FinishedRun) -> Table | None:
+    """Keypoint quality: means over the frames of each split."""
     measures = {
-        "person": "a person",
+        "person": "person",
         "missing_left": "no left hand",
         "missing_right": "no right hand",
-        "missing_hands": "no hand at all",
+        "missing_hands": "no hand",
         "swapped": "hands swapped",
     }
-    rows = [
-        [split, *(percent(_by_frame(found, measure)) for measure in measures)]
-        for split, found in run.quality.items()
-    ]
-    columns = ["split", *measures.values()]
-    return table("Share of the frames with ...", columns, rows)
+    return table(
+        "Keypoint quality, in shares of the frames",
+        [
+            {"split": split}
+            | {title: percent(_by_frame(quality, name)) for name, title in measures.items()}
+            for split, quality in run.quality.items()
+        ],
+    )
 
 
 def _by_frame(quality: pd.DataFrame, measure: str) -> float | None:
@@ -142,216 +148,208 @@ def _by_frame(quality: pd.DataFrame, measure: str) -> float | None:
     return float((frames * quality[measure]).sum() / total) if total else None
 
 
-def classes_table(run: FinishedRun) -> Table:
+def classes_table(run: FinishedRun) -> Table | None:
     """Clips of each sign by split."""
-    counts = {split: Counter(s.label for s in run.table.split(split)) for split in SPLITS}
-    rows = (
-        [gloss, *(counts[split][label] for split in SPLITS)]
-        for label, gloss in enumerate(run.table.classes)
-    )
-    return table("Clips of each sign", ["sign", *SPLITS], rows)
+    labels = range(len(run.table.classes))
+    counts = _counts(run, "label").reindex(labels, fill_value=0)
+    counts.insert(0, "sign", run.table.classes)
+    return table("Clips of each sign", counts)
 
 
 def signers_table(run: FinishedRun) -> Table | None:
-    """Clips of each signer by split; None where no signer is known."""
-    counts = {split: Counter(s.signer for s in run.table.split(split)) for split in SPLITS}
-    signers = sorted({name for found in counts.values() for name in found if name is not None})
-    rows = ([signer, *(counts[split][signer] for split in SPLITS)] for signer in signers)
-    return table("Clips of each signer", ["signer", *SPLITS], rows) if signers else None
+    """Clips of each signer by split; None if no signer is known."""
+    return table("Clips of each signer", _counts(run, "signer").reset_index(names="signer"))
+
+
+def _counts(run: FinishedRun, group: str) -> pd.DataFrame:
+    """Clips of each group by split; clips of an unknown group are left out."""
+    counts = pd.crosstab(run.samples[group], run.samples["split"])
+    return counts.reindex(columns=list(SPLITS), fill_value=0)
 
 
 def quarantine_table(run: FinishedRun) -> Table | None:
-    """Every sample that was left out, and why; None where there is none."""
-    checks = {"verify": "the videos", "quality": "the keypoints"}
-    rows = [
-        [sample.name, sample.split, checks[check], reason]
-        for sample in run.table.samples
-        for check, reason in [run.quarantined.get(sample.name, ("", ""))]
-        if check
-    ]
-    columns = ["sample", "split", "failed by", "reason"]
-    return table("Clips that were left out", columns, rows) if rows else None
+    """Excluded samples and why; None if there are none."""
+    excluded = run.samples[run.samples["failed check"].notna()]
+    return table("Excluded clips", excluded[["sample", "split", "failed check", "reason"]])
 
 
 # --- results -------------------------------------------------------------------------------------
 
 
 def accuracy_table(run: FinishedRun) -> Table | None:
-    """Tracks and streams on val and test; None where nothing has labels."""
-    columns = [
-        *("model", "kind", "split", "clips", "right", "accuracy", "95 %, clips", "95 %, signers"),
-        *("top 5", "mean over signs", "calibration error", "guessing"),
-    ]
-    rows = [
-        [scored.title, kind, split, *_accuracy_cells(found)]
-        for kind, scored, split, found in _by_split(run)
-    ]
-    return table("How often the first answer is right", columns, rows) if rows else None
+    """Tracks and streams on val and test; None without labels."""
+    return table(
+        "Accuracy",
+        [
+            {"model": scored.title, "kind": kind, "split": split} | _accuracy_cells(metrics)
+            for kind, scored, split, metrics in _by_split(run)
+        ],
+    )
 
 
 def _by_split(run: FinishedRun) -> Iterator[tuple[str, Scored, Split, dict[str, Any]]]:
-    """Tracks, then streams: kind, the model, a split with labels, its metrics there."""
+    """Kind, model, labelled split and metrics of tracks, then streams."""
     splits: tuple[Split, ...] = ("test", "val")
     for kind, group in (("track", run.tracks), ("stream", run.streams)):
         for scored in group:
             for split in splits:
-                if (found := scored.metrics_of(split)) is not None:
-                    yield kind, scored, split, found
+                if (metrics := scored.metrics_of(split)) is not None:
+                    yield kind, scored, split, metrics
 
 
-def _accuracy_cells(found: dict[str, Any]) -> list[object]:
-    signers = found["bootstrap_signers"]
-    return [
-        found["samples"],
-        found["correct"],
-        percent(found["top1"]),
-        interval(found["top1_low"], found["top1_high"]),
-        None if signers is None else interval(signers["low"], signers["high"]),
-        percent(found["top5"]),
-        percent(found["macro_recall"]),
-        found["calibration"]["ece"],
-        percent(found["chance"]),
-    ]
+def _accuracy_cells(metrics: dict[str, Any]) -> dict[str, object]:
+    signers = metrics["bootstrap_signers"]
+    return {
+        "clips": metrics["samples"],
+        "correct": metrics["correct"],
+        "accuracy": percent(metrics["top1"]),
+        "95 % interval, clips": interval(metrics["top1_low"], metrics["top1_high"]),
+        "95 % interval, signers": signers and interval(signers["low"], signers["high"]),
+        "top-5 accuracy": percent(metrics["top5"]),
+        "mean over signs": percent(metrics["macro_recall"]),
+        "calibration error": metrics["calibration"]["ece"],
+        "chance": percent(metrics["chance"]),
+    }
 
 
 def signs_table(run: FinishedRun) -> Table | None:
-    """Of each sign how many test clips each track has right, the worst of the first track first."""
-    samples = [sample for sample in run.table.split("test") if sample.label is not None]
-    if not samples:
+    """Accuracy of each track by sign on test, ordered by the first track; None without labels."""
+    samples = run.samples[(run.samples["split"] == "test") & run.samples["label"].notna()]
+    if samples.empty:
         return None
-    counts = Counter(sample.label for sample in samples)
-    right = {
-        track: Counter(s.label for s in samples if answers[s.name] == s.label)
-        for track, answers in run.predictions.items()
-    }
-    rows = [
+    correct = pd.DataFrame(
+        {track: samples["sample"].map(answers) for track, answers in run.predictions.items()}
+    ).eq(samples["label"], axis=0)
+    labels = samples["label"].astype(int)
+    counts, right = labels.value_counts(), correct.groupby(labels).sum()
+    order = right.div(counts, axis=0).iloc[:, 0].sort_values(kind="stable").index
+    return table(
+        "Accuracy by sign on test, worst first",
         [
-            run.table.classes[label],
-            counts[label],
-            *(_share(right[track][label], counts[label]) for track in right),
-        ]
-        for label in range(len(run.table.classes))
-        if counts[label]
-    ]
-    rows.sort(key=lambda row: row[2].value if isinstance(row[2], Cell) and row[2].value else 0.0)
-    columns = ["sign", "clips", *(f"{track}, right" for track in right)]
-    return table("Each sign on test, the worst first", columns, rows)
+            {"sign": run.table.classes[label], "clips": int(counts[label])}
+            | {
+                f"{track}, correct": _share(int(right.at[label, track]), int(counts[label]))
+                for track in right
+            }
+            for label in order
+        ],
+    )
 
 
 def per_signer_table(run: FinishedRun) -> Table | None:
-    """Right answers of each track by signer; None where no signer is known or nothing labelled."""
-    rows = [
+    """Accuracy of each track by signer; None if no signer is known or nothing is labelled."""
+    return table(
+        "Accuracy by signer",
         [
-            share["group"],
-            split,
-            track.name,
-            share["samples"],
-            _share(share["correct"], share["samples"]),
-        ]
-        for track in run.tracks
-        for split in ("test", "val")
-        for share in (track.metrics_of(split) or {}).get("per_signer", ())
-    ]
-    columns = ["signer", "split", "track", "clips", "right"]
-    return table("Each signer", columns, rows) if rows else None
-
-
-def _share(right: int, samples: int) -> Cell:
-    return Cell(f"{percentage(right / samples)} ({right} of {samples})", right / samples)
+            {
+                "signer": group["group"],
+                "split": split,
+                "track": track.name,
+                "clips": group["samples"],
+                "correct": _share(group["correct"], group["samples"]),
+            }
+            for track in run.tracks
+            for split in ("test", "val")
+            for group in (track.metrics_of(split) or {}).get("per_signer", ())
+        ],
+    )
 
 
 def confusion_table(run: FinishedRun) -> Table | None:
-    """The errors that each track and stream makes most; None without errors or labels."""
-    rows = [
+    """Most frequent errors of each track and stream; None without errors or labels."""
+    return table(
+        "Most frequent confusions",
         [
-            pair["sign"],
-            pair["taken_for"],
-            scored.title,
-            kind,
-            split,
-            pair["count"],
-            pair["samples"],
-        ]
-        for kind, scored, split, found in _by_split(run)
-        for pair in found["most_confused"]
-    ]
-    columns = ["sign", "taken for", "model", "kind", "split", "times", "of clips"]
-    return table("Signs taken for others", columns, rows) if rows else None
+            {
+                "sign": pair["sign"],
+                "mistaken for": pair["taken_for"],
+                "model": scored.title,
+                "kind": kind,
+                "split": split,
+                "times": pair["count"],
+                "of clips": pair["samples"],
+            }
+            for kind, scored, split, metrics in _by_split(run)
+            for pair in metrics["most_confused"]
+        ],
+    )
 
 
-def weights_table(track: Scored) -> Table:
+def weights_table(track: Scored) -> Table | None:
     """Weight and temperature of each stream of a track, and the accuracy without it."""
     without = track.metrics["top1_without"]
-    temperatures = track.metrics["temperatures"] or {}
-    splits = [split for split in ("test", "val") if without.get(split)]
-    columns = ["stream", "weight", *(["temperature"] if temperatures else [])]
+    temperatures = track.metrics["temperatures"]
     rows = []
     for stream, weight in track.metrics["weights"].items():
-        row: list[object] = [stream, float(weight)]
-        row += [temperatures[stream]] if temperatures else []
-        row += [percent(without[split][stream]) for split in splits]
+        row: dict[str, object] = {"stream": stream, "weight": float(weight)}
+        if temperatures:
+            row["temperature"] = temperatures[stream]
+        for split in ("test", "val"):
+            if without.get(split):
+                row[f"accuracy without it, {split}"] = percent(without[split][stream])
         rows.append(row)
-    columns += [f"accuracy without it, {split}" for split in splits]
-    return table(f"Streams of track {track.name}", columns, rows)
+    return table(f"Streams of track {track.name}", rows)
 
 
 def baseline_table(run: FinishedRun) -> Table | None:
-    """McNemar's test of each track against its baseline; None where no track has one."""
-    rows = [
+    """McNemar's test of each track against its baseline; None without baselines."""
+    return table(
+        "Comparison with a baseline on test (McNemar's exact test)",
         [
-            track.name,
-            found["file"],
-            percent(found["top1"]),
-            found["only_a"],
-            found["only_b"],
-            Cell(f"{found['p']:.2g}", found["p"]),
-        ]
-        for track in run.tracks
-        if (found := track.metrics["baseline"]) is not None
-    ]
-    columns = ["track", "baseline", "its accuracy", "only the track right", "only it right", "p"]
-    caption = "Against a baseline on test, by McNemar's exact test"
-    return table(caption, columns, rows) if rows else None
+            {
+                "track": track.name,
+                "baseline": test["file"],
+                "accuracy of the baseline": percent(test["top1"]),
+                "only the track correct": test["only_a"],
+                "only the baseline correct": test["only_b"],
+                "p": Cell(f"{test['p']:.2g}", test["p"]),
+            }
+            for track in run.tracks
+            if (test := track.metrics["baseline"]) is not None
+        ],
+    )
 
 
-def answers_table(run: FinishedRun) -> Table:
-    """How many streams answered the rows of each track."""
-    rows = [
+def answers_table(run: FinishedRun) -> Table | None:
+    """Number of streams that answered the clips of each track."""
+    return table(
+        "Clips by number of streams that answered",
         [
-            track.name,
-            split,
-            len(track.metrics["weights"]),
-            int(streams),
-            count,
-            "the share of each sign in train" if streams == "0" else "streams",
-        ]
-        for track in run.tracks
-        for split, counts in track.metrics["answered_by"].items()
-        for streams, count in counts.items()
-    ]
-    columns = ["track", "split", "streams", "that answered", "rows", "answered by"]
-    return table("How rows were answered", columns, rows)
+            {
+                "track": track.name,
+                "split": split,
+                "streams": len(track.metrics["weights"]),
+                "streams that answered": int(streams),
+                "clips": clips,
+                "answer from": "most frequent sign of train" if streams == "0" else "streams",
+            }
+            for track in run.tracks
+            for split, counts in track.metrics["answered_by"].items()
+            for streams, clips in counts.items()
+        ],
+    )
 
 
 # --- provenance ----------------------------------------------------------------------------------
 
 
 def costs_table(run: FinishedRun) -> Table | None:
-    """Time and memory of each rule, the longest first; None where nothing was measured."""
-    rows = [
+    """Time and memory of each rule, longest first; None without benchmark files."""
+    return table(
+        "Time and memory of each rule (h:min:s)",
         [
-            cost.rule,
-            cost.jobs,
-            duration(cost.seconds),
-            duration(cost.cpu_seconds),
-            Cell(f"{cost.most_mb:,.0f} MB", cost.most_mb),
-        ]
-        for cost in sorted(run.costs, key=lambda cost: -cost.seconds)
-    ]
-    columns = ["rule", "jobs", "time, summed", "CPU time, summed", "most memory"]
-    return table("What each rule took (h:min:s)", columns, rows) if rows else None
+            {
+                "rule": cost.rule,
+                "jobs": cost.jobs,
+                "time, total": duration(cost.seconds),
+                "CPU time, total": duration(cost.cpu_seconds),
+                "peak memory": Cell(f"{cost.most_mb:,.0f} MB", cost.most_mb),
+            }
+            for cost in sorted(run.costs, key=lambda cost: -cost.seconds)
+        ],
+    )
 
 
-def pairs_table(caption: str, columns: Sequence[str], pairs: Mapping[str, str]) -> Table:
-    """Names and what belongs to them."""
-    return table(caption, columns, pairs.items())
+def pairs_table(caption: str, columns: tuple[str, str], pairs: Mapping[str, str]) -> Table | None:
+    """A table of names and values."""
+    return table(caption, pd.DataFrame(pairs.items(), columns=list(columns)))

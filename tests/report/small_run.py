@@ -1,8 +1,9 @@
-"""The results of a run that was never run: real steps on made-up logits, one real demo clip."""
+"""Results of a small run: real steps on synthetic logits, and one demo clip."""
 
 import csv
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ TRAINED = {"model": "slgcn", "training": {"epochs": 3}}
 
 
 def make_results(
-    folder: Path, *, signers: bool = True, labels: bool = True, **changes: Any
+    folder: Path, *, signers: Mapping[str, list[str]] = SIGNERS, labels: bool = True, **changes: Any
 ) -> Path:
-    """A folder of results: 10 signs, two streams, a track; its config.yaml.
+    """Make the results of 10 signs, two streams and one track; returns their config.yaml.
 
-    Imported streams answer test alone, and there are no features then; without `labels` those of
-    test are unknown.
+    Imported streams answer only test and have no features. `signers` by split, empty if unknown;
+    without `labels`, those of test are unknown.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows = [
@@ -55,7 +56,7 @@ def make_results(
             "color": "clip.mp4",
         }
         for split in SPLITS
-        for signer in SIGNERS[split]
+        for signer in signers.get(split, SIGNERS[split])
         for n, sign in enumerate(SIGNS)
     ]
     shutil.copy(DEMO / "signer0_sample1_color.mp4", folder / "clip.mp4")
@@ -68,7 +69,7 @@ def make_results(
     values = {
         "name": "small",
         "results": str(folder / "results"),
-        "data": {"layout": "table", **places},
+        "data": {"layout": "table", "signer_independent": False, **places},
         "streams": dict.fromkeys(STREAMS, TRAINED),
         "tracks": {"rgb": {"streams": dict.fromkeys(STREAMS)}},
         **changes,
@@ -122,7 +123,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
 
 
 def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> None:
-    """Logits of streams that are right on most signs, and what the real steps make of them."""
+    """Logits of streams that are right on most signs, and the results of the real steps."""
     data = parse_data(json.dumps(values["data"]))
     generator = np.random.default_rng(3)
     answered = (

@@ -1,4 +1,4 @@
-"""The page in a real headless Chromium: it loads, fits, sorts and filters."""
+"""The page in a headless Chromium: it loads, fits, sorts and filters."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 
-SIGNS_TABLE = "Each sign on test, the worst first"
+SIGNS_TABLE = "Accuracy by sign on test, worst first"
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def browser() -> Iterator["playwright.Browser"]:
     with playwright.sync_playwright() as driver:
-        # A sandbox needs rights that a container does not give.
+        # A container lacks the rights for a sandbox.
         started = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started
         started.close()
@@ -36,22 +36,22 @@ def browser() -> Iterator["playwright.Browser"]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1400])
-def test_the_page_loads_whole_and_fits(
+def test_the_page_loads_completely_and_fits(
     browser: "playwright.Browser", address: str, width: int, scheme: str
 ) -> None:
     with browser.new_context(
         viewport={"width": width, "height": 900}, color_scheme=scheme
     ) as shown:
         page = shown.new_page()
-        said: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("dialog", lambda dialog: said.append(dialog.message))
-        page.on("request", lambda request: asked.append(request.url))
+        messages: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(address)
-        assert said == []
-        assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+        assert messages == []
+        assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
         widths = page.evaluate("[...document.images].map(i => i.complete ? i.naturalWidth : 0)")
         assert len(widths) > 10
         assert min(widths) > 0
@@ -75,7 +75,7 @@ def test_a_table_sorts_by_its_numbers_and_filters(
         def first(column: int) -> list[str]:
             return rows.evaluate_all(f"rows => rows.map(row => row.cells[{column}].textContent)")
 
-        head = area.get_by_role("columnheader", name="rgb, right")
+        head = area.get_by_role("columnheader", name="rgb, correct")
         head.get_by_role("button").click()
         assert head.get_attribute("aria-sort") == "ascending"
         shares = [float(text.split()[0]) for text in first(2)]
@@ -95,8 +95,8 @@ def test_a_table_sorts_by_its_numbers_and_filters(
         assert len(first(0)) == len(SIGNS)
 
 
-def test_the_tables_are_there_without_scripts(browser: "playwright.Browser", address: str) -> None:
+def test_tables_work_without_scripts(browser: "playwright.Browser", address: str) -> None:
     with browser.new_context(java_script_enabled=False) as shown:
         page = shown.new_page()
         page.goto(address)
-        assert page.get_by_role("columnheader", name="rgb, right").count() == 1
+        assert page.get_by_role("columnheader", name="rgb, correct").count() == 1

@@ -1,4 +1,4 @@
-"""The page of a run, of results made by real steps: what it says, and what it may not hold."""
+"""The page of a run whose results are made by real steps."""
 
 import base64
 import re
@@ -12,6 +12,7 @@ from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, write_document
 from slr_pipeline.report.finished_run import read_run
+from slr_pipeline.report.summary import summary
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
 SECTIONS = (
@@ -21,7 +22,7 @@ SECTIONS = (
 
 
 class Page(HTMLParser):
-    """Elements with their attributes, text by section, and rows of tables by caption."""
+    """Elements with their attributes, text by section, and table rows by caption."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -65,29 +66,48 @@ def figures(text: str) -> list[str]:
     return [base64.b64decode(content).decode() for content in found]
 
 
-def test_the_first_words_say_what_how_well_and_what_went_wrong(results: Path, text: str) -> None:
+def test_the_first_words_give_data_accuracy_and_problems(results: Path, text: str) -> None:
     head = Page(text).text["head"]
-    found = read_metrics(results.parent / "tracks/rgb/metrics.json")["test"]
-    assert "2 streams learnt 10 signs from 10 clips; 20 more" in head
-    assert f"right sign for {found['correct']} of 20 clips of test of 2 signers" in head
-    assert f"interval {100 * found['top1_low']:.1f} % to {100 * found['top1_high']:.1f} %" in head
-    assert "guessing gives 10.0 %" in head
-    assert "2 clips of 50 could not be used" in head
-    assert f"took “{SIGNS[0]}” for “{SIGNS[1]}” most often (2 of 2)" in head
-    assert "not every stream could answer 1 row of test" in head
+    metrics = read_metrics(results.parent / "tracks/rgb/metrics.json")["test"]
+    low, high = 100 * metrics["top1_low"], 100 * metrics["top1_high"]
+    for sentence in (
+        "2 streams learned 10 signs from 10 clips, tuned on 20 of val, and answered 20 clips",
+        f"Track rgb recognised {metrics['correct']} of 20 clips of test by 2 signers",
+        f"(95 % interval {low:.1f} % to {high:.1f} %; chance 10.0 %)",
+        "2 clips of 50 were unusable and excluded from training",
+        f"Track rgb mistook “{SIGNS[0]}” for “{SIGNS[1]}” most often (2 of 2)",
+        "1 clip of test lacks the answer of at least one stream",
+    ):
+        assert sentence in head
+    assert "split" not in head  # every signer is known and in one split
 
 
-def test_tables_hold_what_the_files_of_the_run_say(results: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("signers", "sentence"),
+    [
+        ({}, "The signers of all clips are unknown: the splits may share signers"),
+        ({"val": ["t1", "v2"]}, "1 signer is in more than one split: the accuracy is not that of"),
+        ({"val": ["", "v2"]}, "The signers of 10 of 50 clips are unknown: the splits may share"),
+    ],
+)
+def test_the_first_words_say_if_signers_are_unknown_or_shared(
+    tmp_path: Path, signers: dict[str, list[str]], sentence: str
+) -> None:
+    config = make_results(tmp_path, signers={**SIGNERS, **signers} if signers else {})
+    assert sentence in " ".join(summary(read_run(str(config))))
+
+
+def test_tables_match_the_files_of_the_run(results: Path, text: str) -> None:
     page = Page(text)
     assert [a["id"] for tag, a in page.elements if tag == "section"] == list(SECTIONS)
     tables = page.tables
-    assert tables["The splits"][1] == [
+    assert tables["Splits"][1] == [
         *["train", "10", "10", "10", "1", "1", "23"],
         "23 to 23",
         "512 x 512",
         "25",
     ]
-    assert tables["Share of the frames with ..."][1:][0] == [
+    assert tables["Keypoint quality, in shares of the frames"][1:][0] == [
         "train",
         "90.0 %",
         "-",
@@ -95,30 +115,30 @@ def test_tables_hold_what_the_files_of_the_run_say(results: Path, text: str) -> 
         "25.0 %",
         "-",
     ]
-    left_out = tables["Clips that were left out"][1:]
-    assert [row[:3] for row in left_out] == [
-        [FACELESS, "train", "the keypoints"],
-        [GONE, "test", "the videos"],
+    excluded = tables["Excluded clips"][1:]
+    assert [row[:3] for row in excluded] == [
+        [FACELESS, "train", "keypoints"],
+        [GONE, "test", "videos"],
     ]
     assert tables["Clips of each signer"][1] == [SIGNERS["train"][0], "10", "0", "0"]
     metrics = read_metrics(results.parent / "tracks/rgb/metrics.json")
-    accuracy = {tuple(row[:3]): row for row in tables["How often the first answer is right"][1:]}
+    accuracy = {tuple(row[:3]): row for row in tables["Accuracy"][1:]}
     assert len(accuracy) == 6
     assert accuracy["rgb", "track", "test"][3:5] == ["20", str(metrics["test"]["correct"])]
     assert accuracy["joint", "stream", "test"][3] == "19"
-    worst = tables["Each sign on test, the worst first"][1]
+    worst = tables["Accuracy by sign on test, worst first"][1]
     assert worst == [SIGNS[0], "2", "0.0 % (0 of 2)"]
     weights = {row[0]: row for row in tables["Streams of track rgb"][1:]}
     assert weights["bone"][1] == f"{metrics['weights']['bone']:.3f}"
     assert weights["bone"][3] == f"{100 * metrics['top1_without']['test']['bone']:.1f} %"
-    answers = tables["How rows were answered"][1:]
-    assert ["rgb", "test", "2", "0", "1", "the share of each sign in train"] in answers
-    assert tables["What each rule took (h:min:s)"][1] == [
+    answers = tables["Clips by number of streams that answered"][1:]
+    assert ["rgb", "test", "2", "0", "1", "most frequent sign of train"] in answers
+    assert tables["Time and memory of each rule (h:min:s)"][1] == [
         *("train", "2", "1:01:01", "2:00:00", "500 MB")
     ]
 
 
-def test_the_page_needs_no_other_file_and_says_what_its_pictures_show(text: str) -> None:
+def test_the_page_is_self_contained_and_images_have_alternative_text(text: str) -> None:
     elements = Page(text).elements
     places = [a[key] for _, a in elements for key in ("src", "href") if a.get(key)]
     assert {str(place).partition(":")[0] for place in places if place[0] != "#"} == {"data"}
@@ -132,7 +152,7 @@ def test_the_page_needs_no_other_file_and_says_what_its_pictures_show(text: str)
     assert len(text) < 5e6
 
 
-def test_names_are_text_wherever_they_stand(text: str) -> None:
+def test_names_are_escaped(text: str) -> None:
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "<b>&#34;" not in text
@@ -141,7 +161,7 @@ def test_names_are_text_wherever_they_stand(text: str) -> None:
     assert all("<script" not in figure for figure in figures(text))
 
 
-def test_figures_take_the_ink_of_the_reader(text: str) -> None:
+def test_figures_follow_the_colour_scheme(text: str) -> None:
     found = figures(text)
     assert len(found) >= 8
     for figure in found:
@@ -155,31 +175,31 @@ def test_the_same_results_give_the_same_page(results: Path, text: str) -> None:
     assert rendered(results)[1] == text
 
 
-def test_what_is_absent_is_said_in_a_line(tmp_path: Path) -> None:
+def test_missing_parts_are_explained(tmp_path: Path) -> None:
     given = {"rgb": {"fusion": "published", "streams": {"a": 1.0}}}
     test = f"{tmp_path}/results/streams/a/train/logits/test.h5"
     streams = {"a": {"model": "imported", "reads": ["keypoints"], "test": test}}
-    config = make_results(tmp_path, signers=False, labels=False, streams=streams, tracks=given)
+    config = make_results(tmp_path, signers={}, labels=False, streams=streams, tracks=given)
     shutil.rmtree(config.parent / "benchmarks")
     page = Page(rendered(config)[1])
     for section, line in {
-        "head": "1 stream of logits made elsewhere: 10 signs, 20 clips of test.",
-        "data": "The sample table names no signers.",
+        "head": "1 stream of imported logits: 10 signs, 20 clips of test.",
+        "data": "The sample table has no signers.",
         "quarantine": "no video was read",
         "features": "no video was read",
-        "training": "Stream a (imported) was not trained here.",
-        "accuracy": "There are no labels of val or test",
-        "confusion": "There are no labels of val or test",
+        "training": "Stream a (imported) has imported logits, so it has no training history.",
+        "accuracy": "Val and test have no labels",
+        "confusion": "Val and test have no labels",
         "groups": "Test has no labels",
-        "calibration": "There are no labels of val or test",
+        "calibration": "Val and test have no labels",
         "provenance": "No benchmark files",
     }.items():
         assert line in page.text[section], section
-    assert "nobody knows how many answers are right" in page.text["head"]
+    assert "accuracy unknown, because val and test have no labels" in page.text["head"]
 
 
-def test_without_depth_a_line_says_so(text: str) -> None:
-    assert "No feature made from depth" in Page(text).text["features"]
+def test_missing_depth_is_explained(text: str) -> None:
+    assert "No depth features" in Page(text).text["features"]
 
 
 def test_a_track_is_compared_with_its_baseline(tmp_path: Path) -> None:
@@ -188,11 +208,11 @@ def test_a_track_is_compared_with_its_baseline(tmp_path: Path) -> None:
     baseline.write_text("".join(f"{name},0\n" for name in names))
     track = {"streams": {"joint": None, "bone": None}, "baseline": str(baseline)}
     page = Page(rendered(make_results(tmp_path / "run", tracks={"rgb": track}))[1])
-    row = page.tables["Against a baseline on test, by McNemar's exact test"][1]
+    row = page.tables["Comparison with a baseline on test (McNemar's exact test)"][1]
     assert row[:3] == ["rgb", "theirs.csv", "10.0 %"]
 
 
-def test_where_no_track_errs_the_worst_stream_is_shown(tmp_path: Path) -> None:
+def test_the_worst_stream_is_shown_if_no_track_errs(tmp_path: Path) -> None:
     config = make_results(tmp_path / "run")
     path = config.parent / "tracks/rgb/metrics.json"
     metrics = read_metrics(path)
@@ -206,22 +226,21 @@ def test_where_no_track_errs_the_worst_stream_is_shown(tmp_path: Path) -> None:
     worst = min(right, key=lambda name: right[name])
     page = Page(rendered(config)[1])
     assert (
-        f"No track took a sign for another; of the streams alone {worst} erred most: it took “"
-        in (page.text["head"])
+        f"No track made an error; the worst single stream, {worst}, mistook “" in page.text["head"]
     )
-    assert f"The pictures show those of {worst}, in clips of train." in page.text["confusion"]
-    rows = page.tables["Signs taken for others"][1:]
+    assert f"The images show errors of {worst}, with clips of train." in page.text["confusion"]
+    rows = page.tables["Most frequent confusions"][1:]
     assert {(row[2], row[3]) for row in rows} == {("joint", "stream"), ("bone", "stream")}
     assert any(attributes.get("class") == "pair" for _, attributes in page.elements)
 
 
-def test_a_video_that_was_moved_costs_its_pictures_only(results: Path, tmp_path: Path) -> None:
+def test_a_missing_video_costs_only_its_images(results: Path, tmp_path: Path) -> None:
     config = make_results(tmp_path / "run")
     (tmp_path / "run" / "clip.mp4").unlink()
     page = Page(rendered(config)[1])
-    assert "No pictures: " in page.text["features"]
+    assert "No images: " in page.text["features"]
     assert "there is no such file" in page.text["confusion"]
-    assert page.tables["Signs taken for others"]
+    assert page.tables["Most frequent confusions"]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +280,7 @@ def test_costs_are_summed_by_rule(tmp_path: Path) -> None:
     assert read_costs(tmp_path / "none") == []
 
 
-def test_metrics_are_json_of_ours(tmp_path: Path) -> None:
+def test_metrics_of_another_version_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "metrics.json"
     write_document(path, {"protocol": "strict", "val": None, "test": None})
     assert read_metrics(path) == {"protocol": "strict", "val": None, "test": None}
