@@ -24,7 +24,9 @@ SIZES = [(1_000, 512), (36_302, 512), (100_000, 2048), (1_000_000, 4096)]
 PARSE = """
 import sys
 from slr_pipeline.config.experiment import SPLITS, read_config
-from slr_pipeline.samples.table import check_streams, labels_digest, load_samples, shards
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.shards import labels_digest, shards
+from slr_pipeline.samples.table import load_samples
 config = read_config(sys.argv[1])
 table = load_samples(config.data)
 check_streams(config, table)

@@ -2,8 +2,10 @@
 
 import argparse
 
-from slr_pipeline.config.experiment import Config, read_config
-from slr_pipeline.samples.table import check_streams, load_samples, shards
+from slr_pipeline.config.experiment import SPLITS, Config, read_config
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import load_samples, signer_warning
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +23,17 @@ def describe(config: Config) -> str:
     table = load_samples(config.data)
     check_streams(config, table)
     lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
-    for split in ("train", "val", "test"):
-        samples = [sample for sample in table.samples if sample.split == split]
+    for split in SPLITS:
+        samples = table.split(split)
         signers = {sample.signer for sample in samples if sample.signer is not None}
         unlabelled = sum(sample.label is None for sample in samples)
         lines.append(
             f"  {split}: {len(samples)} samples, {len(signers)} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
+    warning = signer_warning(config.data, table)
+    if warning is not None:
+        lines.append(f"  {warning}")
     for name, stream in config.streams.items():
         epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
         lines.append(f"  stream {name}: {stream.model}{epochs}")

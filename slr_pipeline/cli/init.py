@@ -91,9 +91,8 @@ def split_clips(clips: Sequence["OwnClip"]) -> tuple[list[Split], str]:
     elif len(signers) < MIN_SIGNERS:
         reason = f"there are {len(signers)} signers and a split by signer needs {MIN_SIGNERS}"
     else:
-        rows = tuple({"label": clip.label, "signer": clip.signer} for clip in clips)
-        table = splits.PlainTable("signers", ("label", "signer"), rows)
-        split = splits.stratified_split(table, **SHARES, seed=SEED)
+        signer_of = [clip.signer for clip in clips]
+        split = splits.stratified_split(labels, signer_of, **SHARES, seed=SEED)
         trained = {label for label, name in zip(labels, split, strict=True) if name == "train"}
         if trained == set(labels):
             return split, ""

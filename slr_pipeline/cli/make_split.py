@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 from slr_pipeline.config.experiment import Split
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.provenance import provenance
+from slr_pipeline.samples.csv_rows import read_bytes
 from slr_pipeline.samples.table import TABLE_COLUMNS
 
 if TYPE_CHECKING:
-    from slr_pipeline.samples.splits import PlainTable
+    import pandas as pd
 
 DEFAULTS: Final = {"val": 0.1, "test": 0.2, "seed": 1}
 DECOSTER: Final = {"folds": 5, "fold": 0, "seed": 42}
@@ -36,20 +37,20 @@ def flags(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> None:
     """Write a sample table where each signer is in one split, and a JSON of how it was made."""
     from slr_pipeline.io.atomic import write_text  # noqa: PLC0415
-    from slr_pipeline.samples import splits  # noqa: PLC0415
+    from slr_pipeline.samples import split_table  # noqa: PLC0415
 
     source, out = Path(arguments.table), Path(arguments.out)
     if out.suffix != ".csv":
         raise ConfigError(f"{out}: expected a name that ends in .csv; rename it")
+    data = read_bytes(arguments.table)
+    table = split_table.parse_table(arguments.table, data)
     try:
-        data = source.read_bytes()
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror}); check the path") from error
-    table = splits.parse_table(arguments.table, data)
-    split, rule = split_by_rule(arguments, table)
-    text = splits.table_text(table, split)
+        split, rule = split_by_rule(arguments, table)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    text = split_table.table_text(table, split)
     sha256 = hashlib.sha256(text.encode()).hexdigest()
-    summary = splits.describe_split(table, split)
+    summary = split_table.describe_split(table, split)
     origin = {
         "format": "slr-split",
         "version": 1,
@@ -73,16 +74,19 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def split_by_rule(
-    arguments: argparse.Namespace, table: "PlainTable"
+    arguments: argparse.Namespace, table: "pd.DataFrame"
 ) -> tuple[list[Split], dict[str, Any]]:
     """The split of each row of a table, and the numbers of the rule that made it."""
-    from slr_pipeline.samples import splits  # noqa: PLC0415
+    from slr_pipeline.samples import split_table, splits  # noqa: PLC0415
 
+    labels, signers = table["label"].tolist(), table["signer"].tolist()
     given = {name: getattr(arguments, name) for name in DEFAULTS}
     given = {name: value for name, value in given.items() if value is not None}
     if arguments.rule == "stratified":
         rule: dict[str, Any] = {**DEFAULTS, **given}
-        return splits.stratified_split(table, **rule), rule
+        split_table.check_labels(table)
+        return splits.stratified_split(labels, signers, **rule), rule
     if given:
         raise ConfigError(f"--{next(iter(given))}: rule decoster-dev has its own; leave it out")
-    return splits.decoster_dev_split(table), dict(DECOSTER)
+    split_table.check_labels(table[table["split"] != "test"])
+    return splits.decoster_dev_split(labels, signers, table["split"].tolist()), dict(DECOSTER)

@@ -16,7 +16,8 @@ from slr_pipeline.planning.costs import Workload, job_table
 from slr_pipeline.planning.dry_run import Job, planned_jobs
 from slr_pipeline.planning.fingerprint import Videos, measure_videos
 from slr_pipeline.planning.rates import CLIP_FRAMES
-from slr_pipeline.samples.table import SampleTable, load_samples, shards
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import SampleTable, load_samples
 
 LONGEST_COMMAND = 131_071
 """Bytes that Linux allows for one argument; a job's command is one argument of the shell."""

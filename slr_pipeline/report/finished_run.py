@@ -16,7 +16,8 @@ from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import COLUMNS, Verified, read_verified
-from slr_pipeline.samples.table import Sample, SampleTable, load_samples, shards
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples
 
 OWN_RULE = "report"
 

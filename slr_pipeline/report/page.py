@@ -17,7 +17,7 @@ from slr_pipeline.report.finished_run import FinishedRun
 from slr_pipeline.report.page_images import Pair, Sheet, confused_pairs, sample_sheet
 from slr_pipeline.report.summary import summary
 from slr_pipeline.report.tables import Table, pairs_table
-from slr_pipeline.samples.table import labels_digest
+from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.schema import DEPTH_FEATURES
 
 PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "opencv-contrib-python-headless", "av")

@@ -1,8 +1,6 @@
-"""A folder of one's own videos, and what they show: by sub-folders, or by a three-column CSV."""
+"""A folder of videos with their labels: from sub-folders, or from a CSV of three columns."""
 
-import csv
 import difflib
-import io
 import os
 import re
 import unicodedata
@@ -12,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.samples.csv_rows import csv_rows, decode, read_bytes
 from slr_pipeline.samples.table import composed
 
 VIDEO_SUFFIXES = (
@@ -20,17 +19,17 @@ VIDEO_SUFFIXES = (
 )
 LABEL_COLUMNS = ("video", "label", "signer")
 LEAST_CLIPS = 3
-"""Clips a sign needs: one to learn from, one to pick the epoch, one to be tested by."""
+"""Clips a sign needs: one each for train, val and test."""
 
-_UNLIKE_ASCII = str.maketrans(
+_ASCII_LETTERS = str.maketrans(
     {"ı": "i", "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ł": "l", "Ł": "L", "đ": "d"}
 )
-"""Letters that have no ASCII letter and accent in them, as the others of Latin scripts have."""
+"""Latin letters that Unicode does not decompose into an ASCII letter and an accent."""
 
 
 @dataclass(frozen=True)
 class OwnClip:
-    """A video, by its path below the folder, and what it shows; `signer` is empty if unknown."""
+    """A video, by its path below the folder, and its label; `signer` is empty if unknown."""
 
     video: str
     label: str
@@ -38,56 +37,56 @@ class OwnClip:
 
 
 def find_videos(folder: str | Path) -> list[str]:
-    """Paths below a folder of all video files in it, sorted; hidden ones are left out.
+    """The paths of all video files below a folder, sorted, without hidden ones.
 
-    DataError without any, and for a name that a table cannot hold.
+    DataError if there is none, or if a table cannot hold a name.
     """
     if not os.path.isdir(folder):
-        raise DataError(f"{folder}: no such folder; name the folder that your videos are in")
-    found = []
-    for place, folders, files in os.walk(folder):
+        raise DataError(f"{folder}: no such folder; give the folder of your videos")
+    videos = []
+    for path, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            (Path(place) / name).relative_to(folder).as_posix()
+        videos += [
+            (Path(path) / name).relative_to(folder).as_posix()
             for name in files
             if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
         ]
-    if not found:
+    if not videos:
         raise DataError(
-            f"{folder}: no video in it or in its sub-folders; known are files that end in "
+            f"{folder}: no video in it or in its sub-folders; video files end in "
             + ", ".join(VIDEO_SUFFIXES)
         )
-    for video in found:
+    for video in videos:
         if not video.isprintable() or video != video.strip():
             raise DataError(
-                f"{folder}: the name {video!a} begins with a space or has signs that are no text; "
-                "rename it"
+                f"{folder}: the name {video!a} begins or ends with a space or has unprintable "
+                "characters; rename it"
             )
-    return sorted(found)
+    return sorted(videos)
 
 
 def clips_by_folder(folder: str | Path, videos: Iterable[str]) -> list[OwnClip]:
-    """Clips whose sign is the sub-folder they are in. DataError for one that is in none."""
+    """Clips whose label is their sub-folder. DataError for a video in no sub-folder."""
     clips = []
     for video in videos:
-        sign, *below = video.split("/")
+        label, *below = video.split("/")
         if not below:
             raise DataError(
-                f"{folder}: {video} is in no sub-folder named as its sign; put each video in one, "
-                f"or name a CSV of {','.join(LABEL_COLUMNS)} with --labels"
+                f"{folder}: {video} is in no sub-folder; put each video in one named as its sign, "
+                f"or give a CSV of {','.join(LABEL_COLUMNS)} with --labels"
             )
-        clips.append(OwnClip(video, composed(sign).strip()))
+        clips.append(OwnClip(video, composed(label).strip()))
     return clips
 
 
 def clips_by_table(
     path: str | Path, folder: str | Path, videos: Sequence[str]
 ) -> tuple[list[OwnClip], list[str]]:
-    """The clips that a CSV of `video,label,signer` names, and the videos that it does not name.
+    """The clips of a CSV of `video,label,signer`, and the videos that it does not name.
 
-    A video is named by its path below the folder or, where no other has the same, by its file name;
-    with its ending or without. DataError with the line for a video that is not there or stands
-    twice, and for whatever `read_labels` refuses.
+    A video is named by its path below the folder or, if unique, by its file name, with or without
+    its ending. DataError with the line for a video that does not exist or appears twice, and for
+    whatever `read_labels` refuses.
     """
     named: dict[str, list[str]] = {}
     for video in videos:
@@ -101,11 +100,11 @@ def clips_by_table(
     for line, name, label, signer in read_labels(path):
         fitting = [exact[name]] if name in exact else named.get(name, [])
         if len(fitting) != 1:
-            raise DataError(f"{path}, line {line}: {_unclear(name, fitting, folder, named)}")
+            raise DataError(f"{path}, line {line}: {_explain(name, fitting, folder, named)}")
         video = fitting[0]
         if video in lines:
             raise DataError(
-                f"{path}, line {line}: {video} is named in line {lines[video]}, too; remove one"
+                f"{path}, line {line}: {video} appears in line {lines[video]} too; remove one"
             )
         lines[video] = line
         clips.append(OwnClip(video, label, signer))
@@ -115,27 +114,18 @@ def clips_by_table(
 def read_labels(path: str | Path) -> list[tuple[int, str, str, str]]:
     """Line, video, label and signer of each row of a CSV of `video,label,signer`.
 
-    It is what spreadsheets write: separated by commas, semicolons or tabs, UTF-8 with a byte order
-    mark or without; empty rows are passed over. The column signer may be left out.
+    The CSV is as spreadsheets write it: separated by commas, semicolons or tabs, in UTF-8 with or
+    without a byte order mark; empty rows are skipped. The column signer is optional.
 
-    DataError for a file that cannot be read, another encoding, another header, a row of another
-    length, with control characters, or without video or label.
+    DataError for an unreadable file, another encoding or header, a row of another length, control
+    characters, and a row without video or label.
     """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check --labels") from error
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text; save it in the spreadsheet as `CSV UTF-8`"
-        ) from error
+    text = decode(str(path), read_bytes(str(path)))
     separator = max(",;\t", key=text.partition("\n")[0].count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    try:
-        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV ({error}); save it as one") from error
-    rows = [(line, cells) for line, cells in rows if any(cells)]
+    rows = [
+        (line, [cell.strip() for cell in cells])
+        for line, cells in csv_rows(str(path), text, separator=separator)
+    ]
     header = [name.lower() for name in rows[0][1]] if rows else []
     if sorted(header) not in (sorted(LABEL_COLUMNS), sorted(LABEL_COLUMNS[:2])) or len(rows) < 2:
         raise DataError(
@@ -146,45 +136,45 @@ def read_labels(path: str | Path) -> list[tuple[int, str, str, str]]:
 
 
 def check_clips(where: str | Path, clips: Sequence[OwnClip]) -> None:
-    """DataError for clips that no model can learn from, or whose labels cannot be meant so."""
-    signs = Counter(clip.label for clip in clips)
-    _check_spelling(where, "label", signs)
+    """DataError for clips that no model can learn from, or whose labels look mistyped."""
+    counts = Counter(clip.label for clip in clips)
+    _check_spelling(where, "label", counts)
     _check_spelling(where, "signer", [clip.signer for clip in clips])
-    if len(signs) < 2:
+    if len(counts) < 2:
         raise DataError(
-            f"{where}: all {len(clips)} clips are of the sign {next(iter(signs))!r}; telling signs "
-            "apart needs two or more"
+            f"{where}: all {len(clips)} clips are of the sign {next(iter(counts))!r}; recognition "
+            "needs two signs or more"
         )
-    few = sorted(sign for sign, count in signs.items() if count < LEAST_CLIPS)
+    few = sorted(label for label, count in counts.items() if count < LEAST_CLIPS)
     if few:
         raise DataError(
-            f"{where}: {LEAST_CLIPS} clips of each sign are needed, and {len(few)} signs have "
-            f"fewer ({', '.join(few[:10])}); film more, or take these out"
+            f"{where}: each sign needs {LEAST_CLIPS} clips, and {len(few)} signs have fewer "
+            f"({', '.join(few[:10])}); film more, or remove these signs"
         )
-    numbered = all(sign.isascii() and sign.isdigit() for sign in signs)
-    if numbered and signs.keys() != {str(number) for number in range(len(signs))}:
+    numbered = all(label.isascii() and label.isdigit() for label in counts)
+    if numbered and counts.keys() != {str(number) for number in range(len(counts))}:
         raise DataError(
-            f"{where}: the labels are numbers but not 0 to {len(signs) - 1}; number the "
-            f"{len(signs)} signs so, or name them by words"
+            f"{where}: the labels are numbers but not 0 to {len(counts) - 1}; renumber the "
+            f"{len(counts)} signs, or use words"
         )
 
 
 def sample_names(videos: Sequence[str]) -> list[str]:
-    """A valid name for each video (N), no two alike, made of its file name in ASCII.
+    """A valid and unique sample name for each video (N): its file name in ASCII.
 
-    Where two file names give the same, all names begin with the folders of the videos.
+    If two file names collide, all names begin with the folders of the videos.
     """
     names = [_ascii_name(PurePosixPath(video).stem) for video in videos]
     if len({name.lower() for name in names}) < len(names):
         names = [_ascii_name(str(PurePosixPath(video).with_suffix(""))) for video in videos]
-    given: dict[str, str] = {}  # by what they are where capitals do not count
+    unique: dict[str, str] = {}  # by lower case, for file systems that ignore case
     for name in names:
-        number, own = 1, name
-        while own.lower() in given:
+        number, numbered = 1, name
+        while numbered.lower() in unique:
             number += 1
-            own = f"{name}-{number}"
-        given[own.lower()] = own
-    return list(given.values())
+            numbered = f"{name}-{number}"
+        unique[numbered.lower()] = numbered
+    return list(unique.values())
 
 
 def _cells(
@@ -193,39 +183,39 @@ def _cells(
     """Video, label and signer of a row."""
     if len(cells) != len(header):
         raise DataError(
-            f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}; put a cell "
-            "with the separator in it in quotes"
+            f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}; quote a "
+            "cell that contains the separator"
         )
     if not "".join(cells).isprintable():
-        raise DataError(f"{path}, line {line}: a line break or control character; take it out")
+        raise DataError(f"{path}, line {line}: a line break or control character; remove it")
     row = dict(zip(header, map(composed, cells), strict=True))
     for column in LABEL_COLUMNS[:2]:
         if not row[column]:
-            raise DataError(f"{path}, line {line}: no {column}; write one, or remove the line")
+            raise DataError(f"{path}, line {line}: no {column}; add it, or remove the line")
     return row["video"].replace("\\", "/"), row["label"], row.get("signer", "")
 
 
-def _unclear(name: str, fitting: Sequence[str], folder: str | Path, named: Iterable[str]) -> str:
-    """Why a name is not that of one video, and what to do."""
+def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Iterable[str]) -> str:
+    """Why a name is not the name of one video, and what to do."""
     if fitting:
-        return f"{name!r} may be {' or '.join(fitting[:5])}; write the path below {folder}"
+        return f"{name!r} may be {' or '.join(fitting[:5])}; give the path below {folder}"
     near = difflib.get_close_matches(name, named, n=1)
-    meant = f"; is it {near[0]!r}?" if near else "; write its name as it is there"
+    meant = f"; is it {near[0]!r}?" if near else "; give the name of a file there"
     return f"no video {name[:140]!r} in {folder}{meant}"
 
 
 def _check_spelling(where: str | Path, column: str, texts: Iterable[str]) -> None:
-    """DataError for two texts that differ in capitals alone: they are one, typed by hand."""
+    """DataError for two texts that differ only in case: a typing error."""
     seen: dict[str, str] = {}
     for text in texts:
         other = seen.setdefault(text.casefold(), text)
         if other != text:
             raise DataError(
-                f"{where}: {column}s {other!r} and {text!r} differ in capitals only; write one so"
+                f"{where}: {column}s {other!r} and {text!r} differ in case only; use one spelling"
             )
 
 
 def _ascii_name(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text.translate(_UNLIKE_ASCII))
+    plain = unicodedata.normalize("NFKD", text.translate(_ASCII_LETTERS))
     plain = plain.encode("ascii", "ignore").decode()
     return re.sub(r"[^A-Za-z0-9]+", "_", plain).strip("_")[:100] or "clip"

@@ -20,7 +20,8 @@ from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
-from slr_pipeline.samples.table import SampleTable, labels_digest, load_samples
+from slr_pipeline.samples.shards import labels_digest
+from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.scoring.ensemble import (
     Calibration,
     Fused,

@@ -16,7 +16,8 @@ from slr_pipeline.errors import run
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.samples.table import Sample, SampleTable, labels_digest, load_samples
+from slr_pipeline.samples.shards import labels_digest
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature
 from slr_pipeline.scoring.confusion import confusable_signs, most_confused

@@ -24,8 +24,9 @@ from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.video import sha256_of
+from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.splits import signer_folds
-from slr_pipeline.samples.table import SampleTable, labels_digest, load_samples
+from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
 from slr_pipeline.training.start_weights import start_from

@@ -11,7 +11,8 @@ from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import VideoInfo, probe, sha256_of
-from slr_pipeline.samples.table import Sample, load_samples, shards
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import Sample, load_samples
 
 log = logging.getLogger(__name__)
 

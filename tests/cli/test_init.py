@@ -15,8 +15,9 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.clip_folder import find_videos, read_labels, sample_names
+from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.splits import clip_split
-from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable, check_streams, load_samples
+from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable, load_samples
 from tests.cli.conftest import one_error
 
 SIGNS = ("merhaba", "teşekkürler")
@@ -218,20 +219,20 @@ def test_both_files_are_written_or_none(
             "expected a header of video,label,signer and rows, found 'a",
         ),
         (("a1.mp4,A", "a9.mp4,A"), ", line 2: no video 'a9.mp4' in {folder}; is it 'a"),
-        (("a1.mp4,A", "a1.mp4,"), ", line 2: no label; write one, or remove the line"),
-        (("a1.mp4,A", ",A"), ", line 2: no video; write one, or remove the line"),
+        (("a1.mp4,A", "a1.mp4,"), ", line 2: no label; add it, or remove the line"),
+        (("a1.mp4,A", ",A"), ", line 2: no video; add it, or remove the line"),
         (("a1.mp4,A", "a1.mp4,A,B"), ", line 2: expected 3 cells, found 4; "),
-        (("a1.mp4", "a2.mp4"), ", line 3: a2.mp4 is named in line 2, too; remove one"),
+        (("a1.mp4", "a2.mp4"), ", line 3: a2.mp4 appears in line 2 too; remove one"),
         ((",B,", ",A,"), ": all 6 clips are of the sign 'A'; "),
         (
             ("b1.mp4,B", "b1.mp4,C"),
-            ": 3 clips of each sign are needed, and 2 signs have fewer (B, C",
+            ": each sign needs 3 clips, and 2 signs have fewer (B, C",
         ),
-        (("b1.mp4,B", "b1.mp4,b"), ": labels 'b' and 'B' differ in capitals only; "),
-        (("y\n", "X\n"), ": signers 'x' and 'X' differ in capitals only; "),
+        (("b1.mp4,B", "b1.mp4,b"), ": labels 'b' and 'B' differ in case only; "),
+        (("y\n", "X\n"), ": signers 'x' and 'X' differ in case only; "),
         ((",A,", ",1,", ",B,", ",2,"), ": the labels are numbers but not 0 to 1; "),
         (("a1.mp4,A", '"a1.mp4"x,A'), ": not a CSV ("),
-        (("a1.mp4,A", 'a1.mp4,"A\nB"'), ", line 3: a line break or control character; take it out"),
+        (("a1.mp4,A", 'a1.mp4,"A\nB"'), ", line 3: a line break or control character in "),
     ],
 )
 def test_a_wrong_csv_is_one_line(
@@ -259,7 +260,7 @@ def test_other_encodings_are_one_line(folder: Path, capsys: pytest.CaptureFixtur
     for encoding in ("cp1254", "utf-16"):
         labels.write_bytes("video,label\nçay.mp4,çay\n".encode(encoding))
         line = refused(capsys, folder, "--labels", labels)
-        assert line == f"{labels}: not UTF-8 text; save it in the spreadsheet as `CSV UTF-8`"
+        assert line == f"{labels}: not UTF-8 text; save it as a UTF-8 CSV"
     line = refused(capsys, folder, "--labels", folder / "no.csv")
     assert line.startswith(f"{folder}/no.csv: cannot be read (No such file or directory); ")
 
@@ -268,17 +269,17 @@ def test_wrong_folders_are_one_line(folder: Path, capsys: pytest.CaptureFixture[
     assert refused(capsys, folder / "no").startswith(f"{folder}/no: no such folder; ")
     assert refused(capsys, folder).startswith(f"{folder}: no video in it or in its sub-folders; ")
     touch(folder, "a.mp4")
-    assert "a.mp4 is in no sub-folder named as its sign; " in refused(capsys, folder)
+    assert "a.mp4 is in no sub-folder; " in refused(capsys, folder)
     touch(folder, "x/a.mp4", "y/a.mp4")
     elsewhere = (folder / "new", "--videos", folder, "--labels")
     line = refused(capsys, *elsewhere, write_labels(folder, [["x/a.mp4", "A"]]))
     assert "all 1 clips are of the sign 'A'" in line
     line = refused(capsys, *elsewhere, write_labels(folder, [["a", "A"]]))
-    assert f"'a' may be a.mp4 or x/a.mp4 or y/a.mp4; write the path below {folder}" in line
+    assert f"'a' may be a.mp4 or x/a.mp4 or y/a.mp4; give the path below {folder}" in line
     touch(folder, " b.mp4")
-    assert "the name ' b.mp4' begins with a space" in refused(capsys, folder)
+    assert "the name ' b.mp4' begins or ends with a space" in refused(capsys, folder)
     (folder / " b.mp4").rename(folder / "\udcfe.mp4")  # an older encoding
-    assert r"the name '\udcfe.mp4' begins with" in refused(capsys, folder)
+    assert r"the name '\udcfe.mp4' begins or ends with" in refused(capsys, folder)
 
 
 def test_hidden_folders_are_ignored(folder: Path) -> None:

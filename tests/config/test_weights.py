@@ -22,7 +22,8 @@ from slr_pipeline.config.weights import (
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.models import check_sha256
 from slr_pipeline.models.published import KINDS
-from slr_pipeline.samples.table import check_streams, load_samples
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.table import load_samples
 from slr_pipeline.training.start_weights import import_weights
 
 ROOT = Path(__file__).parents[2]

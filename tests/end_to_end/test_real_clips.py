@@ -10,7 +10,8 @@ from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.config.experiment import TableData
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples.table import load_samples, shards
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import load_samples
 from slr_pipeline.skeleton import BODY, LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.verify import verify

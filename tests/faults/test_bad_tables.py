@@ -13,13 +13,15 @@ import numpy as np
 import pytest
 import yaml
 
+from slr_pipeline.cli.check import describe
 from slr_pipeline.config.experiment import Config, TableData, check_config
 from slr_pipeline.config.flags import parse_data
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.samples.splits import parse_table
-from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.split_table import parse_table
+from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.evaluate import evaluate
 from tests.shared_data import SHARED
@@ -73,14 +75,16 @@ GOOD: list[Row] = [
 def test_a_signer_in_two_splits_is_named_with_the_way_out(tmp_path: Path) -> None:
     rows: list[Row] = [*GOOD, ("e", "test", "yes", "Ayşe"), ("f", "train", "no", "Ayşe")]
     line = refusal(tmp_path, rows)
-    assert "1 of 5 signers stand in more than one split, first 'Ayşe' in train and test" in line
-    assert "set data.signer_independent false" in line
+    assert "1 of 5 signers are in more than one split, first 'Ayşe' in train and test" in line
+    assert "set data.signer_independent to false" in line
     assert "`slr make-split`" in line
     assert len(load(tmp_path, rows, signer_independent=False).samples) == 6
 
 
-def test_signers_that_nobody_knows_are_in_no_two_splits(tmp_path: Path) -> None:
+def test_unknown_signers_pass_and_slr_check_says_so(tmp_path: Path) -> None:
     assert {s.signer for s in load(tmp_path, [(*row[:3], "") for row in GOOD]).samples} == {None}
+    lines = describe(config_of(tmp_path)).splitlines()
+    assert any(line.strip().startswith("The signers of all samples are unknown") for line in lines)
 
 
 def test_one_signer_is_told_or_evaluated_without_signers(tmp_path: Path) -> None:
@@ -105,9 +109,9 @@ def test_one_signer_in_two_normal_forms_is_one(tmp_path: Path) -> None:
     form = unicodedata.normalize
     rows: list[Row] = [*GOOD, ("e", "test", "yes", form("NFD", "Gülşen"))]
     rows.append(("f", "train", "no", form("NFC", "Gülşen")))
-    assert "signers stand in more than one split" in refusal(tmp_path, rows)
+    assert "signers are in more than one split" in refusal(tmp_path, rows)
     table = parse_table("x", (tmp_path / "samples.csv").read_bytes())
-    assert len(set(table.column("signer"))) == 5
+    assert table["signer"].nunique() == 5
 
 
 @pytest.mark.parametrize("path", sorted([ROOT / "config.yaml", *ROOT.glob("config/*.yaml")]))
@@ -176,7 +180,7 @@ def test_a_gloss_in_two_normal_forms_is_one_class(tmp_path: Path) -> None:
     assert table.classes == tuple(sorted(form("NFC", gloss) for gloss in glosses))
     listed = "\n".join(form("NFD", gloss) for gloss in glosses)
     assert load(tmp_path, rows, classes=listed).classes == tuple(glosses)
-    assert "doubled: ['ağaç']" in refusal(tmp_path, rows, classes=listed + "\nağaç\n")
+    assert "repeated: ['ağaç']" in refusal(tmp_path, rows, classes=listed + "\nağaç\n")
 
 
 def test_i_with_and_without_dot_are_four_letters(tmp_path: Path) -> None:
@@ -204,7 +208,7 @@ def test_control_characters_are_refused_in_one_line(tmp_path: Path, cell: int, b
     row = ["e", "train", "yes", "1"]
     row[cell] = bad
     line = refusal(tmp_path, [*GOOD, (row[0], row[1], row[2], row[3])])
-    assert "a control character in" in line
+    assert "a line break or control character in" in line
     assert line.isprintable()
 
 

@@ -43,7 +43,8 @@ from slr_pipeline.io.models import load_weights, read_foreign, save_weights
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples.table import SAMPLE_NAME, check_streams, load_samples
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
 from slr_pipeline.scoring.logits import Logits
 from tests.io.foreign.test_openpose_json import JSON
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import AutslData, AutslLabels, TableData
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples.table import Sample, labels_digest, load_samples, shards, videos_digest
+from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
+from slr_pipeline.samples.table import Sample, load_samples, signer_warning
 
 HEADER = "sample,split,label,signer,color,depth\n"
 ROWS = "a,train,yes,1,v/a.mp4,\nb,val,no,2,v/b.mp4,v/b_d.mp4\nc,test,,3,v/c.mp4,\n"
@@ -94,7 +95,7 @@ def test_classes_file_fixes_the_order(table: Callable[..., TableData], tmp_path:
         ("", "expected a header of sample,split"),
         ("sample,split,label\n", "expected a header of sample,split"),
         ("sample,split,label,color,colour\n", "expected a header of sample,split"),
-        (HEADER + ROWS + "a,train,yes,1,v/a.mp4,\n", "sample a stands twice; names must be"),
+        (HEADER + ROWS + "a,train,yes,1,v/a.mp4,\n", "sample a appears twice; names must be"),
         (HEADER + ROWS + "d,dev,yes,1,v/a.mp4,\n", "line 5: split 'dev' is none of train, val,"),
         (HEADER + ROWS + "d,train,,1,v/a.mp4,\n", "line 5: sample d of train has no label"),
         (HEADER + ROWS + "d,train,yes,1,v/a.mp4\n", "line 5: expected 6 cells, found 5"),
@@ -127,6 +128,26 @@ def test_a_gloss_outside_the_class_file_is_named(
     (tmp_path / "classes.txt").write_text("no\n")
     with pytest.raises(DataError, match=r"line 2: label 'yes' is not a class \(known: no\)"):
         load_samples(table(HEADER + ROWS, classes=str(tmp_path / "classes.txt")))
+
+
+@pytest.mark.parametrize(
+    ("signers", "expected"),
+    [
+        (",,", "The signers of all samples are unknown, so nobody can say whether splits share si"),
+        ("1,,3", "The signers of 1 of 3 samples are unknown, so nobody can say whether splits sh"),
+        ("1,2,3", None),
+    ],
+)
+def test_unknown_signers_are_reported(
+    table: Callable[..., TableData], signers: str, expected: str | None
+) -> None:
+    first, second, third = signers.split(",")
+    rows = f"a,train,yes,{first},a.mp4,\nb,val,no,{second},b.mp4,\nc,test,,{third},c.mp4,\n"
+    data = table(HEADER + rows)
+    sentence = signer_warning(data, load_samples(data))
+    assert sentence == expected or (expected and sentence and sentence.startswith(expected))
+    data = data.model_copy(update={"signer_independent": False})
+    assert signer_warning(data, load_samples(data)) is None
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "1.0", "x", ""])

@@ -35,7 +35,7 @@ def test_weight_for_no_stream(run: WorkflowRun) -> None:
 
 def test_doubled_sample(run: WorkflowRun) -> None:
     run.write_rows([*run.rows(), run.rows()[0]])
-    assert "stands twice; names must be unique" in error_of(run)
+    assert "appears twice; names must be unique" in error_of(run)
 
 
 def test_label_out_of_range(run: WorkflowRun) -> None:

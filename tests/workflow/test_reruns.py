@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from slr_pipeline.config.experiment import TableData
-from slr_pipeline.samples.table import load_samples, shards
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import load_samples
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, WorkflowRun
 

@@ -2,7 +2,7 @@
 
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
-from slr_pipeline.samples.table import labels_digest, shards, videos_digest
+from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 PHASES = CONFIG.phases

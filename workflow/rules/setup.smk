@@ -5,7 +5,8 @@ import sys
 
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
-from slr_pipeline.samples.table import SampleTable, check_streams, load_samples
+from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.samples.table import SampleTable, load_samples
 
 try:
     for file in workflow.configfiles:

@@ -1,0 +1,55 @@
+"""CSV files that users write, row by row."""
+
+import csv
+import io
+from collections.abc import Iterator
+
+from slr_pipeline.errors import DataError
+
+CONTROL = frozenset(map(chr, (*range(32), *range(127, 160), 0x2028, 0x2029)))
+"""Characters that end a line or control a terminal."""
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file. DataError if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); does it exist?") from error
+
+
+def decode(where: str, content: bytes) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark. DataError otherwise."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: not UTF-8 text; save it as a UTF-8 CSV") from error
+
+
+def csv_rows(
+    where: str, text: str, *, separator: str = ",", columns: int | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """Line number and cells of each row that is not blank; line ends are LF or CRLF.
+
+    DataError with the line for a control character and, with `columns`, another number of cells.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    try:
+        for cells in reader:
+            content = "".join(cell.strip() for cell in cells)
+            if not content:
+                continue
+            if not CONTROL.isdisjoint(content):
+                raise DataError(
+                    f"{where}, line {reader.line_num}: a line break or control character in "
+                    f"{','.join(cells)[:60]!r}; remove it"
+                )
+            if columns is not None and len(cells) != columns:
+                raise DataError(
+                    f"{where}, line {reader.line_num}: expected {columns} cells, found "
+                    f"{len(cells)}: {','.join(cells)[:60]!r}"
+                )
+            yield reader.line_num, cells
+    except csv.Error as error:
+        raise DataError(f"{where}: not a CSV ({error}); save it as one") from error

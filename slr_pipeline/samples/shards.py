@@ -1,0 +1,57 @@
+"""Shards of samples, and digests that say whether samples have changed."""
+
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
+
+from slr_pipeline.config.experiment import Split
+from slr_pipeline.samples.table import Sample, SampleTable
+
+
+def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:
+    """Samples of one split by shard; a shard holds at most `size`, sorted by name.
+
+    Shards are the leaves of a binary tree over the bits of sha256(name); a leaf that outgrows
+    `size` is halved. So an added sample changes only its own shard, wherever it is in the table. A
+    shard is named by its bits (`0`, `10`, ...), or `all` if it is the only one.
+    """
+    digest = itemgetter(0)
+    # Sorted by digest, a leaf is a range: a million names are hashed once and never copied.
+    hashed = sorted(((hashlib.sha256(s.name.encode()).digest(), s) for s in samples), key=digest)
+    leaves: dict[str, tuple[Sample, ...]] = {}
+    pending = [("", 0, len(hashed))]
+    while pending:
+        bits, start, stop = pending.pop()
+        if stop - start > size:
+            middle = bisect_left(hashed, _first_digest(bits + "1"), start, stop, key=digest)
+            pending += [(bits + "0", start, middle), (bits + "1", middle, stop)]
+        elif stop > start:
+            leaf = (sample for _, sample in hashed[start:stop])
+            leaves[bits or "all"] = tuple(sorted(leaf, key=lambda sample: sample.name))
+    return dict(sorted(leaves.items()))
+
+
+def _first_digest(bits: str) -> bytes:
+    """The smallest SHA-256 that begins with these bits."""
+    return int(bits.ljust(256, "0"), 2).to_bytes(32, "big")
+
+
+def videos_digest(samples: Iterable[Sample]) -> str:
+    """Changes if and only if names, video paths or checksums of these samples change."""
+    return _digest("\t".join((s.name, s.color, s.depth or "", *_checksums(s))) for s in samples)
+
+
+def labels_digest(table: SampleTable, splits: Sequence[Split]) -> str:
+    """Changes if and only if classes, or names or labels of samples in these splits, change."""
+    rows = (f"{s.name}\t{s.split}\t{s.label}" for s in table.samples if s.split in splits)
+    return _digest(["\t".join(table.classes), *sorted(rows)])
+
+
+def _checksums(sample: Sample) -> tuple[str, ...]:
+    checksums = (sample.color_sha256 or "", sample.depth_sha256 or "")
+    return checksums if any(checksums) else ()
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

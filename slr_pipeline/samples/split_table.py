@@ -1,0 +1,93 @@
+"""Sample tables that `slr make-split` reads and writes, as data frames of text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from slr_pipeline.config.experiment import SPLITS, Split
+from slr_pipeline.errors import DataError
+from slr_pipeline.samples.csv_rows import csv_rows, decode
+from slr_pipeline.samples.table import SAMPLE_NAME, TABLE_COLUMNS, composed
+
+NEEDED = ("sample", "label", "signer", "color")
+
+
+def parse_table(where: str, content: bytes) -> pd.DataFrame:
+    """The cells of a sample table as text, by column; a missing column split becomes empty.
+
+    DataError with the line for another header, a row of another length, a wrong or repeated name,
+    and a row without signer.
+    """
+    text = decode(where, content)
+    rows = [(line, [cell.strip() for cell in row]) for line, row in csv_rows(where, text)]
+    columns = rows[0][1] if rows else []
+    if (
+        not set(NEEDED) <= set(columns) <= set(TABLE_COLUMNS)
+        or len(set(columns)) < len(columns)
+        or len(rows) < 2
+    ):
+        raise DataError(
+            f"{where}: expected a header of {','.join(TABLE_COLUMNS)} (split and depth optional) "
+            f"and rows, found {','.join(columns)[:100]!a} and {max(len(rows) - 1, 0)} rows"
+        )
+    for line, cells in rows[1:]:
+        if len(cells) != len(columns):
+            raise DataError(
+                f"{where}, line {line}: expected {len(columns)} cells, found {len(cells)}"
+            )
+    content_by_line = dict(rows[1:])
+    table = pd.DataFrame.from_dict(content_by_line, orient="index", columns=columns, dtype=object)
+    for column in ("label", "signer"):
+        table[column] = table[column].map(composed)
+    if "split" not in table:
+        table["split"] = ""
+    _check(where, table)
+    return table
+
+
+def _check(where: str, table: pd.DataFrame) -> None:
+    bad = table["sample"].duplicated() | ~table["sample"].map(
+        lambda name: bool(SAMPLE_NAME.fullmatch(name))
+    )
+    for line, name in table.loc[bad, "sample"].items():
+        raise DataError(
+            f"{where}, line {line}: sample name {name[:140]!a} appears twice or is not 1 to 128 "
+            "letters, digits, '.', '_' or '-'; give each sample its own"
+        )
+    for line, name in table.loc[table["signer"] == "", "sample"].items():
+        raise DataError(
+            f"{where}, line {line}: sample {name} has no signer; add it, so that no signer is in "
+            "two splits"
+        )
+
+
+def check_labels(table: pd.DataFrame) -> None:
+    """DataError for samples without label, which cannot be stratified."""
+    without = table.loc[table["label"] == "", "sample"]
+    if len(without):
+        raise DataError(
+            f"{len(without)} samples have no label, first {without.iloc[0]}; a stratified "
+            "split needs the label of each"
+        )
+
+
+def table_text(table: pd.DataFrame, split: Sequence[Split]) -> str:
+    """The table with its split as CSV with LF, rows in their order."""
+    columns = [name for name in TABLE_COLUMNS if name in table]
+    text: str = table.assign(split=split)[columns].to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def describe_split(table: pd.DataFrame, split: Sequence[Split]) -> dict[str, dict[str, Any]]:
+    """For each split: number of samples, signers, and classes without a sample."""
+    classes = set(table["label"]) - {""}
+    summary: dict[str, dict[str, Any]] = {}
+    for name in SPLITS:
+        rows = table[[own == name for own in split]]
+        summary[name] = {
+            "samples": len(rows),
+            "signers": sorted(set(rows["signer"])),
+            "missing_classes": sorted(classes - set(rows["label"])),
+        }
+    return summary
