@@ -104,12 +104,12 @@ def test_a_submission_is_checked_against_its_template(tmp_path: Path) -> None:
     done = slr("check-submission", str(wrong), "--template", str(template))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
-        f"error: {wrong}, line 2: label 226 is out of 0..225; labels count from 0",
-        f"error: {wrong}: expected 2 names, found 2; missing 1 ('b'), extra 1 ('c'), doubled "
+        f"error: {wrong}, line 2: label 226 is outside 0..225; labels count from 0",
+        f"error: {wrong}: expected 2 names, found 2; missing 1 ('b'), extra 1 ('c'), repeated "
         "none; give each sample one line",
     ]
     done = slr("check-submission", str(right), "--template", str(template), "--classes", "2")
-    assert done.stderr.startswith(f"error: {right}, line 2: label 2 is out of 0..1")
+    assert done.stderr.startswith(f"error: {right}, line 2: label 2 is outside 0..1")
 
 
 def test_a_split_is_made_with_its_hash(tmp_path: Path) -> None:

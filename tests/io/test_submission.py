@@ -38,10 +38,10 @@ def test_lines_and_zip_in_sample_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "line"),
     [
-        ([*ROWS[:1], ("signer6_sample1", 226)], r"line 2: label 226 is out of 0\.\.225"),
+        ([*ROWS[:1], ("signer6_sample1", 226)], r"line 2: label 226 is outside 0\.\.225"),
         (ROWS[:1], r"missing 1 \('signer6_sample1'\)"),
         ([*ROWS, ("other", 1)], r"extra 1 \('other'\)"),
-        ([*ROWS, ROWS[0]], "line 3: signer6_sample2 stands in line 1 too"),
+        ([*ROWS, ROWS[0]], "line 3: signer6_sample2 is in line 1 too"),
         (ROWS[::-1], "not in the order of the samples"),
     ],
 )
@@ -53,7 +53,7 @@ def test_a_wrong_submission_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_order_of_a_template_is_taken(tmp_path: Path) -> None:
+def test_the_template_gives_the_order(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     write_submission(path, ROWS, SAMPLES, 226, template=SAMPLES[::-1])
     assert path.read_bytes() == b"signer6_sample1,0\nsigner6_sample2,225\n"
@@ -67,15 +67,15 @@ def test_the_order_of_a_template_is_taken(tmp_path: Path) -> None:
     [
         (ROWS, SAMPLES[:1], r"in the template: .* missing 1 \('signer6_sample1'\)"),
         (ROWS, [*SAMPLES, "other"], r"in the template: .* extra 1 \('other'\)"),
-        (ROWS, [*SAMPLES, SAMPLES[0]], r"in the template: .* doubled 1 \('signer6_sample2'\)"),
+        (ROWS, [*SAMPLES, SAMPLES[0]], r"in the template: .* repeated 1 \('signer6_sample2'\)"),
         (ROWS[:1], SAMPLES, r"missing 1 \('signer6_sample1'\)"),
-        ([*ROWS, (SAMPLES[0], 1)], SAMPLES, r"doubled 1 \('signer6_sample2'\)"),
-        ([ROWS[0], (SAMPLES[1], -1)], SAMPLES, "line 2: label '-1' is not a whole number"),
-        ([ROWS[0], (SAMPLES[1], 1.0)], SAMPLES, r"line 2: label '1\.0' is not a whole"),
-        ([ROWS[0], (SAMPLES[1], True)], SAMPLES, "line 2: label 'True' is not a whole number"),
+        ([*ROWS, (SAMPLES[0], 1)], SAMPLES, r"repeated 1 \('signer6_sample2'\)"),
+        ([ROWS[0], (SAMPLES[1], -1)], SAMPLES, r"line 2: found 'signer6_sample1,-1'"),
+        ([ROWS[0], (SAMPLES[1], 1.0)], SAMPLES, r"line 2: found 'signer6_sample1,1\.0'"),
+        ([ROWS[0], (SAMPLES[1], True)], SAMPLES, r"line 2: found 'signer6_sample1,True'"),
     ],
 )
-def test_what_does_not_fit_the_template_is_not_written(
+def test_rows_that_do_not_fit_the_template_are_not_written(
     tmp_path: Path, rows: Any, template: list[str], line: str
 ) -> None:
     with pytest.raises(DataError, match=line):
@@ -110,7 +110,7 @@ def zipped(path: Path, *members: tuple[str, bytes], packing: int = zipfile.ZIP_D
         "\ufeff" + LINES,
     ],
 )
-def test_every_accepted_way_to_write_the_same(tmp_path: Path, text: str) -> None:
+def test_accepted_variants_of_the_format(tmp_path: Path, text: str) -> None:
     path = saved(tmp_path / "x.csv", text)
     template = saved(tmp_path / "t.csv", LINES.replace("225", "1").replace("\n", "\r\n"))
     assert read_predictions(path, 226) == ROWS
@@ -126,25 +126,25 @@ def test_every_accepted_way_to_write_the_same(tmp_path: Path, text: str) -> None
     [
         ("", ": the file is empty"),
         (" \n", ": the file is empty"),
-        ("name,label\na,1\n", ", line 1: a header 'name,label'; delete the line"),
-        ("a,1\na,1\n", ", line 2: a stands in line 1 too"),
-        ("a,1\n\nb,1\n", ", line 2: there is no name"),
-        ("a,1\n,1\n", ", line 2: there is no name"),
-        ("a,1\nb\n", ", line 2: expected `name,label`, found 1 cells"),
-        ("a,1\nb,1,2\n", ", line 2: expected `name,label`, found 3 cells"),
-        ("a,1\nb,x\n", ", line 2: label 'x' is not a whole number"),
-        ("a,1\nb,1.0\n", ", line 2: label '1.0' is not a whole number"),
-        ("a,1\nb,\n", ", line 2: label '' is not a whole number"),
-        ("a,1\nb,-1\n", ", line 2: label '-1' is not a whole number"),
-        ("a,1\nb,\u0663\n", r", line 2: label '\\u0663' is not a whole number"),
-        (f"a,{'9' * 5000}\n", ", line 1: label '9999"),
-        ("a,1\nb,226\n", r", line 2: label 226 is out of 0\.\.225"),
-        ("a,1\n../b,1\n", r", line 2: name '\.\./b' has a path separator"),
-        ("a,1\nc\\b,1\n", r", line 2: name 'c\\\\b' has a path separator"),
-        ('a,1\n"b",1\n', ", line 2: '\"b\"' is no sample name"),
-        ("a,1\rb,1\r", ", line 1: expected `name,label`, found 3 cells"),
+        ("a,1\na,1\n", ", line 2: a is in line 1 too"),
+        ("a,1\nb,226\n", r", line 2: label 226 is outside 0\.\.225"),
+        ("name,label\na,1\n", ", line 1: found 'name,label', expected `name,label` without head"),
+        ("a,1\n\nb,1\n", ", line 2: found '', expected"),
+        ("a,1\n,1\n", ", line 2: found ',1'"),
+        ("a,1\nb\n", ", line 2: found 'b'"),
+        ("a,1\nb,1,2\n", ", line 2: found 'b,1,2'"),
+        ("a,1\nb,x\n", ", line 2: found 'b,x'"),
+        ("a,1\nb,1.0\n", r", line 2: found 'b,1\.0'"),
+        ("a,1\nb,\n", ", line 2: found 'b,'"),
+        ("a,1\nb,-1\n", ", line 2: found 'b,-1'"),
+        ("a,1\nb,\u0663\n", r", line 2: found 'b,\\u0663'"),
+        (f"a,{'9' * 5000}\n", ", line 1: found 'a,9999"),
+        ("a,1\n../b,1\n", r", line 2: found '\.\./b,1'"),
+        ("a,1\nc\\b,1\n", r", line 2: found 'c\\\\b,1'"),
+        ('a,1\n"b",1\n', ", line 2: found '\"b\",1'"),
+        ("a,1\rb,1\r", r", line 1: found 'a,1\\rb,1"),
         (b"a,1\n\xff,1\n", ": not UTF-8 text"),
-        (b"PK\x03\x04a,1\n", r", line 1: 'PK\\x03\\x04a' is no sample name"),
+        (b"PK\x03\x04a,1\n", r", line 1: found 'PK\\x03\\x04a,1'"),
     ],
 )
 def test_wrong_predictions_are_named_with_their_line(
@@ -162,13 +162,13 @@ def problems(tmp_path: Path, text: str, template: str = LINES) -> list[str]:
     return [problem.removeprefix(str(path)) for problem in found]
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_listed(tmp_path: Path) -> None:
     found = problems(tmp_path, "\ufeffsigner6_sample2,x\nsigner6_sample2,1\nc/d,2\nother,1\n")
     starts = [
-        ", line 1: label 'x' is not",
-        ", line 2: signer6_sample2 stands in line 1 too",
-        ", line 3: name 'c/d' has a path separator",
-        ", line 1: it begins with a byte order mark",
+        ", line 1: found 'signer6_sample2,x'",
+        ", line 2: signer6_sample2 is in line 1 too",
+        ", line 3: found 'c/d,2'",
+        ", line 1: starts with a byte order mark",
         ": expected 2 names, found 2; missing 1 ('signer6_sample1'), extra 1 ('other')",
     ]
     assert [problem[: len(start)] for problem, start in zip(found, starts, strict=True)] == starts
@@ -184,16 +184,16 @@ def test_many_wrong_lines_are_counted(tmp_path: Path) -> None:
     text = "".join(f"s{i},x{i}\n" for i in range(25))
     found = problems(tmp_path, text, text.replace("x", ""))
     assert len(found) == 11
-    assert found[-1] == ": 15 more lines are wrong; mend them too"
+    assert found[-1] == ": 15 more lines are wrong; correct them"
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
         ("", "the file is empty"),
-        ("a,1\na,2\n", r"names that stand twice: 1 \('a'\); give the template"),
-        ("a/b,1\n", "line 1: name 'a/b' has a path separator"),
-        ("name,label\n", "line 1: a header"),
+        ("a,1\na,2\n", "line 2: a is in line 1 too"),
+        ("a/b,1\n", "line 1: found 'a/b,1'"),
+        ("name,label\n", "line 1: found 'name,label', expected `name,label` without head"),
     ],
 )
 def test_a_wrong_template(tmp_path: Path, text: str, line: str) -> None:
@@ -210,8 +210,8 @@ DATA = LINES.encode()
         ([], "found none; zip the file alone"),
         ([("submission.csv", DATA)], r"found 1 \('submission.csv'\)"),
         ([("x/predictions.csv", DATA)], r"at the root of the zip, found 1 \('x/predictions.csv'\)"),
-        ([("../predictions.csv", DATA)], r"\('../predictions.csv'\) \(which leave the folder\)"),
-        ([("/predictions.csv", DATA)], r"\('/predictions.csv'\) \(which leave the folder\)"),
+        ([("../predictions.csv", DATA)], r"\('../predictions.csv'\); zip the file alone"),
+        ([("/predictions.csv", DATA)], r"\('/predictions.csv'\); zip the file alone"),
         ([("predictions.csv", DATA), ("a.txt", DATA)], "found 2 "),
         ([("predictions.csv", bytes(2**26 + 1))], "holds 67108865 bytes or more"),
         ([("predictions.csv", b"\xff\xff")], "not UTF-8 text"),
@@ -224,31 +224,31 @@ def test_zips_that_cannot_be_uploaded(
         read_predictions(zipped(tmp_path / "x.zip", *members), 226)
 
 
-def test_zips_that_are_none_or_packed_otherwise(tmp_path: Path) -> None:
+def test_damaged_or_unusual_zips(tmp_path: Path) -> None:
     path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA), packing=zipfile.ZIP_LZMA)
-    with pytest.raises(DataError, match="packed in an unusual way"):
+    with pytest.raises(DataError, match="unusual compression method"):
         read_predictions(path, 226)
     path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA), packing=zipfile.ZIP_STORED)
     content = path.read_bytes()
-    with pytest.raises(DataError, match="not a whole zip"):
+    with pytest.raises(DataError, match="damaged zip"):
         read_predictions(saved(path, content[:-30]), 226)
-    with pytest.raises(DataError, match=r"not a whole zip .*Bad CRC-32"):
+    with pytest.raises(DataError, match=r"damaged zip .*Bad CRC-32"):
         read_predictions(saved(path, content.replace(b",225", b",224")), 226)
     central = content.rindex(b"PK\x01\x02")
     locked = content[: central + 8] + b"\x01" + content[central + 9 :]
-    with pytest.raises(DataError, match="it asks for a password"):
+    with pytest.raises(DataError, match="needs a password"):
         read_predictions(saved(path, locked), 226)
 
 
-def test_a_zip_that_unpacks_to_more_than_it_says(tmp_path: Path) -> None:
+def test_a_zip_larger_than_it_declares(tmp_path: Path) -> None:
     size = 2**24 + 7
     path = zipped(tmp_path / "x.zip", ("predictions.csv", bytes(size)))
     lie = path.read_bytes().replace(struct.pack("<I", size), struct.pack("<I", 99))
-    with pytest.raises(DataError, match=r"not a whole zip .*Bad CRC-32"):
+    with pytest.raises(DataError, match=r"damaged zip .*Bad CRC-32"):
         read_predictions(saved(path, lie), 226)
 
 
-def test_files_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_files(tmp_path: Path) -> None:
     for name in ("x.csv", "x.zip"):
         with pytest.raises(DataError, match=r"cannot be read \(No such file"):
             read_predictions(tmp_path / name, 226)
@@ -263,10 +263,10 @@ CHANGES = st.lists(
 
 @pytest.mark.parametrize("ending", [".csv", ".zip"])
 @settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(changes=CHANGES, cut=st.none() | st.integers(0, 10**6))
-def test_damage_is_told_in_lines(
+def test_damage_gives_printable_lines(
     tmp_path: Path, ending: str, changes: list[tuple[int, bytes, int]], cut: int | None
 ) -> None:
     path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA))
@@ -277,17 +277,17 @@ def test_damage_is_told_in_lines(
     path = saved(tmp_path / f"x{ending}", data if cut is None else data[: cut % (len(data) + 1)])
     template = saved(tmp_path / "t.csv", LINES)
     try:
-        told = submission_problems(path, template, 226)
+        problems = submission_problems(path, template, 226)
     except DataError as error:
-        told = [str(error)]
-    assert all(line.isprintable() for line in told)
-    if not told:
+        problems = [str(error)]
+    assert all(line.isprintable() for line in problems)
+    if not problems:
         assert [name for name, _ in read_predictions(path, 226)] == SAMPLES
     try:
         read_template(path)
     except DataError as error:
-        told = [str(error)]
-    assert all(line.isprintable() for line in told)
+        problems = [str(error)]
+    assert all(line.isprintable() for line in problems)
 
 
 @pytest.mark.skipif(
