@@ -1,6 +1,6 @@
-"""HHA step by step in float64: the oracle of the tests and of benchmarks/hha.py.
+"""HHA step by step in float64: the reference of the tests and of benchmarks/hha.py.
 
-Written to be obviously right and not to be fast; it shares no code with slr_pipeline.features.hha.
+Simple rather than fast; it shares no code with slr_pipeline.features.hha.
 """
 
 import numpy as np
@@ -52,9 +52,9 @@ def normals(depth_m, missing, camera, radius):
 
 
 def degenerate(missing, radius):
-    """(H, W) bool: the valid pixels of the window are one point or one line, in whole numbers.
+    """(H, W) bool: the valid pixels of the window are one point or one line, computed exactly.
 
-    The adjugate times b is 0 there but for rounding, so that the reference's normal is noise.
+    The adjugate times b is 0 there except for rounding, so the reference's normal is noise.
     """
     u, v = (c.astype(int) for c in pixel_coordinates(missing.shape))
     window = np.ones((2 * radius + 1, 2 * radius + 1), int)
@@ -72,7 +72,7 @@ def sign(values):
 
 
 def gravity(normal):
-    """Step 3: the unit vector that is most nearly orthogonal to walls and parallel to floors."""
+    """Step 3: the unit vector most orthogonal to walls and most parallel to floors' normals."""
     normal = normal[np.isfinite(normal).all(axis=-1)]
     g = np.array([0.0, 1.0, 0.0])
     for threshold in (45.0, 15.0):

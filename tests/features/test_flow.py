@@ -1,4 +1,4 @@
-"""Optical flow: bytes, direction, where it is computed, and how near it is to the truth."""
+"""Optical flow: bytes, direction, working size, and error against the true flow."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ WHOLE = np.array([0, 0, 256, 256], np.int32)
 
 
 def texture(size: int = 256, seed: int = 1) -> np.ndarray:
-    """A grey picture that can be followed: smooth noise of several scales."""
+    """A grey picture with trackable texture: smooth noise of several scales."""
     rng = np.random.default_rng(seed)
     layers = [
         cv2.resize(rng.uniform(0, 1, (n, n)), (size, size), interpolation=cv2.INTER_CUBIC)
@@ -39,7 +39,7 @@ def texture(size: int = 256, seed: int = 1) -> np.ndarray:
 
 def test_bytes_by_hand() -> None:
     flow = np.array([[[0, 20], [-20, 5], [99, -99], [0.1, -0.1]]], np.float32)
-    # round(255 (v + 20) / 40); 0 is 127.5, which is brought to the even 128.
+    # round(255 (v + 20) / 40); 0 is 127.5, which rounds to the even 128.
     x, y = to_bytes(flow, 20)
     assert x.tolist() == [[128, 0, 255, 128]]
     assert y.tolist() == [[255, 159, 0, 127]]
@@ -98,19 +98,15 @@ def test_published_flow_is_in_pixels_of_the_working_size(working_px: int) -> Non
     assert moved == pytest.approx(6 * working_px / 512, abs=0.3)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000])
 @pytest.mark.parametrize("shape", [(720, 1280), (240, 320), (513, 511)])
-def test_a_still_clip_of_any_length_and_size_is_at_rest(
-    frames: int, shape: tuple[int, int]
-) -> None:
+def test_a_still_clip_has_zero_flow(shape: tuple[int, int]) -> None:
     still = np.full((*shape, 3), 90, np.uint8)
     box = np.array([0, 0, shape[1], shape[0]], np.int32)
     estimate = flow_estimator("tvl1", fidelity="corrected")
-    count = 0
-    for flow in crop_flow((still for _ in range(frames)), box, estimate, bound_px=20):
-        assert (flow == 128).all()
-        count += 1
-    assert count == frames
+    for frames in (0, 1, 2, 17, 151):
+        flows = list(crop_flow((still for _ in range(frames)), box, estimate, bound_px=20))
+        assert len(flows) == frames
+        assert all((flow == 128).all() for flow in flows)
 
 
 @pytest.mark.parametrize("method", ["tvl1", "dis"])
@@ -125,7 +121,7 @@ def test_pictures_without_texture_give_finite_flow(method: str) -> None:
         assert np.isfinite(estimate(before, after)).all()
 
 
-def test_an_opencv_without_tvl1_is_named_with_its_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_opencv_without_tvl1_is_refused_with_the_repair(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(cv2.optflow, "DualTVL1OpticalFlow_create")
     with pytest.raises(ConfigError, match=r"has no TV-L1.* pip install --force-reinstall"):
         flow_estimator("tvl1", fidelity="corrected")
@@ -133,7 +129,7 @@ def test_an_opencv_without_tvl1_is_named_with_its_repair(monkeypatch: pytest.Mon
 
 
 def true_pairs() -> Iterator[Pair]:
-    """The pairs of frames whose true flow is part of the demo, cropped."""
+    """Cropped pairs of frames with their true flow, from the demo."""
     with h5py.File(DEMO / "truth" / "frames.h5") as file:
         for sample, truth in file.items():
             path = next(DEMO.glob(f"*/{sample}_color.mp4"))
@@ -149,11 +145,11 @@ def true_pairs() -> Iterator[Pair]:
                 )
                 for picture in pictures
             )
-            flow, known = truth["flow"][:] / 100, truth["valid"][:].astype(bool)
-            yield Pair(before, after, *on_crop(flow, known, box))
+            flow, valid = truth["flow"][:] / 100, truth["valid"][:].astype(bool)
+            yield Pair(before, after, *on_crop(flow, valid, box))
 
 
-def test_the_flow_is_no_further_from_the_truth_than_opencv_s_own() -> None:
+def test_the_error_is_at_most_that_of_opencvs_settings() -> None:
     default = cv2.optflow.DualTVL1OpticalFlow_create()
     methods = {
         "ours": flow_estimator("tvl1", fidelity="corrected"),
@@ -162,7 +158,7 @@ def test_the_flow_is_no_further_from_the_truth_than_opencv_s_own() -> None:
     }
     pairs = list(true_pairs())
     assert len(pairs) == 3
-    # Of all known pixels, and of the moving ones.
+    # Error over all valid pixels, and over the moving ones.
     everywhere, moving = (
         {
             name: np.mean([end_point_errors(method(p.before, p.after), p)[of] for p in pairs])
@@ -179,7 +175,7 @@ def test_the_flow_is_no_further_from_the_truth_than_opencv_s_own() -> None:
     ("fidelity", "fast"), [("corrected", (9.0, 0.0)), ("published", (2.7, 0.58))]
 )
 def test_golden_numbers(fidelity: str, fast: tuple[float, float]) -> None:
-    """Two patches move; the start from DIS is what finds the fast one."""
+    """Two patches move; only the start from DIS finds the fast one."""
 
     def picture(t: int) -> np.ndarray:
         picture = texture(seed=3)

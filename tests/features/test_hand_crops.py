@@ -1,4 +1,4 @@
-"""Hand boxes and crops against hand-computed cases, the demo's truth, properties."""
+"""Hand boxes and crops: hand-computed cases, the demo's truth, properties."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from slr_pipeline import skeleton
-from slr_pipeline.features.hand_crops import crop_hand, hand_boxes, published_slots
+from slr_pipeline.features.hand_crops import HandBoxes, crop_hand, hand_boxes, published_slots
 from slr_pipeline.schema import Fidelity
 
 Floats = NDArray[np.float64]
@@ -37,7 +37,7 @@ def person(T: int = 1) -> Floats:
 
 
 def walk(T: int, *, missing: float = 0.2) -> Floats:
-    """(T, 133, 3) arms that move about in a 512 picture, some keypoints missing."""
+    """(T, 133, 3) moving arms in a 512 picture, some keypoints missing."""
     rng = np.random.default_rng(11)
     points = np.resize(person(), (T, 133, 3))
     points[..., :2] += rng.normal(0, 6, (T, 133, 2)).cumsum(axis=0)
@@ -53,25 +53,28 @@ def box(*edges: int) -> NDArray[np.int32]:
     return np.array(edges, dtype=np.int32)
 
 
-def test_published_box_is_cut_to_whole_pixels() -> None:
-    found = hand_boxes(person(), width=512, height=512, fidelity="published")
-    assert found.boxes.tolist() == [[[140, 255, 260, 375], [39, 255, 159, 375]]]
-    assert (found.missing_boxes, found.imputed_boxes) == (0, 0)
+def boxes_of(
+    points: Floats, fidelity: Fidelity = "corrected", width: int = 512, height: int = 512
+) -> HandBoxes:
+    return hand_boxes(points, width=width, height=height, fidelity=fidelity)
 
 
-def test_corrected_box_has_the_hand_in_its_middle() -> None:
-    found = hand_boxes(person(), width=512, height=512, fidelity="corrected")
-    # 135..265 are the 131 pixels about 200, 250..380 those about 315
-    assert found.boxes.tolist() == [[[135, 250, 266, 381], [34, 250, 165, 381]]]
-    assert found.boxes.dtype == np.int32
+def test_boxes_by_hand() -> None:
+    published = boxes_of(person(), "published")
+    assert published.boxes.tolist() == [[[140, 255, 260, 375], [39, 255, 159, 375]]]
+    assert (published.missing_boxes, published.imputed_boxes) == (0, 0)
+    # 135..265 are the 131 pixels around 200, 250..380 those around 315.
+    corrected = boxes_of(person())
+    assert corrected.boxes.tolist() == [[[135, 250, 266, 381], [34, 250, 165, 381]]]
+    assert corrected.boxes.dtype == np.int32
 
 
-def test_at_the_border_published_boxes_are_cut_and_corrected_ones_are_not() -> None:
+def test_published_boxes_are_clipped_at_the_border_and_corrected_ones_are_not() -> None:
     points = person()
     points[..., 0] -= 59  # the right hand to x = 40
-    published = hand_boxes(points, width=190, height=350, fidelity="published")
+    published = boxes_of(points, "published", 190, 350)
     assert published.boxes.tolist() == [[[81, 255, 190, 350], [0, 255, 100, 350]]]
-    corrected = hand_boxes(points, width=190, height=350, fidelity="corrected")
+    corrected = boxes_of(points, "corrected", 190, 350)
     assert corrected.boxes.tolist() == [[[76, 250, 207, 381], [-25, 250, 106, 381]]]
 
 
@@ -79,24 +82,24 @@ def test_at_the_border_published_boxes_are_cut_and_corrected_ones_are_not() -> N
 def test_published_takes_the_whole_picture_without_wrist_or_elbow(joint: int) -> None:
     points = person(2)
     points[1, joint] = 0
-    found = hand_boxes(points, width=320, height=340, fidelity="published")
+    found = boxes_of(points, "published", 320, 340)
     assert found.boxes[1, 0].tolist() == [0, 0, 320, 340]
     assert found.missing.tolist() == [[False, False], [True, False]]
 
 
-def test_published_takes_the_whole_picture_where_the_box_is_empty() -> None:
+def test_published_takes_the_whole_picture_if_the_box_is_empty() -> None:
     points = person(2)
     points[0, 9, 0] += 1000  # the left hand far outside
     points[1, 6] = points[1, 5]  # no distance of the shoulders
-    found = hand_boxes(points, width=512, height=480, fidelity="published")
+    found = boxes_of(points, "published", 512, 480)
     assert found.missing.tolist() == [[True, False], [True, True]]
     assert found.boxes[found.missing].tolist() == [[0, 0, 512, 480]] * 3
 
 
 def test_published_counts_a_missing_shoulder_as_the_corner() -> None:
     points = person()
-    points[0, 6, 2] = 0  # its place does not count; |(200, 100)| = 223.6, half of 268.3 is 134
-    found = hand_boxes(points, width=512, height=512, fidelity="published")
+    points[0, 6, 2] = 0  # its position does not count; |(200, 100)| = 223.6, half of 268.3 is 134
+    found = boxes_of(points, "published")
     assert found.boxes[0, 0].tolist() == [66, 181, 334, 449]
 
 
@@ -105,51 +108,50 @@ def test_corrected_takes_wrist_and_elbow_from_the_nearest_frame_with_both() -> N
     points[:, :, 0] += 10 * np.arange(6)[:, None]
     points[[0, 2, 3], 9] = 0
     points[4, 7] = 0  # frames 1 and 5 have the left arm
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
+    found = boxes_of(points)
     assert found.boxes[:, 0, 0].tolist() == [145, 145, 145, 145, 185, 185]
     assert found.boxes[:, 1, 0].tolist() == [34, 44, 54, 64, 74, 84]
     assert found.imputed[:, 0].tolist() == [True, False, True, True, True, False]
     assert (found.missing_boxes, found.imputed_boxes) == (0, 4)
 
 
-def test_corrected_does_not_rely_on_a_guessed_wrist() -> None:
+def test_corrected_ignores_a_guessed_wrist() -> None:
     points = person(2)
     points[1, 9] = 400, 20, 0.2
-    corrected = hand_boxes(points, width=512, height=512, fidelity="corrected")
+    corrected = boxes_of(points)
     assert corrected.imputed.tolist() == [[0, 0], [1, 0]]
     assert (corrected.boxes[1] == corrected.boxes[0]).all()
-    published = hand_boxes(points, width=512, height=512, fidelity="published")
+    published = boxes_of(points, "published")
     assert (published.boxes[1, 0] != published.boxes[0, 0]).any()
 
 
-def test_corrected_takes_the_shoulders_from_the_frame_of_the_arm_or_the_nearest_to_it() -> None:
+def test_corrected_takes_shoulders_from_the_frame_of_the_arm_or_the_nearest_to_it() -> None:
     points = person(4)
     points[2, 5, 0] += 50  # a shoulder distance of 151, a side of 196.3
     points[0, 9] = points[1, 9] = 0  # the left arm is that of frame 2
     points[3, 6] = 0  # no shoulders here
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
+    found = boxes_of(points)
     sides = found.boxes[..., 2] - found.boxes[..., 0]
     assert sides.tolist() == [[196, 131], [196, 131], [196, 196], [196, 196]]
     assert found.imputed.tolist() == [[1, 0], [1, 0], [0, 0], [1, 1]]
 
 
-def test_corrected_passes_over_shoulders_that_coincide() -> None:
+def test_corrected_ignores_coinciding_shoulders() -> None:
     points = person(2)
     points[1, 6] = points[1, 5]
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
-    assert np.array_equal(found.boxes[0], found.boxes[1])
+    boxes = boxes_of(points).boxes
+    assert np.array_equal(boxes[0], boxes[1])
 
 
-def test_corrected_box_is_empty_where_the_arm_is_never_seen() -> None:
+def test_corrected_box_is_empty_if_the_arm_is_never_seen() -> None:
     points = person(3)
     points[:, 10] = 0
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
+    found = boxes_of(points)
     assert found.boxes[:, 1].tolist() == [EMPTY] * 3
     assert found.missing.tolist() == [[False, True]] * 3
     points[:, 5] = 0  # without shoulders there is no size
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
-    assert found.missing_boxes == 6
-    assert not found.boxes.any()
+    assert boxes_of(points).missing_boxes == 6
+    assert not boxes_of(points).boxes.any()
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
@@ -159,17 +161,17 @@ def test_mirroring_mirrors_the_boxes_and_swaps_the_hands(fidelity: Fidelity, see
     points = person(4)
     points[..., :2] += rng.uniform(-20, 20, points[..., :2].shape)
     missing = rng.random((4, 133)) < 0.1
-    missing[:, skeleton.SHOULDERS] = False  # the corner that published takes has no mirror image
+    missing[:, skeleton.SHOULDERS] = False  # the corner that published uses has no mirror image
     points[missing] = 0
     mirrored = points[:, skeleton.FLIP_133]
     mirrored[..., 0] = np.where(mirrored[..., 2] > 0, 511 - mirrored[..., 0], 0)
-    found = hand_boxes(points, width=512, height=512, fidelity=fidelity)
-    other = hand_boxes(mirrored, width=512, height=512, fidelity=fidelity)
+    found = boxes_of(points, fidelity)
+    other = boxes_of(mirrored, fidelity)
     back = other.boxes[:, ::-1][..., [2, 1, 0, 3]]
     back[..., [0, 2]] = 512 - back[..., [0, 2]]
     assert np.array_equal(found.missing, other.missing[:, ::-1])
     kept = ~found.missing
-    # Rounding is not the same from both sides: one pixel, with the cut of both ends two.
+    # Rounding differs from both sides: one pixel, with clipping of both ends two.
     allowed = 2 if fidelity == "published" else 1
     assert np.abs(back[kept] - found.boxes[kept]).max(initial=0) <= allowed
 
@@ -180,7 +182,7 @@ def test_mirroring_mirrors_the_boxes_and_swaps_the_hands(fidelity: Fidelity, see
 def test_any_length_and_size(fidelity: Fidelity, width: int, height: int, T: int) -> None:
     for missing in (0.0, 0.5, 1.0):
         points = walk(T, missing=missing)
-        found = hand_boxes(points, width=width, height=height, fidelity=fidelity)
+        found = boxes_of(points, fidelity, width, height)
         assert found.boxes.shape == (T, 2, 4)
         assert found.missing.shape == found.imputed.shape == (T, 2)
         start, end = found.boxes[..., :2], found.boxes[..., 2:]
@@ -197,7 +199,7 @@ def test_coordinates_out_of_bounds_do_not_overflow() -> None:
     points = person(2)
     points[0, 9, :2] = (4e9, -4e9)
     points[1, 5, :2] = (-4e9, 4e9)
-    found = hand_boxes(points, width=512, height=512, fidelity="corrected")
+    found = boxes_of(points)
     sides = found.boxes[..., 2:].astype(np.int64) - found.boxes[..., :2]
     assert (sides > 0).all()
     assert np.array_equal(sides[..., 0], sides[..., 1])
@@ -226,7 +228,7 @@ def test_corrected_is_black_outside_the_picture() -> None:
     x=st.integers(8, 91), y=st.integers(8, 71), side=st.integers(40, 300), left=st.integers(-60, 20)
 )
 def test_a_corrected_crop_can_be_drawn_back(x: int, y: int, side: int, left: int) -> None:
-    """A white patch appears where its place in the box says."""
+    """A white patch appears at its position in the box."""
     picture = np.zeros((80, 100), dtype=np.uint8)
     cv2.rectangle(picture, (x - 2, y - 2), (x + 2, y + 2), 255, -1)
     edges = box(left, left + 5, left + side, left + 5 + side)
@@ -245,13 +247,13 @@ def test_enlarging_and_shrinking_keep_the_mean_of_the_picture() -> None:
     for size in (20, 50, 100, 400):
         crop = crop_hand(picture, whole, size, fidelity="corrected")
         assert abs(crop.mean() - picture.mean()) < 1.5
-    # a linear shrink to a tenth would keep most of the noise's spread of 74, an area's mean cannot
+    # A linear shrink to a tenth would keep most of the noise's spread of 74, an area mean does not.
     assert crop_hand(picture, whole, 20, fidelity="corrected").std() < 10
 
 
 @pytest.mark.parametrize("edges", [(0, 0, 0, 0), (300, 10, 350, 60), (-90, -90, -10, -10)])
 @pytest.mark.parametrize("fidelity", FIDELITIES)
-def test_nothing_of_the_picture_is_black(edges: tuple[int, ...], fidelity: Fidelity) -> None:
+def test_a_box_without_picture_is_black(edges: tuple[int, ...], fidelity: Fidelity) -> None:
     crop = crop_hand(noise(80, 100, 3), box(*edges), 16, fidelity=fidelity)
     assert crop.shape == (16, 16, 3)
     assert not crop.any()
@@ -273,31 +275,28 @@ def test_a_published_crop_holds_the_released_central_crop(width: int, height: in
 
 
 @pytest.mark.parametrize(("width", "height"), [(2000, 1), (1, 2000), (1500, 2)])
-def test_a_sliver_of_a_box_is_no_exception(width: int, height: int) -> None:
+def test_a_sliver_of_a_box_can_be_cropped(width: int, height: int) -> None:
     crop = crop_hand(noise(height, width, 3), box(0, 0, width, height), fidelity="published")
     assert crop.shape == (256, 256, 3)
 
 
-def test_published_slots_repair_the_slot_after_the_missing_one() -> None:
-    missing = np.zeros(16, dtype=bool)
-    assert published_slots(missing).tolist() == list(range(16))
-    missing[3] = True  # 3 keeps the whole picture, 4 takes it over from 3
-    assert published_slots(missing).tolist() == [0, 1, 2, 3, 3, *range(5, 16)]
-    missing[4] = True  # 4 and 5 are recorded: 4 takes 3, 5 takes 6
-    assert published_slots(missing).tolist() == [0, 1, 2, 3, 3, 6, *range(6, 16)]
-
-
-def test_published_slots_at_both_ends() -> None:
-    missing = np.zeros(16, dtype=bool)
-    missing[15] = True  # 16 falls off the end
-    assert published_slots(missing).tolist() == list(range(16))
-    missing[:4] = True  # 1, 2, 3, 4 are recorded
-    assert published_slots(missing).tolist() == [0, 0, 0, 5, 5, *range(5, 16)]
-    assert published_slots(np.ones(16, dtype=bool)).tolist() == [0] * 16
+@pytest.mark.parametrize(
+    ("missing", "slots"),
+    [
+        ([], [*range(16)]),
+        ([3], [0, 1, 2, 3, 3, *range(5, 16)]),  # 3 keeps the whole picture, 4 copies 3
+        ([3, 4], [0, 1, 2, 3, 3, 6, *range(6, 16)]),  # 4 and 5 are recorded: 4 takes 3, 5 takes 6
+        ([15], [*range(16)]),  # 16 is out of range
+        ([0, 1, 2, 3, 15], [0, 0, 0, 5, 5, *range(5, 16)]),  # 1, 2, 3, 4 are recorded
+        ([*range(16)], [0] * 16),
+    ],
+)
+def test_published_slots_by_hand(missing: list[int], slots: list[int]) -> None:
+    assert published_slots(np.isin(np.arange(16), missing)).tolist() == slots
 
 
 @given(st.lists(st.booleans(), min_size=16, max_size=16))
-def test_published_slots_are_those_of_a_slow_search(flags: list[bool]) -> None:
+def test_published_slots_equal_a_slow_search(flags: list[bool]) -> None:
     recorded = [slot + 1 for slot in range(16) if flags[slot]]
     free = [slot for slot in range(16) if slot not in recorded]
     slots = list(range(16))
@@ -309,10 +308,10 @@ def test_published_slots_are_those_of_a_slow_search(flags: list[bool]) -> None:
 
 @pytest.mark.parametrize(("fidelity", "least"), [("published", 0.96), ("corrected", 0.99)])
 def test_boxes_hold_the_true_hands(fidelity: Fidelity, least: float) -> None:
-    """Of the true hand points in the picture, and of the hands that lie in it with all 21.
+    """Share of the true hand points in the picture, and of the hands with all 21 points in it.
 
-    With equation 2's side 99.8 % of the points and 96.3 % of the hands: tips of fingers stretched
-    up are lost in two signs (`rainbow`, `lamp`).
+    Equation 2's side holds 99.8 % of the points and 96.3 % of the hands: two signs (`rainbow`,
+    `lamp`) lose tips of stretched fingers.
     """
     points, hands = [], []
     for path in TRUTH:
@@ -320,7 +319,7 @@ def test_boxes_hold_the_true_hands(fidelity: Fidelity, least: float) -> None:
             for sample in file:
                 truth = file[sample]["keypoints"][:]
                 truth[..., 2] = 1
-                boxes = hand_boxes(truth, width=512, height=512, fidelity=fidelity).boxes
+                boxes = boxes_of(truth, fidelity).boxes
                 for side, part in enumerate((skeleton.LEFT_HAND, skeleton.RIGHT_HAND)):
                     places = truth[:, list(part), :2]
                     start, end = boxes[:, side, None, :2], boxes[:, side, None, 2:]
@@ -340,7 +339,7 @@ def test_boxes_hold_the_true_hands(fidelity: Fidelity, least: float) -> None:
 def test_golden_numbers(
     fidelity: Fidelity, boxes: int, missing: int, imputed: int, crops: float
 ) -> None:
-    found = hand_boxes(walk(40), width=400, height=380, fidelity=fidelity)
+    found = boxes_of(walk(40), fidelity, 400, 380)
     rows, columns = np.indices((380, 400))
     picture = np.stack([columns // 2, rows // 2, (rows + columns) // 4], -1).astype(np.uint8)
     means = [

@@ -1,4 +1,4 @@
-"""What keypoints say about themselves: nobody, no hands, shaking, hands taken for each other."""
+"""Keypoint quality: nobody, missing hands, jitter, swapped hands, limb lengths."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ LEFT, RIGHT = list(LEFT_HAND), list(RIGHT_HAND)
 
 
 def signer(T: int) -> np.ndarray:
-    """Somebody who keeps still: shoulders 100 px apart, hands of 40 px far from each other."""
+    """A still signer: shoulders 100 px apart, hands of 40 px far from each other."""
     keypoints = np.ones((T, 133, 3), np.float32)
     keypoints[..., :2] = 250, 100
     for index, place in {
@@ -35,29 +35,25 @@ def signer(T: int) -> np.ndarray:
     return keypoints
 
 
-def test_a_signer_who_keeps_still_is_found_well() -> None:
-    assert keypoint_quality(signer(10)) == KeypointQuality(
-        person=1.0,
-        missing_left=0.0,
-        missing_right=0.0,
-        missing_hands=0.0,
-        jitter=0.0,
-        swapped=0.0,
-        limb_spread=0.0,
-    )
+NOBODY = np.zeros((30, 133, 3), np.float32)
 
 
-def test_nothing_is_said_of_a_clip_without_frames() -> None:
-    assert keypoint_quality(signer(0)) == KeypointQuality()
+@pytest.mark.parametrize(
+    ("keypoints", "expected"),
+    [
+        (signer(10), KeypointQuality(1.0, 0.0, 0.0, 0.0, jitter=0.0, swapped=0.0, limb_spread=0.0)),
+        (signer(0), KeypointQuality()),
+        (NOBODY, KeypointQuality(0.0, 1.0, 1.0, 1.0, None, 0.0, None)),
+        (NOBODY[:1], KeypointQuality(0.0, 1.0, 1.0, 1.0, None, 0.0, None)),
+    ],
+)
+def test_a_still_signer_no_frames_and_nobody(
+    keypoints: np.ndarray, expected: KeypointQuality
+) -> None:
+    assert keypoint_quality(keypoints) == expected
 
 
-@pytest.mark.parametrize("T", [1, 2, 30])
-def test_of_nobody_only_that_can_be_said(T: int) -> None:
-    found = keypoint_quality(np.zeros((T, 133, 3), np.float32))
-    assert found == KeypointQuality(0.0, 1.0, 1.0, 1.0, None, 0.0, None)
-
-
-def test_missing_hands_are_counted_apart_and_together() -> None:
+def test_missing_hands_are_counted_per_hand_and_together() -> None:
     keypoints = signer(10)
     keypoints[:5, LEFT] = 0
     keypoints[3:6, RIGHT] = 0
@@ -76,7 +72,7 @@ def test_jitter_of_noise_is_as_documented() -> None:
     assert jitter(keypoints) == pytest.approx(2.9 * 0.5 / 100, rel=0.05)
 
 
-def test_jitter_is_no_matter_of_size_place_or_even_movement() -> None:
+def test_jitter_ignores_size_position_and_steady_movement() -> None:
     keypoints = signer(60)
     keypoints[..., :2] += np.random.default_rng(1).normal(0, 1, (60, 133, 2))
     expected = jitter(keypoints)
@@ -92,7 +88,7 @@ def test_a_few_missing_or_jumping_frames_make_no_jitter() -> None:
     assert jitter(keypoints) == 0
 
 
-def test_a_hand_that_lies_on_the_other_is_a_swap() -> None:
+def test_a_hand_on_the_other_hand_is_a_swap() -> None:
     keypoints = signer(10)
     keypoints[3:5, LEFT] = keypoints[3:5, RIGHT]
     keypoints[7, RIGHT] = keypoints[7, LEFT]
@@ -110,7 +106,7 @@ def test_a_hand_on_the_other_arm_is_a_swap_even_alone() -> None:
 
 def test_hands_that_touch_or_cross_are_no_swap() -> None:
     keypoints = signer(2)
-    # The whole left forearm is laid across the right: wrist and hand go together.
+    # The left forearm crosses the right: wrist and hand move together.
     keypoints[0, [LEFT_WRIST, *LEFT], :2] -= (140, 0)
     # Side by side, three quarters of a hand apart.
     keypoints[1, [LEFT_WRIST, *LEFT], :2] -= (70, 0)
@@ -118,7 +114,7 @@ def test_hands_that_touch_or_cross_are_no_swap() -> None:
     assert not swapped_frames(keypoints).any()
 
 
-def test_a_swap_is_told_of_hands_that_lack_some_points() -> None:
+def test_a_swap_of_incomplete_hands() -> None:
     keypoints = signer(4)
     keypoints[:3, LEFT] = keypoints[:3, RIGHT]
     keypoints[0, LEFT[5:12]] = 0
@@ -129,7 +125,7 @@ def test_a_swap_is_told_of_hands_that_lack_some_points() -> None:
     assert np.flatnonzero(swapped_frames(keypoints)).tolist() == [0, 2]
 
 
-def test_no_swap_is_told_without_a_hand_or_a_wrist() -> None:
+def test_no_swap_without_a_hand_or_a_wrist() -> None:
     keypoints = signer(3)
     keypoints[:, LEFT] = keypoints[:, RIGHT]
     keypoints[:, RIGHT] = 0
@@ -147,14 +143,14 @@ def test_the_mirror_image_has_the_same_quality() -> None:
     keypoints[10:14, LEFT] = keypoints[10:14, RIGHT]
     mirrored = keypoints[:, list(FLIP_133)].copy()
     mirrored[..., 0] = np.where(mirrored[..., 2] > 0, 511 - mirrored[..., 0], 0)
-    ours, theirs = keypoint_quality(keypoints), keypoint_quality(mirrored)
-    assert (ours.missing_left, ours.missing_right) == (theirs.missing_right, theirs.missing_left)
-    assert ours.jitter == pytest.approx(theirs.jitter, rel=1e-5)
-    assert ours.limb_spread == pytest.approx(theirs.limb_spread, rel=1e-5)
+    first, second = keypoint_quality(keypoints), keypoint_quality(mirrored)
+    assert (first.missing_left, first.missing_right) == (second.missing_right, second.missing_left)
+    assert first.jitter == pytest.approx(second.jitter, rel=1e-5)
+    assert first.limb_spread == pytest.approx(second.limb_spread, rel=1e-5)
     assert np.array_equal(swapped_frames(keypoints), swapped_frames(mirrored))
 
 
-def test_limb_spread_is_that_of_the_worst_limb() -> None:
+def test_limb_spread_of_the_worst_limb() -> None:
     """Lengths 40, 80, 120 px in equal parts: median 80, median deviation 40."""
     keypoints = signer(30)
     keypoints[:, 7, :2] = 300, 260

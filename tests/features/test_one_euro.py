@@ -1,4 +1,4 @@
-"""The one-euro filter: quiet at rest, quick in movement, silent about what is missing."""
+"""The one-euro filter: smooth at rest, little lag in movement, missing points untouched."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def filtered(
     )
 
 
-def test_a_still_point_stays_where_it_is() -> None:
+def test_a_still_point_is_unchanged() -> None:
     keypoints = np.full((40, 133, 3), 0.7, np.float32)
     keypoints[..., :2] = 123.25
     assert np.array_equal(filtered(keypoints, beta=200.0), keypoints)
@@ -37,15 +37,15 @@ def test_a_shaking_point_shakes_less_and_stays_in_place() -> None:
 
 
 @pytest.mark.parametrize("fps", [12.5, 25.0, 60.0])
-def test_a_step_is_answered_as_by_a_low_pass_filter(fps: float) -> None:
-    """Hand-computed: with beta 0 the rest of the way shrinks by 1 - a each frame."""
+def test_a_step_is_low_pass_filtered(fps: float) -> None:
+    """With beta 0 the distance to the new position shrinks by 1 - a per frame."""
     x = np.where(np.arange(20) < 5, 100.0, 200.0)
-    share = 1 / (1 + fps / (2 * np.pi * 1.0))
-    expected = 200 - 100 * (1 - share) ** np.arange(1, 16)
+    weight = 1 / (1 + fps / (2 * np.pi * 1.0))
+    expected = 200 - 100 * (1 - weight) ** np.arange(1, 16)
     assert filtered(track(x), fps=fps)[5:, 0, 0] == pytest.approx(expected, rel=1e-5)
 
 
-def test_after_the_same_time_the_same_part_of_a_step_is_done() -> None:
+def test_a_step_takes_the_same_time_at_any_frame_rate() -> None:
     """At 200 and 400 frames a second, 0.1 s after the step."""
     slow, fast = (
         filtered(track(np.r_[0, np.full(n, 100.0)]), fps=10.0 * n)[n, 0, 0] for n in (20, 40)
@@ -59,11 +59,11 @@ def test_a_fast_point_lags_less_with_beta() -> None:
     assert lag[0.0] > 3 * lag[20.0] > 3 * lag[200.0] > 0
 
 
-def test_what_is_missing_stays_missing_and_the_filter_starts_anew() -> None:
+def test_missing_points_stay_missing_and_restart_the_filter() -> None:
     x = np.r_[np.full(10, 100.0), np.zeros(3), np.full(10, 300.0)]
     score = np.r_[np.full(10, 0.9), np.zeros(3), np.full(10, 0.4)]
     keypoints = track(x, score)
-    # As if the clip began behind the gap: nothing of the place before it is left.
+    # The clip starts anew after the gap: the earlier position has no effect.
     assert np.array_equal(filtered(keypoints), keypoints)
 
 
@@ -71,12 +71,12 @@ def test_points_do_not_mix_and_scores_stay() -> None:
     rng = np.random.default_rng(2)
     keypoints = rng.uniform(1, 400, (30, 5, 3)).astype(np.float32)
     keypoints[rng.random((30, 5)) < 0.2] = 0
-    together = filtered(keypoints, beta=200.0)
+    joint = filtered(keypoints, beta=200.0)
     for point in range(5):
         alone = filtered(keypoints[:, [point]], beta=200.0)
-        assert np.array_equal(alone[:, 0], together[:, point])
-    assert np.array_equal(together[..., 2], keypoints[..., 2])
-    assert not together[keypoints[..., 2] == 0].any()
+        assert np.array_equal(alone[:, 0], joint[:, point])
+    assert np.array_equal(joint[..., 2], keypoints[..., 2])
+    assert not joint[keypoints[..., 2] == 0].any()
 
 
 def test_the_first_frames_and_no_frames() -> None:

@@ -1,4 +1,4 @@
-"""Pose flow against hand-computed cases, a slow version written out, and its symmetries."""
+"""Pose flow: hand-computed cases, a slow reference implementation, symmetries."""
 
 import numpy as np
 import pytest
@@ -13,12 +13,12 @@ from slr_pipeline.schema import Fidelity
 Floats = NDArray[np.float64]
 
 FIDELITIES: tuple[Fidelity, ...] = ("published", "corrected")
-LENGTHS = (1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
+LENGTHS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
 LEFT_WRIST, NECK, TOP = 9, 17, 18
 
 
 def walk(T: int, V: int = 135, *, seed: int = 7, missing: float = 0.2) -> Floats:
-    """(T, V, 3) a moving person in a 512 picture, a share of the keypoints (0, 0, 0)."""
+    """(T, V, 3) a moving person in a 512 picture; a share of the keypoints is (0, 0, 0)."""
     rng = np.random.default_rng(seed)
     start = rng.uniform(100, 400, (1, V, 2))
     points = np.ones((T, V, 3))
@@ -28,7 +28,7 @@ def walk(T: int, V: int = 135, *, seed: int = 7, missing: float = 0.2) -> Floats
 
 
 def person(T: int) -> Floats:
-    """(T, 135, 3) everything at (100, 100) but the head, which is 50 long."""
+    """(T, 135, 3) all points at (100, 100) except the head, which is 50 long."""
     points = np.full((T, 135, 3), 100.0)
     points[:, NECK, :2] = (100, 80)
     points[:, TOP, :2] = (100, 30)
@@ -43,7 +43,7 @@ def flow_of(values: NDArray[np.float32], keypoint: int) -> list[list[float]]:
 
 
 def slow_published(points: Floats) -> Floats:
-    """The released code's way, step by step: (N, 135, 2) with (0, 0) for missing to (N, 106)."""
+    """The released code step by step: (N, 135, 2) with (0, 0) for missing to (N, 106)."""
     P = points.copy()
     N = len(P)
     for i in range(N):
@@ -69,27 +69,24 @@ def slow_published(points: Floats) -> Floats:
     return kept.reshape(N, 106)
 
 
-def test_a_step_is_the_difference_to_the_frame_before() -> None:
+@pytest.mark.parametrize(
+    ("fidelity", "expected"),
+    [
+        ("corrected", [[0, 0], [0, 0.2], [0.5, 0.5], [1, 1]]),
+        ("published", [[0, 0], [0.5, 0.5], [1, 1], [1, 1]]),  # one frame early, the last repeated
+    ],
+)
+def test_steps_by_hand(fidelity: Fidelity, expected: list[list[float]]) -> None:
     points = person(4)
     points[1:, LEFT_WRIST, 0] += 10  # right by a fifth of the head between frames 0 and 1
     points[2:, LEFT_WRIST, 1] += 25  # down by half of it between 1 and 2
     points[3:, LEFT_WRIST, 0] -= 50  # left by all of it between 2 and 3
-    flow = pose_flow(points, fidelity="corrected")
-    assert flow_of(flow.values, LEFT_WRIST) == [[0, 0], [0, 0.2], [0.5, 0.5], [1, 1]]
-    assert np.count_nonzero(flow.values) == 5
+    flow = pose_flow(points, fidelity=fidelity)
+    assert flow_of(flow.values, LEFT_WRIST) == expected
     assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (0, 0)
 
 
-def test_published_steps_lead_on_and_the_last_is_repeated() -> None:
-    points = person(4)
-    points[1:, LEFT_WRIST, 0] += 10
-    points[2:, LEFT_WRIST, 1] += 25
-    points[3:, LEFT_WRIST, 0] -= 50
-    values = pose_flow(points, fidelity="published").values
-    assert flow_of(values, LEFT_WRIST) == [[0, 0], [0.5, 0.5], [1, 1], [1, 1]]
-
-
-def test_published_two_frames_have_their_one_step_in_the_second() -> None:
+def test_published_puts_the_only_step_of_two_frames_in_the_second() -> None:
     points = person(2)
     points[1, LEFT_WRIST, 1] -= 50
     values = pose_flow(points, fidelity="published").values
@@ -103,19 +100,14 @@ def test_each_frame_is_divided_by_its_own_head() -> None:
     assert flow_of(values, LEFT_WRIST)[1] == [-0.75, round(2**0.5, 6)]
 
 
-def test_a_gap_is_filled_from_the_nearest_frame_or_with_what_was_last_seen() -> None:
-    seen = np.array([0, 0, 1, 0, 0, 0, 0, 1, 0], dtype=bool)[:, None]
-    assert nearest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 7, 7, 7, 7]
-    assert latest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 2, 2, 7, 7]
-
-
-def test_ties_go_to_the_earlier_frame() -> None:
-    seen = np.array([1, 0, 0, 0, 1], dtype=bool)[:, None]
-    assert nearest_seen(seen)[:, 0].tolist() == [0, 0, 0, 4, 4]
+def test_gaps_take_the_nearest_frame_or_in_published_the_latest() -> None:
+    seen = np.array([0, 0, 1, 0, 0, 0, 1, 0], dtype=bool)[:, None]
+    assert nearest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 6, 6, 6]  # ties to the earlier
+    assert latest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 2, 6, 6]
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))
-def test_imputing_is_that_of_a_slow_search(flags: list[bool]) -> None:
+def test_imputing_equals_a_slow_search(flags: list[bool]) -> None:
     seen = np.array(flags)
     T = len(flags)
     frames = [j for j in range(T) if flags[j]] or None
@@ -142,46 +134,37 @@ def test_published_is_the_released_code(T: int, missing: float) -> None:
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
-def test_what_was_never_seen_is_zero_and_counted(fidelity: Fidelity) -> None:
+def test_keypoints_never_seen_are_zero_and_counted(fidelity: Fidelity) -> None:
     points = walk(20, missing=0)
     points[:, [30, 50, 80]] = 0  # the face point 80 is not among the 53
     flow = pose_flow(points, fidelity=fidelity)
     assert flow.keypoints_never_seen == 2
     assert flow_of(flow.values, 30) == [[0, 0]] * 20
     assert np.all(flow.values[1:, 1::2].sum(axis=1) > 0)
+    nobody = pose_flow(np.zeros((5, 133, 3), dtype=np.float32), fidelity=fidelity)
+    assert not nobody.values.any()
+    assert (nobody.zero_neck_frames, nobody.keypoints_never_seen) == (5, 53)
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
-def test_a_frame_whose_head_has_no_length_gives_zeros_and_is_counted(fidelity: Fidelity) -> None:
+def test_frames_without_a_head_length_are_zero_and_counted(fidelity: Fidelity) -> None:
     points = walk(10, missing=0)
     points[4, TOP] = points[4, NECK]
     flow = pose_flow(points, fidelity=fidelity)
     empty = [t for t in range(10) if not flow.values[t].any()]
     assert empty == ([0, 3, 4] if fidelity == "published" else [0, 4, 5])
     assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (1, 0)
+    for end in (NECK, TOP):
+        points = walk(10, missing=0)
+        points[:, end] = 0
+        flow = pose_flow(points, fidelity=fidelity)
+        assert not flow.values.any()
+        assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (10, 1)
 
 
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-@pytest.mark.parametrize("end", [NECK, TOP])
-def test_without_a_head_all_is_zero(fidelity: Fidelity, end: int) -> None:
-    points = walk(10, missing=0)
-    points[:, end] = 0
-    flow = pose_flow(points, fidelity=fidelity)
-    assert not flow.values.any()
-    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (10, 1)
-
-
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-def test_a_clip_without_a_person_is_zeros(fidelity: Fidelity) -> None:
-    flow = pose_flow(np.zeros((5, 133, 3), dtype=np.float32), fidelity=fidelity)
-    assert flow.values.shape == (5, 106)
-    assert not flow.values.any()
-    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (5, 53)
-
-
-def test_a_score_says_what_is_missing_and_without_scores_the_corner_does() -> None:
+def test_score_0_means_missing_and_without_scores_the_corner_does() -> None:
     points = walk(6, missing=0)
-    points[3, LEFT_WRIST, 2] = 0  # a place that must not count
+    points[3, LEFT_WRIST, 2] = 0  # its position must not count
     bare = points[..., :2].copy()
     bare[3, LEFT_WRIST] = 0
     for fidelity in FIDELITIES:
@@ -191,7 +174,7 @@ def test_a_score_says_what_is_missing_and_without_scores_the_corner_does() -> No
     assert np.abs(flow_of(corrected, LEFT_WRIST)[3]).sum() > 0  # the head still changes
 
 
-def test_a_keypoint_seen_in_the_very_corner_counts_as_missing_in_published_only() -> None:
+def test_only_published_takes_a_keypoint_at_the_corner_as_missing() -> None:
     points = person(3)
     points[1, LEFT_WRIST, :2] = 0  # from (2, 2) heads to the corner and back
     published = pose_flow(points, fidelity="published").values
@@ -201,7 +184,7 @@ def test_a_keypoint_seen_in_the_very_corner_counts_as_missing_in_published_only(
     assert flow_of(corrected, LEFT_WRIST) == [[0, 0], *there_and_back]
 
 
-def test_133_are_mapped_by_name_and_the_head_is_made_up() -> None:
+def test_the_133_map_by_name_and_ears_and_shoulders_give_the_head() -> None:
     points = np.zeros((2, 133, 3))
     points[..., 2] = 1
     points[:, skeleton.EARS, 1] = 100
@@ -211,7 +194,7 @@ def test_133_are_mapped_by_name_and_the_head_is_made_up() -> None:
     tip = skeleton.BODY_135.index("left_pinky_finger4")
     assert flow_of(flow.values, tip) == [[0, 0], [0, 0.5]]
     assert np.count_nonzero(flow.values) == 1
-    points[1, 3] = 0  # without one ear the head of the other frame serves
+    points[1, 3] = 0  # without one ear the head comes from the other frame
     assert flow_of(pose_flow(points, fidelity="corrected").values, tip) == [[0, 0], [0, 0.5]]
     points[:, 3] = 0
     assert pose_flow(points, fidelity="corrected").zero_neck_frames == 2
@@ -247,20 +230,14 @@ def test_with_everything_seen_published_is_corrected_one_frame_early(seed: int, 
 @pytest.mark.parametrize("T", LENGTHS)
 def test_any_length_gives_finite_numbers(fidelity: Fidelity, T: int) -> None:
     for missing in (0.0, 0.5, 0.99):
-        values = pose_flow(walk(T, 133, missing=missing), fidelity=fidelity).values
-        assert values.shape == (T, 106)
-        assert values.dtype == np.float32
-        assert np.isfinite(values).all()
-        assert np.abs(values[:, 0::2]).max() <= 1
-        assert not values[0].any()
-
-
-@pytest.mark.parametrize("shape", [(0, 133, 3), (0, 135, 3), (0, 135, 2)])
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-def test_no_frames_give_no_rows(shape: tuple[int, ...], fidelity: Fidelity) -> None:
-    flow = pose_flow(np.zeros(shape), fidelity=fidelity)
-    assert flow.values.shape == (0, 106)
-    assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (0, 0)
+        flow = pose_flow(walk(T, 133, missing=missing), fidelity=fidelity)
+        assert flow.values.shape == (T, 106)
+        assert flow.values.dtype == np.float32
+        assert np.isfinite(flow.values).all()
+        assert np.abs(flow.values[:, 0::2]).max(initial=0) <= 1
+        assert not flow.values[:1].any()
+    for shape in ((0, 135, 3), (0, 135, 2)):
+        assert pose_flow(np.zeros(shape), fidelity=fidelity).values.shape == (0, 106)
 
 
 @pytest.mark.parametrize("shape", [(4, 133, 2), (4, 27, 3), (133, 3)])
@@ -280,7 +257,7 @@ def test_other_layouts_are_refused(shape: tuple[int, ...]) -> None:
 )
 def test_golden_numbers(V: int, fidelity: Fidelity, angles: float, magnitudes: float) -> None:
     points = walk(40, V)
-    if V == 133:  # a head that is one
+    if V == 133:  # a plausible head
         points[:, [*skeleton.EARS, *skeleton.SHOULDERS], 1] *= [0.5, 0.5, 1.5, 1.5]
     else:
         points[:, [NECK, TOP], 1] *= [1.5, 0.5]
