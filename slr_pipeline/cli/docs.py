@@ -8,13 +8,8 @@ from slr_pipeline.config.reference import write_docs
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument(
-        "folder",
-        nargs="?",
-        type=Path,
-        default=Path("docs/reference"),
-        help="default: docs/reference",
-    )
+    default = "docs/reference"
+    parser.add_argument("folder", nargs="?", type=Path, default=default, help=f"default: {default}")
 
 
 def main(arguments: argparse.Namespace) -> None:

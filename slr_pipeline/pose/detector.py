@@ -140,8 +140,3 @@ def combined_sha256(network: str, detector: PersonDetector | None) -> str:
     if detector is None:
         return network
     return hashlib.sha256(f"{network}  network\n{detector.sha256}  detector\n".encode()).hexdigest()
-
-
-def open_detector(file: WeightsFile | None, device: str) -> PersonDetector | None:
-    """The detector in a file; None for None."""
-    return None if file is None else PersonDetector(file, device)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +23,6 @@ from slr_pipeline.pose.people import signer_keypoints
 
 UNKNOWN: Final = "unknown"
 """`weights_sha256` where the files do not name their model."""
-
-
-class _Source(Protocol):
-    """Gives the clip of a sample."""
-
-    def has(self, sample: str) -> bool: ...
-
-    def read(self, sample: str) -> ForeignClip: ...
 
 
 @dataclass(frozen=True)
@@ -69,6 +61,9 @@ class _Features:
         size = (clip.width, clip.height) if len(clip.values) else None
         where = f"{self._store.path_of(sample)}, {sample}"
         return ForeignClip(where, people_in_frames(where, clip.values[:, None]), size)
+
+
+_Source = _Files | _Features | AnnotationFile
 
 
 class ImportedKeypoints:

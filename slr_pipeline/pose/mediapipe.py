@@ -13,7 +13,6 @@ MediaPipe has no small toes: these two keypoints are always missing. Its foot in
 import hashlib
 import importlib.metadata
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -203,16 +202,11 @@ def _deferred_stderr() -> Iterator[None]:
         try:
             yield
         except BaseException:
-            _restore(original)
+            sys.stderr.flush()
             held.seek(0)
-            with open(2, "wb", closefd=False) as stderr:
-                shutil.copyfileobj(held, stderr)
+            os.write(original, held.read())
             raise
-        else:
-            _restore(original)
-
-
-def _restore(original: int) -> None:
-    sys.stderr.flush()
-    os.dup2(original, 2)
-    os.close(original)
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)

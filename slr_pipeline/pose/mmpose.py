@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from slr_pipeline.config.estimators import MmposeSettings
 from slr_pipeline.errors import ConfigError, DataError
-from slr_pipeline.pose.detector import combined_sha256, open_detector, signer_crops
+from slr_pipeline.pose.detector import PersonDetector, combined_sha256, signer_crops
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose_network import VERSION, MMPoseNetwork
 from slr_pipeline.pose.topdown import (
@@ -38,12 +38,12 @@ CELLS: Final = 128
 class MMPose:
     """A whole-body network of MMPose with its weights; a `PoseEstimator`.
 
-    Raises what `MMPoseNetwork` and `open_detector` raise.
+    Raises what `MMPoseNetwork` and `PersonDetector` raise.
     """
 
     def __init__(self, settings: MmposeSettings, device: str) -> None:
         self.network = MMPoseNetwork(settings, settings.checkpoint, device)
-        self._detector = open_detector(settings.detector, device)
+        self._detector = PersonDetector(settings.detector, device) if settings.detector else None
         self._settings = settings
         self.name = f"mmpose-{VERSION}-{Path(settings.config).stem}"
         self.weights_sha256 = combined_sha256(self.network.weights_sha256, self._detector)

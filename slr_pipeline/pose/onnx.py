@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import OnnxSettings
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.pose.detector import combined_sha256, open_detector, signer_crops
+from slr_pipeline.pose.detector import PersonDetector, combined_sha256, signer_crops
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.onnx_session import OnnxSession
 from slr_pipeline.pose.topdown import (
@@ -31,13 +31,13 @@ STD: Final = np.array([58.395, 57.12, 57.375], np.float32)
 class OnnxPose:
     """A whole-body network in an ONNX file; a `PoseEstimator`.
 
-    Raises what `OnnxSession` and `open_detector` raise, and an ArtifactError for a file that does
+    Raises what `OnnxSession` and `PersonDetector` raise, and an ArtifactError for a file that does
     not give SimCC vectors of 133 keypoints.
     """
 
     def __init__(self, settings: OnnxSettings, device: str) -> None:
         self._session = OnnxSession(settings.model, device)
-        self._detector = open_detector(settings.detector, device)
+        self._detector = PersonDetector(settings.detector, device) if settings.detector else None
         self._settings = settings
         shapes, (W, H) = self._session.output_shapes, self._session.size
         bins = [shape[2] for shape in shapes if len(shape) == 3 and shape[1] == 133]

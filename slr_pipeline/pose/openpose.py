@@ -93,8 +93,8 @@ class OpenPose:
                 f"{settings.binary}: cannot be run ({error.strerror}); expected OpenPose's program"
             ) from error
         if done.returncode:
-            lines = [line.strip() for line in done.stderr.decode(errors="replace").split("\n")]
-            last = next(filter(None, reversed(lines)), "without a message")
+            lines = done.stderr.decode(errors="replace").split("\n")
+            last = next(filter(None, map(str.strip, reversed(lines))), "without a message")
             raise DataError(
                 f"{clip.path}: {settings.binary} ended with {done.returncode}: "
                 f"{''.join(c for c in last[:300] if c.isprintable())}"

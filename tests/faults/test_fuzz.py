@@ -1,19 +1,22 @@
 """Whatever stands in a file, only an SlrError comes out of reading it.
 
-These are fuzzed beside their other tests: score files (.pkl, .npz, .csv, short .h5) in
-tests/io/test_foreign_logits.py; submissions and templates in tests/io/test_submission.py; .pose,
-OpenPose JSON, annotation pickles and SAM-SLR's .npy in tests/io/poses/; tables to be split in
-tests/test_splits.py; checkpoints in tests/contract/test_model_file.py; states of trainings in
-tests/training/test_state.py; files of a run in test_corrupt_artifacts.py.
+These are fuzzed beside their other tests: submissions and templates in tests/io/test_submission.py;
+tables to be split in tests/samples/test_splits.py; checkpoints in
+tests/contract/test_model_file.py; states of trainings in tests/training/test_state.py; files of a
+run in test_corrupt_artifacts.py.
 """
 
 import copy
 import csv
+import importlib.util
 import io
 import json
 import math
-from collections.abc import Callable
+import pickle
+import struct
+from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +39,11 @@ from slr_pipeline.config.flags import parse_data, parse_keypoints, parse_stream
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.benchmarks import read_costs, read_seconds
 from slr_pipeline.io.documents import read_document, read_metrics
+from slr_pipeline.io.foreign.annotations import AnnotationFile
 from slr_pipeline.io.foreign.logits import read_foreign_logits
 from slr_pipeline.io.foreign.openpose_json import read_folder
+from slr_pipeline.io.foreign.pose_file import read_pose, write_pose
+from slr_pipeline.io.foreign.samslr import read_samslr
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.models import load_weights, read_foreign, save_weights
 from slr_pipeline.io.quality import read_quarantined
@@ -46,7 +52,7 @@ from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
 from slr_pipeline.scoring.logits import Logits
-from tests.io.foreign.test_openpose_json import JSON
+from tests.pose.foreign import SAMPLE, annotation, truth, write_mmaction2, write_samslr
 
 ROOT = Path(__file__).parents[2]
 DEMO = (ROOT / "config.yaml").read_text(encoding="utf-8")
@@ -277,13 +283,46 @@ def own_weights(path: Path) -> None:
     save_weights(path, {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}, facts)
 
 
+SCORES = {"a": np.ones(3, np.float32), np.str_("b"): [1.0, np.float32(2), 3]}
+
+
+def score_pickle(protocol: int, path: Path) -> None:
+    path.write_bytes(pickle.dumps(SCORES, protocol))
+
+
+def scores_npz(save: Callable[..., None], path: Path) -> None:
+    with path.open("wb") as file:
+        save(file, allow_pickle=False, names=np.asarray(["a", "b"]), values=np.eye(2))
+
+
+def pose_file(version: float, path: Path) -> None:
+    write_pose(path, truth()[:1], "coco-wholebody-133", width=512, height=512, fps=25)
+    path.write_bytes(struct.pack("<f", version) + path.read_bytes()[4:])
+
+
+def check_finite(arrays: Sequence[np.ndarray]) -> None:
+    assert all(np.isfinite(array).all() for array in arrays)
+
+
+def read_annotations(path: Path) -> None:
+    file = AnnotationFile(path)
+    if file.has(SAMPLE):
+        check_finite(file.read(SAMPLE).frames)
+
+
+def read_scores(path: Path) -> None:
+    scores = read_foreign_logits(path)
+    assert len(scores.values) == len(set(scores.samples))
+    check_finite([scores.values])
+
+
 DOCUMENT = '{"protocol": "strict", "val": null, "test": {"top1": 0.5}}\n'
 COSTS = "s\th:m:s\tmax_rss\tcpu_time\n1.5\t0:00:01\t20.5\t-\n"
 VERIFIED = (
     "sample,color,depth,reason,frames,width,height,fps,color_sha256,depth_sha256\n"
     "a,a.mp4,,,10,64,48,25.0,00,\n"
 )
-FILES: dict[str, tuple[str | Callable[[Path], None], Callable[[Path], object]]] = {
+FILES: dict[str, tuple[str | Callable[[Path], object], Callable[[Path], object]]] = {
     "logits.h5": (own_logits, read_foreign_logits),
     "weights.safetensors": (own_weights, load_weights),
     "foreign.safetensors": (own_weights, read_foreign),
@@ -294,7 +333,22 @@ FILES: dict[str, tuple[str | Callable[[Path], None], Callable[[Path], object]]] 
     "verify.csv": (VERIFIED, read_verified),
     "costs.tsv": (COSTS, read_seconds),
     "costs/rule.tsv": (COSTS, lambda path: read_costs(path.parent)),
+    **{f"scores.{n}.pkl": (partial(score_pickle, n), read_scores) for n in range(6)},
+    "scores.npz": (partial(scores_npz, np.savez), read_scores),
+    "packed.npz": (partial(scores_npz, np.savez_compressed), read_scores),
+    "scores.csv": ("sample,0,1\r\na,0.5,-1e3\r\nb,2,3\r\n", read_scores),
+    "points.npy": (
+        lambda path: write_samslr(path, truth()[:1]),
+        lambda path: check_finite(read_samslr(path).frames),
+    ),
+    "all.pkl": (lambda path: write_mmaction2(path, [annotation(truth()[:1])]), read_annotations),
 }
+if importlib.util.find_spec("pose_format") is not None:
+    for version in (0.0, 0.1, 0.2):
+        FILES[f"{version}.pose"] = (
+            partial(pose_file, version),
+            lambda path: check_finite(read_pose(path).frames),
+        )
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -316,17 +370,29 @@ def test_a_changed_file(
     told(lambda: read(path))
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["people", "pose_keypoints_2d", "face_keypoints_2d", "x"]), inner
+        )
+    ),
+    max_leaves=12,
+)
+
+
 @many
 @given(content=JSON, count=st.integers(0, 140), value=st.floats() | st.integers())
 def test_openpose_json_of_any_values(
     tmp_path: Path, content: object, count: int, value: float
 ) -> None:
-    """Whole JSON of other values; changed bytes are tried in tests/io/poses."""
     path = tmp_path / "a_000000000000_keypoints.json"
-    for found in (
-        content,
-        {"people": content},
-        {"people": [{"pose_keypoints_2d": [value] * 3 * count}]},
+    for text in (
+        json.dumps(content),
+        json.dumps({"people": content}),
+        json.dumps({"people": content})[:count],
+        json.dumps({"people": [{"pose_keypoints_2d": [value] * 3 * count}]}),
     ):
-        path.write_text(json.dumps(found))
+        path.write_text(text)
         told(lambda: read_folder(tmp_path))

@@ -2,14 +2,11 @@
 
 import os
 import pickle
-import pickletools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.io.foreign.annotations import Annotation, AnnotationFile, write_annotations
@@ -129,29 +126,3 @@ def test_what_is_written_is_read_back_and_opens_with_pickle_alone(tmp_path: Path
     assert first["keypoint"].shape == (1, 23, 133, 2)
     assert first["keypoint_score"].shape == (1, 23, 133)
     assert "label" not in second
-
-
-VALID = pickletools.optimize(pickle.dumps([annotation(POINTS[:1])], 4))
-
-
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    cut=st.integers(0, 2 * len(VALID)),
-    changes=st.lists(st.tuples(st.integers(0, len(VALID)), st.integers(0, 255)), max_size=4),
-)
-def test_whatever_is_in_a_file_only_an_slr_error_comes_out(
-    tmp_path: Path, cut: int, changes: list[tuple[int, int]]
-) -> None:
-    data = bytearray(VALID)
-    for at, new in changes:
-        data[at : at + 1] = bytes([new])
-    path = tmp_path / "x.pkl"
-    path.write_bytes(data[:cut])
-    try:
-        file = AnnotationFile(path)
-        found = file.read(SAMPLE) if file.has(SAMPLE) else None
-    except SlrError:
-        return
-    assert found is None or all(np.isfinite(frame).all() for frame in found.frames)

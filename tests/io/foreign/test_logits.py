@@ -13,8 +13,6 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import AutslData, AutslLabels
 from slr_pipeline.errors import DataError, SlrError
@@ -406,76 +404,6 @@ def test_other_endings_and_files_that_are_not_there(tmp_path: Path) -> None:
     assert_refused(tmp_path / "x.pt", r"ends in \.pkl, \.pickle, \.npz, \.csv, \.h5, \.hdf5")
     assert_refused(tmp_path / "x.pkl", r"cannot be read \(No such file")
     assert_refused(tmp_path / "d.npz", r"cannot be read \(Is a directory")
-
-
-# --- damage --------------------------------------------------------------------------------------
-
-
-def valid(ending: str, protocol: int) -> bytes:
-    if ending == ".pkl":
-        return pickle.dumps({**vectors(), np.str_("x"): [1.0, np.float32(2), 3, 4, 5]}, protocol)
-    if ending == ".npz":
-        file = io.BytesIO()
-        save = np.savez_compressed if protocol % 2 else np.savez
-        save(file, allow_pickle=False, names=np.asarray(NAMES), values=VALUES)
-        return file.getvalue()
-    return csv_text(end="\r\n").encode()
-
-
-CHANGES = st.lists(
-    st.tuples(st.integers(0, 10**6), st.binary(max_size=3), st.integers(0, 3)), max_size=4
-)
-
-
-def changed(data: bytes, changes: list[tuple[int, bytes, int]], cut: int | None) -> bytes:
-    """`data` with some bytes replaced, and maybe cut off."""
-    for place, new, old in changes:
-        at = place % (len(data) + 1)
-        data = data[:at] + new + data[at + old :]
-    return data if cut is None else data[: cut % (len(data) + 1)]
-
-
-@pytest.mark.parametrize("ending", [".pkl", ".npz", ".csv"])
-@settings(
-    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    protocol=st.integers(0, 5),
-    changes=CHANGES,
-    cut=st.none() | st.none() | st.integers(0, 10**6),
-)
-def test_damage_is_an_error_of_one_line(
-    tmp_path: Path,
-    ending: str,
-    protocol: int,
-    changes: list[tuple[int, bytes, int]],
-    cut: int | None,
-) -> None:
-    path = tmp_path / f"x{ending}"
-    path.write_bytes(changed(valid(ending, protocol), changes, cut))
-    message = ""
-    try:
-        logits = read_foreign_logits(path)
-        assert logits.values.shape[0] == len(set(logits.samples))
-        assert np.isfinite(logits.values).all()
-    except SlrError as error:
-        message = str(error)
-    assert message.isprintable()
-
-
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(kept=st.floats(0, 1, exclude_max=True))
-def test_a_short_hdf5(tmp_path: Path, kept: float) -> None:
-    whole = tmp_path / "whole.h5"
-    if not whole.exists():
-        write_own(whole)
-    data = whole.read_bytes()
-    path = tmp_path / "x.h5"
-    path.write_bytes(data[: int(kept * len(data))])
-    with pytest.raises(SlrError):
-        read_foreign_logits(path)
 
 
 # --- real score files ----------------------------------------------------------------------------

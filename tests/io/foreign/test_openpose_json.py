@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.foreign.openpose_json import read_folder, write_folder
@@ -126,33 +124,3 @@ def test_written_folders_read_back_to_the_bit(tmp_path: Path, layout: str) -> No
     assert len(found.frames[2]) == 0
     for frame, expected in zip(found.frames, points, strict=False):
         assert not len(frame) or np.array_equal(frame[0], expected)
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
-    lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(
-            st.sampled_from(["people", "pose_keypoints_2d", "face_keypoints_2d", "x"]), inner
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(content=JSON, cut=st.integers(0, 200))
-def test_whatever_is_in_a_frame_only_an_slr_error_comes_out(
-    tmp_path: Path, content: object, cut: int
-) -> None:
-    folder = tmp_path / "x"
-    folder.mkdir(exist_ok=True)
-    text = json.dumps({"people": [content]} if cut % 2 else content)
-    (folder / "a_0_keypoints.json").write_text(text[:cut])
-    try:
-        found = read_folder(folder)
-    except SlrError:
-        return
-    assert np.isfinite(found.frames[0]).all()

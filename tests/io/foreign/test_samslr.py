@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.foreign.samslr import read_samslr
@@ -82,24 +80,3 @@ def test_files_that_are_no_array(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(promise)
     with pytest.raises(SlrError, match=r"not a complete \.npy of numbers"):
         read_samslr(tmp_path / "x.npy")
-
-
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(cut=st.integers(0, 300), changes=st.lists(st.tuples(st.integers(0, 140), st.binary())))
-def test_whatever_is_in_a_file_only_an_slr_error_comes_out(
-    tmp_path: Path, cut: int, changes: list[tuple[int, bytes]]
-) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, points(1))
-    data = bytearray(buffer.getvalue())
-    for at, new in changes:
-        data[at : at + len(new)] = new
-    path = tmp_path / "x.npy"
-    path.write_bytes(data[: len(data) if cut > 150 else cut])
-    try:
-        found = read_samslr(path)
-    except SlrError:
-        return
-    assert all(np.isfinite(frame).all() for frame in found.frames)
