@@ -1,10 +1,10 @@
-"""Bytes, time and memory of every feature of a finished run, and what AUTSL would take.
+"""Bytes, time and memory of every feature of a finished run, with a forecast for AUTSL.
 
     snakemake features --cores 2 && python -m benchmarks.features
 
-Prints a markdown table. Bytes are those of the HDF5 files; time is the CPU time and memory the
-largest resident set that Snakemake's benchmark files hold, start of the process included. The
-forecast is by frames: 36,302 clips of 60.
+Prints a markdown table. Bytes are those of the HDF5 files. CPU time and memory (largest resident
+set) come from Snakemake's benchmark files and include the start of the process. The forecast is
+proportional to frames: 36,302 clips of 60 frames.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from slr_pipeline.io.features import FeatureFile
 from slr_pipeline.schema import FEATURES
 
 PICTURES = ("frames", "hand_crops", "flow", "depth_flow", "hha")
-"""The features whose sum the project promises to keep under 150 GB for AUTSL."""
+"""Features that must stay under 150 GB in total for AUTSL."""
 
 
 def main() -> None:
@@ -23,10 +23,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--results", type=Path, default=Path("results"))
     parser.add_argument("--clips", type=int, default=36302, help="clips of the forecast")
-    parser.add_argument("--frames", type=int, default=60, help="frames of a clip of the forecast")
+    parser.add_argument("--frames", type=int, default=60, help="frames per clip of the forecast")
     flags = parser.parse_args()
     forecast = flags.clips * flags.frames
-    print("| feature | frames | bytes a frame | kB a clip | AUTSL, GB | CPU ms a frame | ", end="")
+    print(
+        "| feature | frames | bytes per frame | kB per clip | AUTSL, GB | CPU ms per frame | ",
+        end="",
+    )
     print("AUTSL, core-days | memory, MB |\n|---|---:|---:|---:|---:|---:|---:|---:|")
     total = 0.0
     for feature in FEATURES:
@@ -37,7 +40,7 @@ def main() -> None:
         clips, frames = video_frames(flags.results, feature)
         size = sum(path.stat().st_size for path in paths)
         seconds, memory = cost(flags.results, feature)
-        # Heat-maps are as large for a long clip as for a short one.
+        # The size of heat-maps does not depend on the length of a clip.
         units = flags.clips / clips if FEATURES[feature].frames else forecast / frames
         total += size * units if feature in PICTURES else 0
         print(
@@ -60,7 +63,7 @@ def video_frames(results: Path, feature: str) -> tuple[int, int]:
 
 
 def cost(results: Path, feature: str) -> tuple[float, float]:
-    """CPU time in s over all jobs of a feature, and the largest memory of one in MB."""
+    """CPU seconds of all jobs of a feature, and the largest memory of a job in MB."""
     rows = []
     for path in results.glob(f"benchmarks/{feature}/*/*.tsv"):
         with path.open(newline="") as file:

@@ -1,14 +1,14 @@
-"""TV-L1 against OpenCV's own settings: time and distance from the true flow of rendered clips.
+"""TV-L1 against OpenCV's default settings: time and error on the true flow of rendered clips.
 
     python -m benchmarks.flow                    # every fifth clip of the demo, two pairs each
     python -m benchmarks.flow --every 20
 
 Prints a markdown table. All methods run on one thread, in turn on each pair of signer crops of
-256 x 256, so that a busy machine is as busy for each of them. Times are given as the ratio to
+256 x 256, so that other load on the machine affects them equally. "times faster" is the ratio to
 OpenCV's default TV-L1, the median over the pairs. End-point errors are in px of the crop, of flow
-cut at the bound of 20 px, the mean over pixels whose true flow is known; `moving` are those that
-move by more than half a pixel; `change` is the mean difference from OpenCV's default. Intervals are
-95 % bootstrap intervals over the pairs.
+clipped at 20 px, the mean over pixels with known true flow; `moving` are those that move by more
+than half a pixel; `change` is the mean difference from OpenCV's default. Intervals are 95 %
+bootstrap intervals over the pairs.
 """
 
 import argparse
@@ -35,7 +35,7 @@ DEMO = Path(__file__).parents[1] / "demo"
 
 @dataclass(frozen=True)
 class Pair:
-    """Grey crops (256, 256), the true flow (256, 256, 2) from one to the other, where known."""
+    """Grey crops (256, 256), the true flow (256, 256, 2) between them, and where it is known."""
 
     before: Picture
     after: Picture
@@ -46,7 +46,7 @@ class Pair:
 def main() -> None:
     """Parse the flags and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--every", type=int, default=5, help="every how many clips of the demo")
+    parser.add_argument("--every", type=int, default=5, help="use every n-th clip of the demo")
     flags = parser.parse_args()
     cv2.setNumThreads(1)
     methods = flow_methods()
@@ -60,19 +60,22 @@ def main() -> None:
             times[row, column] = time.perf_counter() - start
             errors[row, column] = end_point_errors(flow, pair)
     print(f"{len(pairs)} pairs, OpenCV {cv2.__version__}\n")
-    print("| method | ms a pair | times faster | error, px | change | moving, px | change |")
+    print("| method | ms per pair | times faster | error, px | change | moving, px | change |")
     print("|---|---:|---:|---:|---:|---:|---:|")
     for row, name in enumerate(methods):
-        cells = [f"{1000 * np.median(times[row]):.1f}", shown(times[0] / times[row], np.median, 1)]
+        cells = [
+            f"{1000 * np.median(times[row]):.1f}",
+            with_interval(times[0] / times[row], np.median, 1),
+        ]
         for kind in (0, 1):
             known = ~np.isnan(errors[0, :, kind])
-            found, first = errors[row, known, kind], errors[0, known, kind]
-            cells += [f"{found.mean():.3f}", shown(found - first, np.mean, 3)]
+            own, default = errors[row, known, kind], errors[0, known, kind]
+            cells += [f"{own.mean():.3f}", with_interval(own - default, np.mean, 3)]
         print(f"| {name} | {' | '.join(cells)} |")
 
 
 def flow_methods() -> dict[str, Estimate]:
-    """What is compared; the first is what the others are measured by."""
+    """The compared methods; the first is the baseline of the others."""
     default = cv2.optflow.DualTVL1OpticalFlow_create()
     fewer = cv2.optflow.DualTVL1OpticalFlow_create()
     fewer.setWarpingsNumber(2)
@@ -88,7 +91,7 @@ def flow_methods() -> dict[str, Estimate]:
 
 
 def true_pairs(every: int) -> Iterator[Pair]:
-    """Of each chosen clip the pair at its middle and the one in which the hands move fastest."""
+    """The pair in the middle of each chosen clip, and the pair with the fastest hands."""
     studio = open_studio()
     for clip in all_clips()[::every]:
         scene = build_scene(studio, clip)
@@ -108,7 +111,7 @@ def true_pairs(every: int) -> Iterator[Pair]:
 def on_crop(
     flow: NDArray[np.floating], known: NDArray[np.bool_], box: NDArray[np.int32]
 ) -> tuple[NDArray[np.floating], NDArray[np.bool_]]:
-    """Flow of a frame and where it is known, brought to the pixels of a signer crop."""
+    """Resample the flow of a frame, and where it is known, to the pixels of a signer crop."""
     height, width = known.shape
     side = int(max(box[2:] - box[:2]))
     start = box[:2] - (side - (box[2:] - box[:2])) // 2
@@ -120,14 +123,14 @@ def on_crop(
 
 
 def end_point_errors(flow: NDArray[np.floating], pair: Pair) -> tuple[float, float]:
-    """Mean error over the known pixels and over the moving ones, px; NaN where none moves."""
-    found, true = (np.clip(value, -BOUND_PX, BOUND_PX) for value in (flow, pair.flow))
-    error = np.linalg.norm(found - true, axis=-1)
+    """Mean error over the known pixels and over the moving ones, px; NaN if none moves."""
+    estimated, true = (np.clip(value, -BOUND_PX, BOUND_PX) for value in (flow, pair.flow))
+    error = np.linalg.norm(estimated - true, axis=-1)
     moving = pair.known & (np.linalg.norm(pair.flow, axis=-1) > 0.5)
     return float(error[pair.known].mean()), float(error[moving].mean()) if moving.any() else np.nan
 
 
-def shown(
+def with_interval(
     values: NDArray[np.floating], statistic: Callable[..., NDArray[np.floating]], digits: int
 ) -> str:
     """A statistic of the pairs with its 95 % bootstrap interval."""

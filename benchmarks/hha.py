@@ -1,12 +1,12 @@
-"""HHA against the plain float64 oracle of the tests: time a frame, and how many bytes are equal.
+"""HHA against the plain float64 oracle of the tests: time per frame, and share of equal bytes.
 
     OMP_NUM_THREADS=1 python -m benchmarks.hha               # two frames each of eight demo clips
     OMP_NUM_THREADS=1 python -m benchmarks.hha --clips 3
 
-Prints a markdown table. One thread; the methods run in turn on each frame, so that a busy machine
-is as busy for each of them. Times faster are the median over the frames, with its bootstrap
-interval and the range of the frames. `corrected` is timed as whole clips are made, its gravity
-included, on whole clips, and divided by their frames.
+Prints a markdown table. One thread; the methods run in turn on each frame, so that other load on
+the machine affects them equally. "times faster" is the median over the frames, with its bootstrap
+interval and range. `corrected` is timed on whole clips, including gravity, and divided by their
+frames.
 """
 
 import argparse
@@ -34,16 +34,16 @@ T = TypeVar("T")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=8, help="how many clips of the demo")
+    parser.add_argument("--clips", type=int, default=8, help="number of clips of the demo")
     flags = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
-        parser.error("set OMP_NUM_THREADS=1, so that numpy's BLAS runs on one thread too")
+        parser.error("set OMP_NUM_THREADS=1: numpy's BLAS must use one thread, too")
     cv2.setNumThreads(1)
     paths = sorted((ROOT / "demo").glob("*/*_depth.mp4"))
     paths = [paths[i] for i in np.linspace(0, len(paths) - 1, flags.clips).astype(int)]
     clips = [np.stack(list(read_grey_frames(path))) for path in paths]
     print(f"{len(clips)} clips of {[len(c) for c in clips]} frames, OpenCV {cv2.__version__}\n")
-    print("| size | method | ms a frame (range) | times faster (95 %; range) | n | equal bytes |")
+    print("| size | method | ms per frame (range) | times faster (95 %; range) | n | equal bytes |")
     print("|---:|---|---:|---:|---:|---:|")
     for size in (256, 512):
         camera = NYU_CAMERA.cropped((0, 0, 512, 512), size)
@@ -59,10 +59,10 @@ def print_rows(size: int, camera: Camera, clips: list[Picture]) -> None:
     for clip in clips:
         corrected = timed(lambda clip=clip: list(clip_hha(clip, camera)[1]), 3)[0] / len(clip)
         for t in (len(clip) // 4, len(clip) // 2):
-            published, found = timed(lambda grey=clip[t]: hha(grey, camera), 5)
+            published, actual = timed(lambda grey=clip[t]: hha(grey, camera), 5)
             plain, true = timed(lambda grey=clip[t]: slow(grey, camera), 1)
             times.append((published, corrected, plain))
-            equal = np.vstack([equal, (found == true).mean(axis=(0, 1))])
+            equal = np.vstack([equal, (actual == true).mean(axis=(0, 1))])
     ms = 1000 * np.array(times)  # (n, 3)
     for column, method in enumerate(("published", "corrected", "oracle")):
         ratio = ms[:, 2] / ms[:, column]
@@ -81,7 +81,7 @@ def slow(grey: Picture, camera: Camera) -> Picture:
 
 
 def timed(call: Callable[[], T], repeats: int) -> tuple[float, T]:
-    """Median seconds of some calls, and what the last gave."""
+    """Median seconds of repeated calls, and the value of the last one."""
     seconds = []
     for _ in range(repeats):
         start = time.perf_counter()

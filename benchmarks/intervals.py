@@ -1,4 +1,4 @@
-"""What the benchmarks say beside a number."""
+"""Bootstrap intervals of benchmark results."""
 
 from collections.abc import Callable
 

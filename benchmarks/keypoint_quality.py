@@ -1,11 +1,11 @@
-"""What keypoints say about themselves, whether it is true, and what smoothing does to them.
+"""Quality of keypoints, how well swapped hands are detected, and the effect of smoothing.
 
     python -m benchmarks.keypoint_quality FILES
     python -m benchmarks.keypoint_quality results/features/keypoints/*/*.h5 --demo demo
 
-Prints markdown. With the rendered truth of a demo folder also: in how many frames a hand lies
-nearer to the other true hand than to its own, and how many of these `swapped_frames` tells; and how
-much hands shake that are truly at rest, with smoothing and without.
+Prints markdown. With the rendered ground truth of a demo folder also: in how many frames a detected
+hand is nearer to the other true hand than to its own, and how many of these `swapped_frames`
+reports; and the jitter of hands that are truly at rest, with and without smoothing.
 """
 
 import argparse
@@ -49,38 +49,38 @@ def main() -> None:
         sys.exit(f"error: {error}")
 
 
-def print_quality(found: list[KeypointQuality]) -> None:
-    """Mean and quantiles over the clips of each number."""
+def print_quality(qualities: list[KeypointQuality]) -> None:
+    """Print mean and quantiles of each measure over the clips."""
     print("| | mean | 5 % | median | 95 % | largest |\n|---|---:|---:|---:|---:|---:|")
     for name in KeypointQuality.__dataclass_fields__:
-        values = [value for one in found if (value := getattr(one, name)) is not None]
+        values = [value for quality in qualities if (value := getattr(quality, name)) is not None]
         numbers = [np.mean(values), *np.quantile(values, SHARES)]
         print(f"| `{name}` | {' | '.join(f'{number:.3f}' for number in numbers)} |")
 
 
 def print_swaps(clips: dict[str, Clip], truth: dict[str, Keypoints]) -> None:
-    """How many swaps are told, and how many frames wrongly."""
-    told, true = [], []
+    """Print how many swapped frames are reported, and how many frames are reported wrongly."""
+    reported, true = [], []
     for name, clip in clips.items():
         swapped = np.zeros(len(clip.values), np.bool_)
         for own, other in (HANDS, HANDS[::-1]):
-            found = (clip.values[:, own, 2] > 0).all(axis=1)
+            detected = (clip.values[:, own, 2] > 0).all(axis=1)
             to_own, to_other = (
                 np.linalg.norm(clip.values[:, own, :2] - truth[name][:, hand, :2], axis=-1)
                 for hand in (own, other)
             )
-            swapped |= found & (to_other.mean(axis=1) < to_own.mean(axis=1))
+            swapped |= detected & (to_other.mean(axis=1) < to_own.mean(axis=1))
         true.append(swapped)
-        told.append(swapped_frames(clip.values))
-    is_told, is_true = np.concatenate(told), np.concatenate(true)
+        reported.append(swapped_frames(clip.values))
+    is_reported, is_true = np.concatenate(reported), np.concatenate(true)
     print(
-        f"\nSwaps: {is_true.sum()} frames of {len(is_true)}, told {(is_told & is_true).sum()}, "
-        f"wrongly told {(is_told & ~is_true).sum()}"
+        f"\nSwaps: {is_true.sum()} frames of {len(is_true)}, "
+        f"reported {(is_reported & is_true).sum()}, wrongly {(is_reported & ~is_true).sum()}"
     )
 
 
 def print_smoothing(clips: dict[str, Clip], truth: dict[str, Keypoints]) -> None:
-    """Shaking of hands at rest and accuracy of all hands, before and after smoothing."""
+    """Print the jitter of hands at rest and the accuracy of all hands, raw and smoothed."""
     settings = SmoothingSettings()
     smoothed = [
         smooth(
@@ -94,29 +94,31 @@ def print_smoothing(clips: dict[str, Clip], truth: dict[str, Keypoints]) -> None
         for clip in clips.values()
     ]
     expected = [truth[name] for name in clips]
-    print("\n| hands | shaking at rest, px | n | left, PCK@0.1 | right, PCK@0.1 | n |")
+    print("\n| hands | jitter at rest, px | n | left, PCK@0.1 | right, PCK@0.1 | n |")
     print("|---|---:|---:|---:|---:|---:|")
-    found = [clip.values for clip in clips.values()]
-    for name, values in (("as found", found), ("smoothed", smoothed)):
-        rest = np.concatenate([shaking(*pair) for pair in zip(values, expected, strict=True)])
-        all_found, all_true = np.concatenate(values), np.concatenate(expected)
+    raw = [clip.values for clip in clips.values()]
+    for name, values in (("raw", raw), ("smoothed", smoothed)):
+        rest = np.concatenate(
+            [jitter_at_rest(*pair) for pair in zip(values, expected, strict=True)]
+        )
+        all_detected, all_true = np.concatenate(values), np.concatenate(expected)
         scores = [
-            keypoint_accuracy(all_found[:, hand], all_true[:, hand], box(all_true[:, hand]), 0.1)
+            keypoint_accuracy(all_detected[:, hand], all_true[:, hand], box(all_true[:, hand]), 0.1)
             for hand in HANDS
         ]
-        shown = " | ".join(f"{score.pck:.1%}" for score in scores)
+        accuracies = " | ".join(f"{score.pck:.1%}" for score in scores)
         points = sum(score.visible for score in scores)
-        print(f"| {name} | {np.median(rest):.3f} | {len(rest)} | {shown} | {points} |")
+        print(f"| {name} | {np.median(rest):.3f} | {len(rest)} | {accuracies} | {points} |")
 
 
-def shaking(found: Keypoints, truth: Keypoints) -> NDArray[np.floating]:
-    """Lengths of the accelerations of hand points that truly move by less than `AT_REST_PX`."""
+def jitter_at_rest(detected: Keypoints, truth: Keypoints) -> NDArray[np.floating]:
+    """Accelerations (px) of hand points that truly move by less than `AT_REST_PX`."""
     hands = HANDS[0] + HANDS[1]
     moved = np.linalg.norm(np.diff(truth[:, hands, :2], axis=0), axis=-1)
-    seen = found[:, hands, 2] > 0
+    seen = detected[:, hands, 2] > 0
     rest = (moved[1:] < AT_REST_PX) & (moved[:-1] < AT_REST_PX) & seen[:-2] & seen[1:-1] & seen[2:]
     lengths: NDArray[np.floating] = np.linalg.norm(
-        np.diff(found[:, hands, :2], n=2, axis=0), axis=-1
+        np.diff(detected[:, hands, :2], n=2, axis=0), axis=-1
     )
     return lengths[rest]
 

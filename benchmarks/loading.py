@@ -1,9 +1,9 @@
-"""How fast items are loaded, and what share of a training step on this CPU waits for them.
+"""Speed of loading training items, and its share of a training step on this CPU.
 
-For every stream of a config whose features are there: items a second of one process, of one and
-two workers; and of a training step without workers the share that is loading. Items are those of
-training, augmented, at the stream's own sizes (`--published`: at the sizes of AUTSL's recipes, on
-the same features). The first batch, in which files are opened, is not counted.
+For every stream of a config whose features exist: items per second of the main process, of one and
+of two workers; and the share of loading in a training step without workers. Items are augmented, at
+the stream's own sizes (`--published`: at the sizes of AUTSL's recipes, on the same features). The
+first batch, which opens files, does not count.
 
 python -m benchmarks.loading --config config.yaml
 """
@@ -29,14 +29,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", default="config.yaml")
     parser.add_argument(
-        "--published", action="store_true", help="at the sizes of config/autsl.yaml"
+        "--published", action="store_true", help="use the sizes of config/autsl.yaml"
     )
     parser.add_argument("--items", type=int, default=80)
     flags = parser.parse_args()
     torch.set_num_threads(1)
     config = read_config(flags.config)
     streams = read_config("config/autsl.yaml").streams if flags.published else config.streams
-    print("| stream | items/s, this process | 1 worker | 2 workers | loading, share of a step |")
+    print("| stream | items/s, main process | 1 worker | 2 workers | loading, share of a step |")
     print("|---|---:|---:|---:|---:|")
     for name, stream in streams.items():
         data = dataset(config, stream, flags.items)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def dataset(config: Config, stream: StreamSettings, items: int) -> StreamDataset | None:
-    """The training items of a stream, or None where a feature is not there."""
+    """The training items of a stream, or None if a feature is missing."""
     files = [
         sorted(Path(config.results).glob(f"features/{feature}/train/*.h5"))
         for feature in features_of(stream, config.features)
@@ -61,23 +61,23 @@ def dataset(config: Config, stream: StreamSettings, items: int) -> StreamDataset
 
 
 def rate(data: StreamDataset, workers: int) -> float:
-    """Items a second."""
-    made = batches(data, batch_size=BATCH, workers=workers)
-    next(made)
+    """Items per second."""
+    loader = batches(data, batch_size=BATCH, workers=workers)
+    next(loader)
     started = time.perf_counter()
-    count = sum(len(names) for _, _, names in made)
+    count = sum(len(names) for _, _, names in loader)
     return count / (time.perf_counter() - started)
 
 
 def share(stream: StreamSettings, data: StreamDataset) -> float:
-    """Of the time of training steps that is spent on loading."""
+    """Share of loading in the time of training steps."""
     model = build_model(stream, classes=8)
-    made = batches(data, batch_size=BATCH)
-    next(made)
+    loader = batches(data, batch_size=BATCH)
+    next(loader)
     loading = computing = 0.0
     for _ in range(4):
         started = time.perf_counter()
-        inputs, labels, _ = next(made)
+        inputs, labels, _ = next(loader)
         loaded = time.perf_counter()
         torch.nn.functional.cross_entropy(model(*inputs), labels).backward()
         loading += loaded - started

@@ -1,21 +1,21 @@
-"""Pose estimators: how near they come to the rendered truth of a demo folder, and how fast.
+"""Accuracy of pose estimators on the rendered ground truth of a demo folder, and their speed.
 
     python -m benchmarks.pose accuracy --demo demo
     python -m benchmarks.pose accuracy --demo demo --settings '{"estimator": "onnx", ...}'
     python -m benchmarks.pose accuracy --demo demo --keypoints FILES
     python -m benchmarks.pose speed --batches 1 8
 
-Print markdown tables.
+Prints markdown tables.
 
-`accuracy` runs an estimator whose weights are there (MediaPipe, if no other), or judges keypoints
-files. Counted are true keypoints that lie in the picture and are not hidden; one that was not found
-is wrong. Lengths: body parts from the middle of the shoulders to the middle of the hips; hands and
-face the longer side of the box around their true points in that frame.
+`accuracy` runs an estimator with its weights (default: MediaPipe) or evaluates keypoints files. It
+counts true keypoints that are in the picture and not hidden; a missing one is wrong. The unit of
+body parts is the distance from the midpoint of the shoulders to that of the hips; the unit of hands
+and face is the longer side of the box around their true points in the frame.
 
 `speed` runs MediaPipe and networks with random weights, which are as fast as trained ones, each in
-a process of its own, on frames of a demo clip over and over, without `flip_average`, which takes
-twice the time. Not counted: opening the estimator, its first clip, decoding the video. Memory is
-the most that the process had, or that torch took of the GPU.
+a separate process, on repeated frames of a demo clip, without `flip_average`, which doubles the
+time. Opening the estimator, its first clip and decoding do not count. Memory is the peak of the
+process, or what torch allocated on the GPU.
 """
 
 import argparse
@@ -50,11 +50,11 @@ Keypoints = NDArray[np.float32]
 
 
 def pair(name: str) -> list[int]:
-    """The left and the right keypoint of that name."""
+    """The left and the right keypoint with this name."""
     return [KEYPOINTS_133.index(f"{side}_{name}") for side in ("left", "right")]
 
 
-# Part: its keypoints, and the threshold in its lengths.
+# Part: its keypoints, and the threshold in its unit.
 PARTS = {
     "body": (list(BODY), 0.1),
     "body: nose, eyes, ears": (list(range(5)), 0.1),
@@ -81,16 +81,16 @@ def main() -> None:
     """Parse the flags and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    near = commands.add_parser("accuracy")
-    near.add_argument("--demo", required=True, type=Path)
-    near.add_argument("--keypoints", nargs="+", type=Path, help="keypoints files to judge")
-    near.add_argument("--settings", default=MEDIAPIPE, help="the section features: keypoints:")
-    near.add_argument("--device", default="auto")
-    near.add_argument("--samples", nargs="+", help="only these samples")
+    accurate = commands.add_parser("accuracy")
+    accurate.add_argument("--demo", required=True, type=Path)
+    accurate.add_argument("--keypoints", nargs="+", type=Path, help="keypoints files to evaluate")
+    accurate.add_argument("--settings", default=MEDIAPIPE, help="the section features: keypoints:")
+    accurate.add_argument("--device", default="auto")
+    accurate.add_argument("--samples", nargs="+", help="only these samples")
     fast = commands.add_parser("speed")
     fast.add_argument("--demo", default=Path("demo"), type=Path)
     fast.add_argument("--batches", type=int, nargs="+", default=[1, 8])
-    fast.add_argument("--frames", type=int, default=16, help="that are timed")
+    fast.add_argument("--frames", type=int, default=16, help="number of timed frames")
     fast.add_argument("--device", default="auto")
     fast.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
     flags = parser.parse_args()
@@ -107,22 +107,24 @@ def accuracy(flags: argparse.Namespace) -> None:
     truth = dict(read_truth(flags.demo, flags.samples))
     if flags.keypoints:
         store = FeatureStore("keypoints", flags.keypoints)
-        found = {name: store.read(name).values for name in truth}
+        detected = {name: store.read(name).values for name in truth}
         source = "keypoints files"
     else:
-        found, source = estimate(flags.demo, truth, parse_keypoints(flags.settings), flags.device)
+        detected, source = estimate(
+            flags.demo, truth, parse_keypoints(flags.settings), flags.device
+        )
     print(f"{len(truth)} clips, {sum(map(len, truth.values()))} frames; {source}\n")
-    print("\n".join(table(found, truth)))
+    print("\n".join(table(detected, truth)))
 
 
 def speed(flags: argparse.Namespace) -> None:
-    print("| estimator | batch | frames/s | ms a frame | memory, MB |")
+    print("| estimator | batch | frames/s | ms per frame | memory, MB |")
     print("|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for name, text in random_networks(Path(folder), flags.precision).items():
             for batch in flags.batches if "%d" in text else [1]:
                 settings = text % batch if "%d" in text else text
-                # A process for each: its memory is its own.
+                # One process each, to measure its memory.
                 with ProcessPoolExecutor(1, get_context("spawn")) as pool:
                     job = pool.submit(timed, settings, flags.device, flags.demo, flags.frames)
                     seconds, megabytes = job.result()
@@ -134,26 +136,26 @@ def speed(flags: argparse.Namespace) -> None:
 
 
 def random_networks(folder: Path, precision: str) -> dict[str, str]:
-    """Settings by name, with a place for the size of the batch where there is one."""
-    found = {"mediapipe": MEDIAPIPE}
+    """Settings by name; those with a batch size contain %d for it."""
+    settings = {"mediapipe": MEDIAPIPE}
     common = '"flip_average": false, "batch_size": %d'
     for config in (HRNET, RTMPOSE_M, RTMW_M):
         model = networks.build(config)
         path = networks.save(model, folder / f"{config}.pth")
-        found[f"mmpose {config}"] = (
+        settings[f"mmpose {config}"] = (
             f'{{"estimator": "mmpose", "config": "{config}", "precision": "{precision}", '
             f'"checkpoint": {{"path": "{path}"}}, {common}}}'
         )
         if config != HRNET:
             path = networks.export(model, folder / f"{config}.onnx")
-            found[f"onnx {config}"] = (
+            settings[f"onnx {config}"] = (
                 f'{{"estimator": "onnx", "model": {{"path": "{path}"}}, {common}}}'
             )
-    return found
+    return settings
 
 
 def timed(settings: str, device: str, demo: Path, frames: int) -> tuple[float, float]:
-    """Seconds a frame and megabytes of an estimator."""
+    """Seconds per frame and megabytes of an estimator."""
     estimator = open_estimator(parse_keypoints(settings), device)
     pictures = list(read_frames(demo / CLIP))
     estimator.estimate(clip_of(demo / CLIP, pictures))
@@ -162,12 +164,12 @@ def timed(settings: str, device: str, demo: Path, frames: int) -> tuple[float, f
     seconds = (time.perf_counter() - start) / frames
     if torch.cuda.is_available() and device != "cpu":
         return seconds, torch.cuda.max_memory_allocated() / 1e6
-    most = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]  # kB
-    return seconds, int(most) * 1024 / 1e6
+    peak = Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]  # kB
+    return seconds, int(peak) * 1024 / 1e6
 
 
 def clip_of(video: Path, frames: Iterable[NDArray[np.uint8]] | None = None) -> PoseClip:
-    """A video, or these frames in its place, for an estimator."""
+    """A clip for an estimator: a video, or the given frames instead of the video's."""
     info = probe(video)
     pictures = read_frames(video) if frames is None else frames
     return PoseClip(
@@ -184,7 +186,9 @@ def read_truth(demo: Path, samples: Iterable[str] | None) -> Iterator[tuple[str,
     for path in paths:
         with h5py.File(path, "r") as file:
             if file.attrs.get("format") != TRUTH_FORMAT:
-                raise DataError(f"{path}: format is not {TRUTH_FORMAT}; make it anew")
+                raise DataError(
+                    f"{path}: format is not {TRUTH_FORMAT}; make it again with `make demo-data`"
+                )
             for sample in file:
                 if wanted is None or sample in wanted:
                     yield sample, file[sample]["keypoints"][:]
@@ -193,34 +197,34 @@ def read_truth(demo: Path, samples: Iterable[str] | None) -> Iterator[tuple[str,
 def estimate(
     demo: Path, truth: dict[str, Keypoints], settings: KeypointsSettings, device: str
 ) -> tuple[dict[str, Keypoints], str]:
-    """Keypoints of the estimator, and its name and speed."""
+    """Keypoints by an estimator, and its name and speed."""
     estimator = open_estimator(settings, device)
-    found = {}
+    detected = {}
     start = time.perf_counter()
     for sample in truth:
         (video,) = demo.glob(f"*/{sample}_color.mp4")
-        found[sample] = estimator.estimate(clip_of(video))
+        detected[sample] = estimator.estimate(clip_of(video))
     seconds = time.perf_counter() - start
-    frames = sum(map(len, found.values()))
-    return found, f"{estimator.name}, {frames / seconds:.1f} frames/s in one process"
+    frames = sum(map(len, detected.values()))
+    return detected, f"{estimator.name}, {frames / seconds:.1f} frames/s in one process"
 
 
-def table(found: dict[str, Keypoints], truth: dict[str, Keypoints]) -> Iterator[str]:
+def table(detected: dict[str, Keypoints], truth: dict[str, Keypoints]) -> Iterator[str]:
     """Lines of the markdown table."""
     for sample, expected in truth.items():
-        if len(found[sample]) != len(expected):
+        if len(detected[sample]) != len(expected):
             raise DataError(
-                f"{sample}: {len(found[sample])} frames found, {len(expected)} in the truth"
+                f"{sample}: {len(detected[sample])} frames, but the truth has {len(expected)}"
             )
-    all_found = np.concatenate([found[sample] for sample in truth])
+    all_detected = np.concatenate([detected[sample] for sample in truth])
     all_true = np.concatenate(list(truth.values()))
-    yield "| part | n | found | PCK | of | median error |"
+    yield "| part | n | detected | PCK | threshold | median error |"
     yield "|---|---:|---:|---:|---|---:|"
     for part, (points, threshold) in PARTS.items():
         is_body = part.startswith(("body", "feet"))
         scale = torso(all_true) if is_body else box(all_true[:, points])
         unit = "torso" if is_body else "box"
-        score = keypoint_accuracy(all_found[:, points], all_true[:, points], scale, threshold)
+        score = keypoint_accuracy(all_detected[:, points], all_true[:, points], scale, threshold)
         if score.visible:
             yield (
                 f"| {part} | {score.visible} | {score.recall:.1%} | {score.pck:.1%} "
@@ -229,7 +233,7 @@ def table(found: dict[str, Keypoints], truth: dict[str, Keypoints]) -> Iterator[
 
 
 def torso(truth: Keypoints) -> NDArray[np.float64]:
-    """Middle of the shoulders to middle of the hips (T,) in px."""
+    """Distance from the midpoint of the shoulders to that of the hips (T,) in px."""
     neck, hip = (truth[:, pair(name), :2].mean(axis=1) for name in ("shoulder", "hip"))
     length: NDArray[np.float64] = np.linalg.norm(neck - hip, axis=1).astype(np.float64)
     return length

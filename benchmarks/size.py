@@ -1,9 +1,9 @@
-"""How parsing, dry run, jobs, files and memory grow with the number of samples; no video is there.
+"""How parsing, dry run, jobs, files and memory grow with the number of samples, without videos.
 
-A table of so many samples, at most 2,000 classes and 5,000 signers, with depth, is written for the
-config given (protocol challenge). `parse` is what every job does again: Python's start, config,
-table and shards, without Snakemake. Processor time, and the least of `--repeats`: others may use
-the machine.
+Writes a table with the number of samples, up to 2,000 classes and 5,000 signers, with depth, for a
+config (protocol challenge). `parse` is what every job repeats: Python's start, config, table and
+shards, without Snakemake. Times are CPU times, the minimum of `--repeats`: the machine may be
+shared.
 
 python -m benchmarks.size
 """
@@ -35,7 +35,7 @@ for split in SPLITS:
 labels_digest(table, SPLITS)
 """
 
-# Of its own process: the children of this one are all it ever had.
+# A process of its own: RUSAGE_CHILDREN covers all children of a process.
 MEASURE = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
@@ -72,7 +72,7 @@ def row(folder: Path, config: str, samples: int, shard_size: int, repeats: int) 
 
 
 def dry_run(config: Path) -> list[str]:
-    """The command that plans everything beside a config."""
+    """The command that plans all jobs of a config."""
     command = [sys.executable, "-m", "snakemake", "--dry-run", "all", "--quiet", "all"]
     command += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(config.parent)]
     return [*command, "--configfile", str(config), "--cores", "8", "--resources", "gpu=1"]
@@ -105,7 +105,7 @@ def write_experiment(folder: Path, config: str, samples: int, shard_size: int) -
 
 
 def measured(command: list[str], folder: Path) -> tuple[float, float]:
-    """Processor seconds and the most memory, MB, of a command that must succeed."""
+    """CPU seconds and peak memory (MB) of a command; it must succeed."""
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *command],
         cwd=folder,

@@ -5,22 +5,23 @@
 
 The plain formulation (`tests/models/slgcn_reference.py`) repeats the adjacencies for all channels,
 takes one einsum over the subsets, and runs the attention stage by stage. Both have the same
-weights; their outputs and gradients are compared before anything is timed (the gradients in double
-precision: in single precision the plain formulation is the less exact one). They run in turn, so
-that a busy machine is as busy for each. Times faster are the median over the pairs, with its
-bootstrap interval.
+weights; their outputs and gradients are compared first (gradients in double precision, because the
+plain formulation is less exact in single precision). They run in turn, so that other load on the
+machine affects both. "times faster" is the median over the pairs, with its bootstrap interval.
 
-What was tried, at width 64 on one thread of an AMD EPYC (plain 6.0 s, the earlier module 4.4 s; the
-convolutions over frames, at the machine's peak in any layout, are 1.9 s of both):
+Optimisations at width 64 on one thread of an AMD EPYC (plain 6.0 s, the earlier module 4.4 s; the
+convolutions over frames run at the machine's peak in any layout and take 1.9 s of both):
 
-- batch statistics by vector sums instead of torch's scalar ones: a norm of 33 MB 4 ms, not 16 ms;
+- batch statistics by vector sums instead of torch's scalar ones: a norm of 33 MB takes 4 instead of
+  16 ms;
 - frames last, so that the graph product reads subsets and joints as rows: no copies (0.34 s);
-- projection, norm and graph product in one function, a sample at a time in the cache, with the
-  norm's scale in the columns: with its norm and ReLU 89 ms a unit, not 140 ms;
-- the attention's weighted mean as a matrix product, not an einsum that copies: 4 ms, not 16 ms;
-- sum and ReLU in place: fewer fresh pages, 230 ms a unit, not 285 ms;
+- projection, norm and graph product in one function, one sample at a time in the cache, with the
+  norm's scale in the columns: 89 instead of 140 ms per unit, including norm and ReLU;
+- the attention's weighted mean as a matrix product instead of an einsum that copies: 4 instead of
+  16 ms;
+- sum and ReLU in place: fewer fresh pages, 230 instead of 285 ms per unit;
 - not kept: channels last (weight gradients a quarter slower), channels first with the batch last
-  (a 3-d convolution, no faster), the attention's gates in a function of their own (2 %).
+  (a 3-d convolution, no faster), the attention's gates in a separate function (2 %).
 """
 
 import argparse
@@ -45,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--widths", type=int, nargs="+", default=[64, 32, 16])
-    parser.add_argument("--pairs", type=int, default=10, help="how often each of both is timed")
+    parser.add_argument("--pairs", type=int, default=10, help="number of timed runs of each")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--frames", type=int, default=100)
     flags = parser.parse_args()
@@ -60,7 +61,7 @@ def main() -> None:
 
 def print_row(width: int, batch: int, frames: int, pairs: int) -> None:
     torch.manual_seed(0)
-    model = stirred(SLGCN(classes=CLASSES, joints=27, bones=BONES_27, width=width).train())
+    model = perturbed(SLGCN(classes=CLASSES, joints=27, bones=BONES_27, width=width).train())
     x = torch.randn(batch, 3, frames, 27)
     check(copy.deepcopy(model).double(), x[:4].double(), gradients=True)
     check(copy.deepcopy(model), x, gradients=False)
@@ -85,8 +86,8 @@ def print_row(width: int, batch: int, frames: int, pairs: int) -> None:
     )
 
 
-def stirred(model: SLGCN) -> SLGCN:
-    """Every weight away from its start value, so that no stage is near to doing nothing."""
+def perturbed(model: SLGCN) -> SLGCN:
+    """Move every weight away from its initial value, so that every stage has an effect."""
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.add_(torch.rand_like(weight) * (0.15 if "norm" in name else 0.01))
@@ -98,7 +99,7 @@ def loss(logits: Tensor) -> Tensor:
 
 
 def check(model: SLGCN, x: Tensor, *, gradients: bool) -> None:
-    """Raises AssertionError where the two are apart by 1e-4 of the size of a value."""
+    """Raise AssertionError if the two differ by a relative 1e-4."""
     other = copy.deepcopy(model)
     logits = model(x), plain.logits(x, plain.PublishedWeights(other), training=True)
     pairs = {"logits": logits}
@@ -106,12 +107,12 @@ def check(model: SLGCN, x: Tensor, *, gradients: bool) -> None:
         for each in logits:
             loss(each).backward()
         for (name, ours), theirs in zip(model.named_parameters(), other.parameters(), strict=True):
-            if not name.endswith(("project.bias", "conv.bias")):  # 0: a norm takes them off
+            if not name.endswith(("project.bias", "conv.bias")):  # 0: a norm cancels them
                 pairs[name] = (ours.grad, theirs.grad)
     for name, (ours, theirs) in pairs.items():
-        apart = ((ours - theirs).norm() / theirs.norm()).item()
-        if not apart < 1e-4:
-            raise AssertionError(f"{name}: apart by {apart:.1e} of its size")
+        difference = ((ours - theirs).norm() / theirs.norm()).item()
+        if not difference < 1e-4:
+            raise AssertionError(f"{name}: relative difference {difference:.1e}")
 
 
 def timed(call: Callable[[], None]) -> float:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.statistics
 
-Prints a markdown table of made-up logits: 6 streams x 226 classes, 4,418 samples of val to fit and
-3,742 of test to score, of six signers each. Memory is the most that a part held beside its inputs
-(tracemalloc, in a second run); at the end the largest resident set, imports included.
+Prints a markdown table for random logits: 6 streams x 226 classes, 4,418 samples of val to fit and
+3,742 of test to score, of six signers each. Memory is the peak beyond the inputs (tracemalloc, in a
+second run); the last line is the largest resident set, imports included.
 """
 
 import argparse
@@ -47,10 +47,10 @@ def main() -> None:
     parser.add_argument("--val", type=int, default=4418, help="samples to fit")
     parser.add_argument("--test", type=int, default=3742, help="samples to score")
     parser.add_argument("--classes", type=int, default=226)
-    parser.add_argument("--draws", type=int, default=10_000, help="of each bootstrap")
+    parser.add_argument("--draws", type=int, default=10_000, help="resamples of each bootstrap")
     flags = parser.parse_args()
-    val, val_labels = made_up(flags.streams, flags.val, flags.classes, seed=1)
-    test, test_labels = made_up(flags.streams, flags.test, flags.classes, seed=2)
+    val, val_labels = random_logits(flags.streams, flags.val, flags.classes, seed=1)
+    test, test_labels = random_logits(flags.streams, flags.test, flags.classes, seed=2)
     names, val_names = next(iter(test.values())).samples, next(iter(val.values())).samples
     prior = np.full(flags.classes, 1 / flags.classes)
     weights = dict.fromkeys(test, 1.0)
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def measured(part: str, work: Callable[[], T]) -> T:
-    """Print a row; gives what the work gave."""
+    """Print a row and return the result of the work."""
     start = time.perf_counter()
     result = work()
     seconds = time.perf_counter() - start
@@ -97,8 +97,8 @@ def measured(part: str, work: Callable[[], T]) -> T:
     return result
 
 
-def made_up(streams: int, N: int, K: int, seed: int) -> tuple[dict[str, Logits], list[int]]:
-    """Logits of streams of unlike scale, each right for some 80 to 95 % of the samples."""
+def random_logits(streams: int, N: int, K: int, seed: int) -> tuple[dict[str, Logits], list[int]]:
+    """Logits of streams with different scales, each right for about 80 to 95 % of the samples."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, K, N)
     blank = Logits(

@@ -1,10 +1,10 @@
-"""Forecast of GPU memory and hours of every stream of a config, computed without a GPU.
+"""Forecast GPU memory and hours of every stream of a config, without a GPU.
 
-Each model is built on torch's meta device at its own size. Memory: weights, gradients, the
-optimiser's moments, and the bytes autograd keeps of one micro-batch (saved-tensor hooks; fp32, as
-bf16 halves only part of it). Work: floating-point operations of a forward pass, counted by torch,
-times three for the backward pass, times items and epochs; hours by an assumed rate. What is not in
-it: the loading of items, validation, early stopping, and kernels that do badly.
+Each model is built on torch's meta device. Memory: weights, gradients, the optimiser's moments, and
+the bytes that autograd saves for one micro-batch (saved-tensor hooks; in fp32, because bf16 halves
+only a part of it). Work: floating-point operations of a forward pass, counted by torch, times three
+for the backward pass, times items and epochs; hours at an assumed rate. Not included: loading,
+validation, early stopping, inefficient kernels.
 
 python -m benchmarks.training_forecast --config config/autsl.yaml
 """
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--tflops", type=float, default=30.0, help="assumed rate of the GPU")
     flags = parser.parse_args()
     print(
-        "| stream | parameters, M | micro-batch | GPU memory, GB | GFLOP an item, forward "
+        "| stream | parameters, M | micro-batch | GPU memory, GB | GFLOP per item, forward "
         f"| epochs | hours at {flags.tflops:g} TFLOP/s |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -74,7 +74,7 @@ def row(name: str, stream: StreamSettings, tflops: float) -> str:
 
 
 def item_shapes(stream: StreamSettings) -> list[tuple[int, ...]]:
-    """What the model takes of a training item."""
+    """Shapes of the model's inputs for a training item."""
     match stream:
         case SlgcnSettings():
             return [(3, stream.window, 27)]

@@ -1,8 +1,8 @@
-"""The anny body of one signer: rest skeleton, hand frames, skinning.
+"""The body of one signer, from the model anny: rest skeleton, hand frames, skinning.
 
 World axes: x to the signer's left, y to the signer's back (the face looks along -y), z up; metres.
-A posed bone is given by `rotations`: its rotation from the rest pose, in world axes, so a bone that
-keeps still relative to its parent has its parent's rotation.
+`rotations` are rotations of bones from the rest pose, in world axes: a bone that does not move
+relative to its parent has the rotation of its parent.
 """
 
 import warnings
@@ -24,7 +24,7 @@ FINGERS = ("finger2", "finger3", "finger4", "finger5")
 class HandFrame:
     """One hand at rest.
 
-    Columns of `axes` (3,3): to the fingers, to the thumb side, out of the palm.
+    Columns of `axes` (3,3): towards the fingers, towards the thumb, out of the palm.
     """
 
     axes: Array
@@ -59,10 +59,10 @@ class RestBody:
 
 @dataclass(frozen=True)
 class Mesh:
-    """What does not depend on the signer: triangles, canonical positions, part of each vertex."""
+    """The mesh that all signers share: triangles, canonical positions, skinning weights."""
 
     faces: IntArray  # (F,3)
-    canonical: Array  # (V,3) positions on the mean body, to paint by
+    canonical: Array  # (V,3) positions on the mean body, for painting
     weights: Array  # (V,J) skinning weights
     tip_vertices: tuple[IntArray, ...]  # 10 sets: left thumb..little, right thumb..little
     regressor: Array  # (23,V) COCO body and feet
@@ -70,11 +70,11 @@ class Mesh:
 
 
 def load_model() -> Any:
-    """Build the anny model (a minute the first time on a machine, then cached by anny)."""
+    """Build the anny model; the first time takes a minute, then anny has it in its cache."""
     import anny
     import torch
 
-    torch.set_num_threads(1)  # sums in one order: the same bytes on every run
+    torch.set_num_threads(1)  # a fixed order of summation: the same bytes on every run
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return anny.Anny(
@@ -126,7 +126,7 @@ BODY_AND_FEET = (
 
 
 def _mouth(model: Any) -> Array:
-    """1 for the vertices (V,) of gums, tongue and cheeks' inner side, 0 for all others."""
+    """1 for the vertices (V,) of gums, tongue and cheeks' inner sides, 0 for all others."""
     from anny.face_segmentation import get_face_segmentation_mask
 
     inner = get_face_segmentation_mask(model, ["mouth_cavity", "tongue"]).numpy()
@@ -168,7 +168,7 @@ def rest_body(model: Any, mesh: Mesh, shape: Shape) -> RestBody:
 
 
 def unit(v: Array) -> Array:
-    """`v` (...,3) at length 1."""
+    """Normalise `v` (...,3) to length 1."""
     scaled: Array = v / np.linalg.norm(v, axis=-1, keepdims=True)
     return scaled
 
@@ -233,7 +233,7 @@ def skin(
 
     Args:
         rotations: (T,J,3,3); root: (T,3) metres.
-        face: facial action name to its strength (T,) in 0..1.
+        face: strength (T,) in 0..1 by name of the facial action.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""One clip of the demo: its name, its takes, its frames and its truth."""
+"""One clip of the demo: name, geometry, pictures and ground truth."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ TAKES = 2
 
 @dataclass(frozen=True)
 class Clip:
-    """What is rendered: one sign by one signer, once."""
+    """One sign by one signer, one of its takes."""
 
     sample: str
     signer: Signer
@@ -46,7 +46,7 @@ class Clip:
 
 
 def all_clips() -> list[Clip]:
-    """The clips of the demo, by signer and sample number; numbers do not give the sign away."""
+    """The clips of the demo, by signer and sample number; numbers do not reveal the sign."""
     clips = []
     for signer in SIGNERS:
         order = np.random.default_rng([SEED, signer.number]).permutation(len(SIGNS) * TAKES)
@@ -57,7 +57,7 @@ def all_clips() -> list[Clip]:
 
 
 def find_clip(sample: str) -> Clip:
-    """The clip of that name.
+    """The clip with this name.
 
     Raises:
         DataError: no clip has that name.
@@ -78,7 +78,7 @@ class Studio:
 
 
 def open_studio() -> Studio:
-    """Load the body model (a minute the first time on a machine)."""
+    """Load the body model; the first time takes a minute."""
     model = load_model()
     heads = model()["rest_bone_poses"][0, :, :3, 3].numpy()
     return Studio(model, load_mesh(model), heads)
@@ -86,7 +86,7 @@ def open_studio() -> Studio:
 
 @dataclass(frozen=True)
 class Scene:
-    """A clip as geometry: everything the pictures and the truth are made from.
+    """The geometry of a clip, from which pictures and ground truth are made.
 
     `vertices`: (T,V,3) dressed mesh with hair, metres; `keypoints`: (T,133,3) world metres.
     """
@@ -130,7 +130,7 @@ def build_scene(studio: Studio, clip: Clip) -> Scene:
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known exactly: `keypoints` (T,133,3) x, y, visible; `depth` (T,133) m, camera z."""
+    """Ground truth: `keypoints` (T,133,3) x, y, visible; `depth` (T,133) m, camera z."""
 
     keypoints: npt.NDArray[np.float32]
     depth: npt.NDArray[np.float32]
@@ -164,26 +164,26 @@ def clip_flow(scene: Scene, frame: int) -> tuple[npt.NDArray[np.float32], npt.ND
     """Flow (H,W,2) from `frame` - 1 to `frame` and where it is valid; see `truth.optical_flow`.
 
     Raises:
-        DataError: the clip has no such frame, or no frame before it.
+        DataError: the clip has no such frame, or the frame is the first.
     """
     if not 1 <= frame < scene.frames:
         raise DataError(
-            f"{scene.clip.sample}: flow of frame {frame} wanted, found frames 1 to "
-            f"{scene.frames - 1} (frame 0 has none before it)"
+            f"{scene.clip.sample}: no flow of frame {frame}; expected a frame from 1 to "
+            f"{scene.frames - 1} (frame 0 has no frame before it)"
         )
     before, after = scene.vertices[frame - 1], scene.vertices[frame]
     return truth.optical_flow(scene.camera, before, after, scene.figure.faces)
 
 
 def clip_depth(scene: Scene, frame: int) -> Array:
-    """Metric depth (H,W) of one frame, 0 beside the signer.
+    """Metric depth (H,W) of one frame, 0 outside the signer.
 
     Raises:
         DataError: the clip has no such frame.
     """
     if not 0 <= frame < scene.frames:
         raise DataError(
-            f"{scene.clip.sample}: depth of frame {frame} wanted, found frames 0 to "
+            f"{scene.clip.sample}: no depth of frame {frame}; expected a frame from 0 to "
             f"{scene.frames - 1}"
         )
     return truth.depth_map(scene.camera, scene.vertices[frame], scene.figure.faces)

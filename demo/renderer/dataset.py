@@ -1,4 +1,4 @@
-"""Make the demo data set, or a part of it, or check it.
+"""Render the demo data set or a part of it, or check it.
 
 - `python -m renderer.dataset --out demo`: all of it
 - `... --out DIR --only signer0_sample1 signer5_sample2`: some clips
@@ -27,14 +27,14 @@ from renderer.clips import (
     find_clip,
     open_studio,
 )
-from renderer.signers import SIGNERS, Split
+from renderer.signers import Split
 from renderer.signs import SIGNS
 from renderer.store import FrameTruth, Recorded, difference, read_truth, write_frames, write_truth
 from renderer.video import COLOUR_CRF, DEPTH_CRF, depth_to_grey, write_video
 from slr_pipeline.errors import DataError, SlrError
 
 DENSE = ("signer0_sample1", "signer5_sample1", "signer6_sample1")
-"""Clips whose middle frame's depth and flow are stored, for tests without the renderer."""
+"""Clips whose middle frame has stored depth and flow, for tests without the renderer."""
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -59,16 +59,16 @@ def dense_truth(scene: Scene, frame: int) -> FrameTruth:
 
 
 def _make_share(out: Path, clips: list[Clip]) -> list[Recorded]:
-    """Make some clips in a process of their own."""
+    """Render some clips in a separate process."""
     studio = open_studio()
     return [make_clip(studio, clip, out) for clip in clips]
 
 
 def make_clips(clips: list[Clip], out: Path, processes: int) -> list[Recorded]:
-    """Make clips in several processes; the order of the records is that of `clips`."""
+    """Render clips in several processes; the records are in the order of `clips`."""
     if processes == 1 or len(clips) == 1:
         return _make_share(out, clips)
-    open_studio()  # so that anny's cache is written once, before the processes start
+    open_studio()  # writes anny's cache once, before the processes start
     shares = [clips[i::processes] for i in range(processes)]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         done = pool.map(partial(_make_share, out), shares, chunksize=1)
@@ -77,7 +77,7 @@ def make_clips(clips: list[Clip], out: Path, processes: int) -> list[Recorded]:
 
 
 def write_tables(clips: Iterable[Clip], out: Path) -> None:
-    """Write the label tables and the sign list, laid out as AUTSL's."""
+    """Write the label tables and the list of signs in AUTSL's layout."""
     clips = list(clips)
     for split in SPLITS:
         rows = [f"{c.sample},{c.sign.label}\n" for c in clips if c.split == split]
@@ -88,7 +88,7 @@ def write_tables(clips: Iterable[Clip], out: Path) -> None:
 
 
 def make_demo(clips: list[Clip], out: Path, processes: int) -> list[Recorded]:
-    """Make videos, tables and truth of some clips under `out`."""
+    """Write videos, tables and ground truth of some clips to `out`."""
     out.mkdir(parents=True, exist_ok=True)
     records = make_clips(clips, out, processes)
     write_tables(clips, out)
@@ -102,7 +102,7 @@ def make_demo(clips: list[Clip], out: Path, processes: int) -> list[Recorded]:
 
 
 def check(records: list[Recorded], committed: Path) -> None:
-    """Compare new truth with the committed one.
+    """Compare new ground truth with the committed one.
 
     Raises:
         DataError: they differ by more than the tolerances of `store`.
@@ -110,23 +110,30 @@ def check(records: list[Recorded], committed: Path) -> None:
     for record in records:
         clip = record.clip
         expected = read_truth(committed, clip.split, clip.sample)
-        found = difference(record.truth, expected)
-        if found is not None:
-            raise DataError(f"{committed}: {clip.sample}: {found}; was a sign or a signer edited?")
+        problem = difference(record.truth, expected)
+        if problem is not None:
+            raise DataError(
+                f"{committed}: {clip.sample}: {problem}; was a sign or a signer edited?"
+            )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 0 when all went well."""
+    """Run the command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m renderer.dataset")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--only", nargs="+", metavar="SAMPLE", help="only these clips")
-    parser.add_argument("--check", type=Path, metavar="DEMO", help="compare the truth with DEMO's")
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--only", nargs="+", metavar="SAMPLE", help="render only these clips")
+    parser.add_argument(
+        "--check",
+        type=Path,
+        metavar="DEMO",
+        help="compare the new ground truth with that of the folder DEMO",
+    )
+    parser.add_argument("--processes", type=int, default=2, help="default: 2")
     options = parser.parse_args(arguments)
     try:
         if options.check is not None and options.check.resolve() == options.out.resolve():
             raise DataError(
-                f"--check {options.check}: is what --out overwrites; name another --out"
+                f"--check {options.check}: --out would overwrite it; give another folder as --out"
             )
         clips = [find_clip(s) for s in options.only] if options.only else all_clips()
         records = make_demo(clips, options.out, options.processes)
@@ -135,8 +142,9 @@ def main(arguments: list[str] | None = None) -> int:
     except SlrError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    frames = sum(len(r.truth.keypoints) for r in records)
-    print(f"{len(records)} clips, {frames} frames, {len(SIGNERS)} signers known")
+    frames = sum(len(record.truth.keypoints) for record in records)
+    signers = {record.clip.signer.number for record in records}
+    print(f"{len(records)} clips, {frames} frames, {len(signers)} signers")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Handshapes as data: flexion of the finger joints, spread of the fingers, place of the thumb."""
+"""Handshapes as data: flexion and spread of the fingers, position of the thumb."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ class Handshape:
     thumb: tuple[Row, Row, Row]
 
     def angles(self) -> npt.NDArray[np.float64]:
-        """All numbers in one row (12 + 4 + 9,), so that shapes can be blended."""
+        """All numbers as one row (12 + 4 + 9,), for blending shapes."""
         return np.concatenate(
             [np.ravel(self.flex), np.ravel(self.spread), np.ravel(self.thumb)]
         ).astype(np.float64)

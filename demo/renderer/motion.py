@@ -1,4 +1,4 @@
-"""A sign by a signer over time: rest, sign, rest, as bone rotations of every frame."""
+"""The motion of a clip, rest, sign, rest, as bone rotations of every frame."""
 
 from dataclasses import dataclass
 
@@ -26,21 +26,21 @@ class Motion:
 
 @dataclass(frozen=True)
 class Take:
-    """How this performance differs from the signer's mean one."""
+    """How one performance differs from the signer's average."""
 
     frames: int
     onset: float  # shift of the movement in time, share of the clip
     amplitude: float
-    shift: Array  # (3,) m, offset of the sign's place (out, forward, up)
+    shift: Array  # (3,) m, offset of the sign's position (out, forward, up)
     rest_shift: Array  # (2,3) m, offset of the resting hands
     sway: Array  # (3,2) amplitude rad and phase of the torso's slow sway
     nod: Array  # (3,2) the same of the head
-    tilt: Array  # (3,) rad, how the hand's orientation differs
-    blink: float  # when the eyes close, share of the clip
+    tilt: Array  # (3,) rad, rotation of the hand's orientation
+    blink: float  # time of a blink, share of the clip
 
 
 def draw_take(signer: Signer, generator: np.random.Generator) -> Take:
-    """Draw one take; the order of the draws is part of the data set."""
+    """Draw one take; the order of the draws determines the data set."""
     tempo = signer.tempo * generator.uniform(0.92, 1.08)
     return Take(
         frames=int(np.clip(round(MEAN_FRAMES / tempo), 20, 30)),
@@ -60,7 +60,7 @@ def _wave(generator: np.random.Generator, size: float) -> Array:
 
 
 def anchors(body: RestBody) -> dict[str, Array]:
-    """Points (3,) on the front of the resting body; metres, the shoulder on the left side."""
+    """Points (3,) on the front of the resting body in metres; the shoulder is the left one."""
     eye = body.head_of("eye.L")
     shoulder = body.head_of("upperarm01.L")
     between = 2.0 * eye[0]
@@ -79,14 +79,14 @@ def anchors(body: RestBody) -> dict[str, Array]:
 
 
 def ease(x: Array) -> Array:
-    """Minimum-jerk course from 0 to 1 for x in 0..1 (Flash and Hogan, 1985)."""
+    """Minimum-jerk curve from 0 to 1 for x in 0..1 (Flash and Hogan, 1985)."""
     x = np.clip(x, 0.0, 1.0)
     course: Array = x**3 * (10 - 15 * x + 6 * x**2)
     return course
 
 
 def to_world(vector: Vector | Array, side: int) -> Array:
-    """(out, forward, up) of the hand on `side` (0 left, 1 right) to world axes."""
+    """Convert (out, forward, up) of the hand on `side` (0 left, 1 right) to world axes."""
     v = np.asarray(vector, dtype=np.float64)
     out = 1.0 if side == 0 else -1.0
     return np.stack([out * v[..., 0], -v[..., 1], v[..., 2]], axis=-1)
@@ -105,10 +105,10 @@ def hand_rotation(body: RestBody, side: int, orientation: str) -> Array:
 
 
 def path(sign: Sign, u: Array, size: float) -> Array:
-    """Offset (T,3) of the hand from the sign's place, metres (out, forward, up).
+    """Offset (T,3) of the hand from the sign's position, metres (out, forward, up).
 
     Args:
-        u: (T,) share of the movement done, 0..1.
+        u: (T,) completed share of the movement, 0..1.
         size: length of the movement, metres.
     """
     direction = unit(np.asarray(sign.direction, dtype=np.float64))
@@ -133,7 +133,7 @@ def path(sign: Sign, u: Array, size: float) -> Array:
 
 
 def _shapes(names: tuple[str, ...], u: Array) -> Array:
-    """Handshape rows (T,25) while the hand goes through `names`."""
+    """Handshape rows (T,25) of a hand that changes through the shapes `names`."""
     rows = np.stack([HANDSHAPES[name].angles() for name in names])
     if len(names) == 1:
         return np.repeat(rows, len(u), axis=0)
@@ -155,7 +155,7 @@ class _HandCourse:
 
 
 def _wrists(body: RestBody, side: int, place: Place, offsets: Array, rotations: Array) -> Array:
-    """Wrist places (T,3) that bring the hand's contact point to the place plus `offsets` (T,3)."""
+    """Wrist positions (T,3) that put the hand's contact point at the place plus `offsets` (T,3)."""
     anchor = anchors(body)[place.anchor] * np.array([1.0 if side == 0 else -1.0, 1.0, 1.0])
     points = anchor + to_world(np.asarray(place.offset) + offsets, side)
     reach = rotations @ body.hands[side].axes[:, 0] * (place.contact * body.hands[side].length)
@@ -166,10 +166,10 @@ def _wrists(body: RestBody, side: int, place: Place, offsets: Array, rotations: 
 def _course(
     body: RestBody, side: int, sign: Sign | None, role: str, take: Take, time: Array
 ) -> _HandCourse:
-    """One hand: at rest, blended into its part of the sign and back.
+    """The course of one hand: from rest to its part of the sign and back.
 
     Args:
-        sign: None for a hand that rests; role: "dominant", "mirror", "base" or "rest".
+        sign: None for a resting hand; role: "dominant", "mirror", "base" or "rest".
         time: (T,) share of the clip.
     """
     frames = len(time)
@@ -214,7 +214,7 @@ def arm_length(body: RestBody) -> float:
 
 
 def _raised(time: Array, take: Take) -> Array:
-    """How far (T,) the hand has left its rest, 0..1."""
+    """How far (T,) the hand is raised, 0..1."""
     start, end = take.onset, take.onset + 0.96
     up = ease((time - start - 0.04) / (_RAISED - 0.04))
     down = ease((time - take.onset - _DONE) / (end - _DONE - take.onset))
@@ -255,7 +255,7 @@ def perform(body: RestBody, signer: Signer, sign: Sign, take: Take) -> Motion:
 
 
 def _face(sign: Sign, take: Take, time: Array) -> dict[str, Array]:
-    """Facial actions: the sign's mouth while the hand is up, and a blink."""
+    """Facial actions: the mouth of the sign while the hand is raised, and a blink."""
     active = _raised(time, take)
     face = {name: strength * active for name, strength in MOUTHS[sign.mouth].items()}
     blink = np.exp(-(((time - take.blink) * take.frames / 1.3) ** 2))

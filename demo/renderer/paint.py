@@ -1,4 +1,4 @@
-"""Paint, clothes and hair: colours from canonical positions, so that they move with the skin."""
+"""Paint, clothes and hair. Colours depend on canonical positions, so they move with the skin."""
 
 import itertools
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ class Figure:
     faces: IntArray  # (F,3)
     attributes: Array  # (V,8): canonical x, y, z, arm, head, eye, hair mesh, mouth
     hair_rest: Array  # (W,3) m, hair mesh at rest
-    cloth: Array  # (B,) 0..1, how much of each body vertex is under cloth
+    cloth: Array  # (B,) 0..1, cover of each body vertex by cloth
     volume: Array  # (B,) m, height of the hair over the scalp
     smooth: sparse.csr_array  # (B,B) mean of the neighbours
-    bust: IntArray  # (P,) body vertices that cloth spans as a skin of soap
-    span: Array  # (P,B) their places from those of all others
+    bust: IntArray  # (P,) body vertices that cloth spans smoothly
+    span: Array  # (P,B) their positions as means of the other vertices
 
 
 def srgb_to_linear(colour: Rgb | Array) -> Array:
@@ -73,7 +73,7 @@ def _arm_coordinate(mesh: Mesh, labels: tuple[str, ...], heads: Array) -> Array:
 
 
 def hairline(points: Array) -> Array:
-    """How far (N,) canonical points lie above the hairline, metres."""
+    """Height (N,) of canonical points above the hairline, metres."""
     angle = np.abs(np.arctan2(points[:, 0], -(points[:, 1] - _HEAD_AXIS_Y)))
     edge = EYE[2] + np.interp(
         np.degrees(angle),
@@ -86,7 +86,7 @@ def hairline(points: Array) -> Array:
 
 
 def _curtain(bottom: float) -> tuple[Array, IntArray]:
-    """Hair hanging round the back and the sides of the head, down to `bottom` below the eyes."""
+    """Hair around the back and the sides of the head, down to `bottom` metres below the eyes."""
     angles = np.radians(np.linspace(68, 292, 57))
     rows = np.linspace(0.06, -bottom, 25)
     flare = 0.006 * np.sin(9 * angles) + 0.004 * np.sin(23 * angles)
@@ -152,7 +152,7 @@ def dress(body: RestBody, mesh: Mesh, canonical_heads: Array, look: Look) -> Fig
     smooth = _neighbours(mesh.faces, count)
     covers = (~is_skin(attributes[:count], look)).astype(np.float64)
     cloth = covers
-    for _ in range(4):  # hems lie flat: no step at the edge
+    for _ in range(4):  # no step at hems
         cloth = covers * (smooth @ cloth)
     folded = np.concatenate([np.abs(canonical[:, :1]), canonical[:, 1:]], axis=1)
     bust = np.flatnonzero(np.linalg.norm(folded - _BUST, axis=1) < _BUST_M)
@@ -179,7 +179,7 @@ def _neighbours(faces: IntArray, count: int) -> sparse.csr_array:
 
 
 def _span(smooth: sparse.csr_array, patch: IntArray) -> Array:
-    """(P,V) operator: each vertex of the patch at the mean of its neighbours, border fixed."""
+    """(P,V) operator that moves each vertex of the patch to the mean of its neighbours."""
     rows = smooth[patch].toarray()
     inner = np.eye(len(patch)) - rows[:, patch]
     rows[:, patch] = 0.0
@@ -191,15 +191,15 @@ def wear(figure: Figure, body: RestBody, vertices: Array, head: Array, turn: Arr
     """Vertices (V+W,3) of one frame with cloth, hair volume and hair mesh.
 
     Args:
-        vertices: (V,3) of the naked body; head: (3,) place of the head bone; turn: (3,3) its
-            rotation.
+        vertices: (V,3) of the naked body; head: (3,) position of the head bone; turn: (3,3)
+            its rotation.
     """
     count = len(vertices)
     own_faces = figure.faces[(figure.faces < count).all(axis=1)]
     dressed = vertices.copy()
     cloth = figure.cloth[:, None]
     dressed[figure.bust] = figure.span @ dressed
-    for _ in range(10):  # cloth spans the hollows of the body under it
+    for _ in range(10):  # cloth spans the hollows of the body
         dressed += 0.6 * cloth * (figure.smooth @ dressed - dressed)
     normals = vertex_normals(dressed, own_faces)
     dressed += normals * (0.007 * figure.cloth + figure.volume)[:, None]
@@ -289,7 +289,7 @@ def _distance(points: Array, line: Array) -> Array:
 
 
 def _inside(points: Array, polygon: Array) -> Flags:
-    """Whether points (N,2) lie in a polygon (M,2): even-odd rule."""
+    """Whether points (N,2) are in a polygon (M,2), by the even-odd rule."""
     inside = np.zeros(len(points), dtype=np.bool_)
     for a, b in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
         crosses = (a[1] > points[:, 1]) != (b[1] > points[:, 1])

@@ -1,4 +1,4 @@
-"""The colour picture: light, shadows, anti-aliased silhouettes."""
+"""Colour pictures with light, shadows and anti-aliased silhouettes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,14 +9,14 @@ from renderer.scene import SIZE, Camera, Caster, Sight, look, pixel_box, pixel_g
 from renderer.signers import Signer
 
 Picture = npt.NDArray[np.uint8]
-_JUMP_M = 0.015  # neighbouring pixels further apart in depth than this are an outline
+_JUMP_M = 0.015  # a larger step in depth between neighbouring pixels is an outline
 
 
 def _shade(
     sight: Sight, signer: Signer, mesh: Mesh, figure: Figure, normals: Array, caster: Caster,
     camera: Camera,
 ) -> Array:  # fmt: skip
-    """Linear colours (N,3) of what is seen."""
+    """Linear colours (N,3) of the visible surface points."""
     attributes = sight.hits.interpolate(figure.faces, figure.attributes)
     colour = albedo(attributes, mesh, signer.look)
     normal = unit(sight.hits.interpolate(figure.faces, normals))
@@ -58,13 +58,13 @@ def _outline(depth: Array) -> npt.NDArray[np.bool_]:
 def render(
     signer: Signer, mesh: Mesh, figure: Figure, camera: Camera, vertices: Array, wall: Array
 ) -> tuple[Picture, Array]:
-    """One frame.
+    """Render one frame.
 
     Args:
         vertices: (V,3) dressed vertices; wall: (H,W,3) linear colours.
 
     Returns:
-        picture (H,W,3) sRGB and metric depth (H,W), 0 beside the signer.
+        picture (H,W,3) sRGB and metric depth (H,W), 0 outside the signer.
     """
     caster = Caster(vertices, figure.faces)
     normals = vertex_normals(vertices, figure.faces)

@@ -1,15 +1,15 @@
-"""From hand places to bone rotations: two-bone arms, fingers, torso and head."""
+"""Bone rotations from hand positions: two-bone arms, fingers, torso and head."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from renderer.body import FINGERS, Array, HandFrame, RestBody, unit
 
-_REACH = 0.985  # of the arm's length: a fully stretched elbow looks like a doll's
+_REACH = 0.985  # share of the arm's length: a fully straight elbow looks unnatural
 
 
 def align(from_a: Array, from_b: Array, to_a: Array, to_b: Array) -> Array:
-    """Rotations (T,3,3) that carry direction a onto a', and b as near to b' as a allows.
+    """Rotations (T,3,3) that map direction a to a', and b as close to b' as possible.
 
     Args:
         from_a, from_b: (3,) or (T,3); to_a, to_b: (T,3).
@@ -25,7 +25,7 @@ def align(from_a: Array, from_b: Array, to_a: Array, to_b: Array) -> Array:
 
 
 def twist_angle(rotations: Array, axis: Array) -> Array:
-    """Angle (T,) rad of the part of each rotation that turns about `axis` (3,)."""
+    """Angle (T,) rad of each rotation's twist about `axis` (3,)."""
     quaternions = Rotation.from_matrix(rotations).as_quat()
     angles = 2.0 * np.arctan2(quaternions[:, :3] @ axis, quaternions[:, 3])
     wrapped: Array = (angles + np.pi) % (2 * np.pi) - np.pi
@@ -67,7 +67,7 @@ def finger_rotations(hand: HandFrame, shapes: Array) -> dict[str, Array]:
 
 
 def shortest(rest: Array, towards: Array) -> Array:
-    """The smallest rotations (T,3,3) that carry the unit vector `rest` (3,) to `towards` (T,3)."""
+    """The smallest rotations (T,3,3) that map the unit vector `rest` (3,) to `towards` (T,3)."""
     axes = np.cross(rest, towards)
     sines = np.linalg.norm(axes, axis=1, keepdims=True)
     angles = np.arctan2(sines, (towards @ rest)[:, None])
@@ -88,11 +88,11 @@ def pose_arm(
     """Write the rotations of one arm and hand into `rotations`.
 
     Args:
-        rotations: (T,J,3,3), shoulders and torso posed already; changed in place.
-        heads: (T,J,3) positions that belong to them, metres.
+        rotations: (T,J,3,3) with shoulders and torso posed; changed in place.
+        heads: (T,J,3) positions of these bones, metres.
         side: 0 left, 1 right.
-        wrists: (T,3) wanted wrist places, metres.
-        hands: (T,3,3) wanted hand rotations.
+        wrists: (T,3) target positions of the wrist, metres.
+        hands: (T,3,3) target rotations of the hand.
         poles: (T,3) directions the elbow points to.
         shapes: (T,25) handshape rows.
     """

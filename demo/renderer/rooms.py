@@ -1,4 +1,4 @@
-"""Walls behind the signers, as data: rectangles in the colours of a room."""
+"""Walls behind the signers as data: rectangles in the colours of a room."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from renderer.scene import SIZE
 from renderer.signers import Room
 
 Block = tuple[float, float, float, float, float, float]
-"""Left, right, top, bottom as shares of the picture; the linear colour is accent * 5th + 6th."""
+"""Left, right, top, bottom as shares of the picture; linear colour: accent * 5th + 6th value."""
 
 
 def _books(k: int, shelf: float) -> list[Block]:
@@ -55,7 +55,7 @@ BLOCKS: dict[str, list[Block]] = {
 
 
 def paint_wall(room: Room) -> Array:
-    """The wall (H,W,3), linear colours; always the same for the same room."""
+    """The wall (H,W,3) of a room in linear colours."""
     y, x = np.mgrid[0:SIZE, 0:SIZE] / SIZE
     wall = np.broadcast_to(srgb_to_linear(room.wall), (SIZE, SIZE, 3)).copy()
     accent = srgb_to_linear(room.accent)

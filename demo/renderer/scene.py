@@ -1,4 +1,4 @@
-"""Camera and ray casting: what surface each pixel sees."""
+"""Camera and ray casting: the surface that each pixel shows."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,7 +39,7 @@ class Camera:
 
 
 def place_camera(view: View, body: RestBody) -> Camera:
-    """The signer's camera: upper body centred, some room above the head."""
+    """The signer's camera: upper body centred, with room above the head."""
     top = body.vertices[:, 2].max()
     target = np.array([0.0, 0.0, top + _HEADROOM_M - view.picture_height_m / 2])
     yaw, pitch = np.radians(view.yaw), np.radians(view.pitch)
@@ -56,7 +56,7 @@ def place_camera(view: View, body: RestBody) -> Camera:
 
 @dataclass(frozen=True)
 class Hits:
-    """First surface on each of N rays. `face` is -1 where there is none."""
+    """First surface on each of N rays. `face` is -1 if there is none."""
 
     face: IntArray  # (N,)
     weights: Array  # (N,3) barycentric weights of the face's vertices
@@ -75,7 +75,7 @@ class Caster:
         from embreex.rtcore_scene import EmbreeScene
 
         self._scene: Any = EmbreeScene()
-        # embree keeps no reference to the mesh, so this object does
+        # embree keeps no reference to the mesh: this object does
         self._mesh = TriangleMesh(
             self._scene,
             np.ascontiguousarray(vertices, dtype=np.float32),
@@ -84,21 +84,21 @@ class Caster:
 
     def cast(self, origins: Array, directions: Array) -> Hits:
         """First hits of rays (N,3)."""
-        found = self._scene.run(
+        hits = self._scene.run(
             np.ascontiguousarray(origins, dtype=np.float32),
             np.ascontiguousarray(directions, dtype=np.float32),
             output=True,
         )
-        u, v = found["u"].astype(np.float64), found["v"].astype(np.float64)
-        return Hits(found["primID"].astype(np.int64), np.stack([1 - u - v, u, v], axis=1))
+        u, v = hits["u"].astype(np.float64), hits["v"].astype(np.float64)
+        return Hits(hits["primID"].astype(np.int64), np.stack([1 - u - v, u, v], axis=1))
 
     def blocked(self, origins: Array, directions: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Whether rays (N,3) meet anything."""
+        """Whether rays (N,3) hit anything."""
         return self.cast(origins, directions).face >= 0
 
 
 def pixel_box(camera: Camera, vertices: Array) -> tuple[int, int, int, int]:
-    """Rows and columns (top, bottom, left, right; ends excluded) that can show the vertices."""
+    """Rows and columns (top, bottom, left, right; ends excluded) that may show the vertices."""
     x, y = camera.project(vertices)[:, :2].T
     left, right = int(np.floor(x.min())) - 1, int(np.ceil(x.max())) + 2
     top, bottom = int(np.floor(y.min())) - 1, int(np.ceil(y.max())) + 2
@@ -107,7 +107,7 @@ def pixel_box(camera: Camera, vertices: Array) -> tuple[int, int, int, int]:
 
 @dataclass(frozen=True)
 class Sight:
-    """What the picture sees: the pixels (N,2), x then y, that see the signer, and the hits."""
+    """The pixels (N,2), x then y, that show the signer, and their hits."""
 
     pixels: Array
     hits: Hits
@@ -116,7 +116,7 @@ class Sight:
 
 
 def look(camera: Camera, caster: Caster, vertices: Array, faces: IntArray, pixels: Array) -> Sight:
-    """The surface seen at `pixels` (M,2); pixels that see nothing are left out."""
+    """The surface at `pixels` (M,2), without pixels that show no surface."""
     directions = camera.rays(pixels)
     hits = caster.cast(np.broadcast_to(camera.centre, directions.shape), directions)
     seen = hits.face >= 0

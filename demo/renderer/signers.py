@@ -1,4 +1,4 @@
-"""Signers as data: body, skin, hair, clothes, handedness, camera, light, room, manner."""
+"""Signers as data: body, skin, hair, clothes, handedness, camera, light, room, movement."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -32,7 +32,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Look:
-    """Colours (sRGB) and cut of what is painted on the body.
+    """Colours (sRGB) and cut of hair and clothes.
 
     `hair_style`: "crop" (scalp only), "short" (some volume), "bob" (to the chin), "long" (to the
     shoulders), "bun" (crop and a knot).
@@ -56,7 +56,7 @@ class View:
     distance_m: float
     yaw: float
     pitch: float
-    picture_height_m: float  # height of the picture's field at the signer
+    picture_height_m: float  # height of the field of view at the signer
     light: tuple[float, float, float]  # towards the light, world axes
     light_strength: float
     ambient: float
@@ -83,7 +83,7 @@ class Signer:
     look: Look
     view: View
     room: Room
-    tempo: float  # > 1 is quicker
+    tempo: float  # above 1 is faster
     amplitude: float  # size of the movements
 
 
@@ -154,8 +154,3 @@ SIGNERS: tuple[Signer, ...] = (
     ),
 )  # fmt: skip
 """The eight signers of the demo; the split is by signer."""
-
-
-def signer(number: int) -> Signer:
-    """The signer of that number."""
-    return next(s for s in SIGNERS if s.number == number)

@@ -1,8 +1,8 @@
-"""Signs as data: handshape x orientation x place x movement x direction x mouth.
+"""Signs as data: handshape, orientation, place, movement, direction, mouth.
 
-The signs are invented and belong to no sign language; their glosses say what the hands do.
+The signs are invented and belong to no sign language; their glosses describe what the hands do.
 Directions are in the frame of the dominant hand: (out to its side, forward to the viewer, up), so a
-left-hander signs the mirror image.
+left-handed signer signs the mirror image.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Helper = Literal["rest", "mirror", "base"]
 
 @dataclass(frozen=True)
 class Orientation:
-    """Where the fingers point and where the palm faces; (out, forward, up)."""
+    """Directions of fingers, palm and elbow; (out, forward, up)."""
 
     fingers: Vector
     palm: Vector
@@ -26,10 +26,10 @@ class Orientation:
 class Sign:
     """One sign.
 
-    `handshapes`: the shapes the hand goes through during the movement.
+    `handshapes`: the shapes of the hand during the movement, in order.
     `helper`: the other hand rests, mirrors the dominant one, or is the flat base under it.
-    `direction`: where a line or an arc goes, or the axis of a circle.
-    `extent_m`: length of the movement on a body of 0.5 m arms. `repeats`: times it is made.
+    `direction`: direction of a line or an arc, or the axis of a circle.
+    `extent_m`: length of the movement on a body of 0.5 m arms. `repeats`: number of repetitions.
     """
 
     label: int
@@ -61,7 +61,7 @@ ORIENTATIONS: dict[str, Orientation] = {
 class Place:
     """A point near the body: an anchor on it and an offset in metres (out, forward, up).
 
-    `contact`: which point of the hand goes there, 0 the wrist to 1 the tip of the middle finger.
+    `contact`: the point of the hand at this place, from 0 (wrist) to 1 (tip of the middle finger).
     """
 
     anchor: Literal["chin", "forehead", "chest", "shoulder", "belly"]

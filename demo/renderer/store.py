@@ -1,4 +1,4 @@
-"""Truth files of the demo: `truth/{split}.h5`, one group a clip."""
+"""Ground truth files of the demo: `truth/{split}.h5`, one group per clip."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +13,17 @@ from slr_pipeline.errors import ArtifactError, DataError
 
 FORMAT = "slr-demo-truth-1"
 TOLERANCE_PX = 0.02
-"""Largest difference of keypoints between platforms; on one machine they are equal."""
+"""Largest difference of keypoints between machines; on one machine they are equal."""
 TOLERANCE_M = 0.0003
 TOLERANCE_VISIBLE = 0.002
-"""Share of visibility flags that may differ: points that graze a silhouette."""
+"""Share of visibility flags that may differ: points on a silhouette."""
 
 
 @dataclass(frozen=True)
 class FrameTruth:
-    """Dense truth of one frame t: `depth` (2,H,W) m of frames t-1 and t, 0 beside the signer.
+    """Dense ground truth of one frame t: `depth` (2,H,W) m of t-1 and t, 0 outside the signer.
 
-    `flow` (H,W,2) px from t-1 to t on the grid of t-1, `valid` (H,W) where it holds.
+    `flow` (H,W,2) px from t-1 to t on the grid of t-1, `valid` (H,W): where flow is defined.
     """
 
     frame: int
@@ -34,7 +34,7 @@ class FrameTruth:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One clip's truth with its camera; a few clips also have a frame of dense truth."""
+    """Ground truth and camera of a clip; a few clips also have a frame of dense ground truth."""
 
     clip: Clip
     truth: Truth
@@ -43,7 +43,7 @@ class Recorded:
 
 
 def write_truth(path: Path, records: list[Recorded]) -> None:
-    """Write the truth of one split."""
+    """Write the ground truth of one split."""
     import h5py
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ def _write_clip(group: Any, record: Recorded) -> None:
 
 
 def write_frames(path: Path, records: list[Recorded]) -> None:
-    """Write the dense truth of those records that have it: depth in 0.1 mm, flow in 0.01 px."""
+    """Write the dense ground truth of records that have it: depth in 0.1 mm, flow in 0.01 px."""
     import h5py
 
     with h5py.File(path, "w", libver=("earliest", "v110"), track_order=True) as file:
@@ -94,10 +94,10 @@ def write_frames(path: Path, records: list[Recorded]) -> None:
 
 
 def read_truth(folder: Path, split: str, sample: str) -> Truth:
-    """Read the truth of one clip of a demo folder.
+    """Read the ground truth of a clip from a demo folder.
 
     Raises:
-        ArtifactError: the file is of another format. DataError: it lacks the sample.
+        ArtifactError: the file has another format. DataError: it lacks the sample.
     """
     import h5py
 
@@ -105,25 +105,25 @@ def read_truth(folder: Path, split: str, sample: str) -> Truth:
     with h5py.File(path, "r") as file:
         if file.attrs.get("format") != FORMAT:
             raise ArtifactError(
-                f"{path}: format {file.attrs.get('format')!r}, expected {FORMAT!r}; make it anew "
-                "with python -m renderer.dataset"
+                f"{path}: format {file.attrs.get('format')!r}, expected {FORMAT!r}; render it "
+                "again with python -m renderer.dataset"
             )
         if sample not in file:
             raise DataError(f"{path}: no sample {sample}")
         return Truth(file[sample]["keypoints"][:], file[sample]["depth"][:])
 
 
-def difference(found: Truth, expected: Truth) -> str | None:
-    """What differs by more than the tolerances, in words; None when the two agree."""
-    if found.keypoints.shape != expected.keypoints.shape:
-        return f"shape {found.keypoints.shape}, expected {expected.keypoints.shape}"
+def difference(actual: Truth, expected: Truth) -> str | None:
+    """Describe a difference beyond the tolerances; None if the two agree."""
+    if actual.keypoints.shape != expected.keypoints.shape:
+        return f"shape {actual.keypoints.shape}, expected {expected.keypoints.shape}"
 
     def largest(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
         return float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max())
 
-    px = largest(found.keypoints[..., :2], expected.keypoints[..., :2])
-    metres = largest(found.depth, expected.depth)
-    flags = float(np.mean(found.keypoints[..., 2] != expected.keypoints[..., 2]))
+    px = largest(actual.keypoints[..., :2], expected.keypoints[..., :2])
+    metres = largest(actual.depth, expected.depth)
+    flags = float(np.mean(actual.keypoints[..., 2] != expected.keypoints[..., 2]))
     if px > TOLERANCE_PX + 1e-4:
         return f"keypoints differ by {px:.3f} px, allowed {TOLERANCE_PX}"
     if metres > TOLERANCE_M:

@@ -1,4 +1,4 @@
-"""Truth of a clip: 133 COCO-WholeBody keypoints with visibility, depth, and optical flow."""
+"""Ground truth of a clip: 133 COCO-WholeBody keypoints with visibility, depth, and optical flow."""
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ FACE_68: tuple[int, ...] = (
 
 FINGER_BONES: tuple[str, ...] = tuple(f"finger{f}-{k}" for f in range(1, 6) for k in (1, 2, 3))
 
-# How far a joint may lie behind the surface that hides only itself, metres: about the radius of
-# the body there, so that a joint seen through its own flesh counts as visible.
+# Depth of a joint behind its own surface, metres: about the radius of the body there. A joint that
+# is only hidden by its own flesh counts as visible.
 _DEPTH_M = np.concatenate(
     [
         [0.03, 0.03, 0.03, 0.06, 0.06, 0.11, 0.11, 0.10, 0.10, 0.06, 0.06, 0.17, 0.17],
@@ -55,10 +55,9 @@ def keypoints_world(body: RestBody, mesh: Mesh, vertices: Array, heads: Array) -
 def visible(
     camera: Camera, caster: Caster, vertices: Array, faces: IntArray, points: Array
 ) -> npt.NDArray[np.bool_]:
-    """Which of one frame's 133 points (133,3) lie in the picture and are not hidden.
+    """Whether the points (133,3) of a frame are in the picture and not hidden.
 
-    A point is hidden when the first surface on its ray is nearer than the point by more than the
-    body's radius there.
+    A point is hidden if the first surface on its ray is nearer by more than the radius of the body.
     """
     projected = camera.project(points)
     inside = np.all((projected[:, :2] > -0.5) & (projected[:, :2] < SIZE - 0.5), axis=1)
@@ -73,7 +72,7 @@ def visible(
 
 
 def depth_map(camera: Camera, vertices: Array, faces: IntArray) -> Array:
-    """Camera z (H,W) in metres of the surface in each pixel's centre; 0 where there is none."""
+    """Camera z (H,W) in metres of the surface at each pixel's centre; 0 without surface."""
     sight = look(
         camera, Caster(vertices, faces), vertices, faces, pixel_grid(pixel_box(camera, vertices))
     )
@@ -86,15 +85,15 @@ def depth_map(camera: Camera, vertices: Array, faces: IntArray) -> Array:
 def optical_flow(
     camera: Camera, before: Array, after: Array, faces: IntArray
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
-    """Where the surface seen at each pixel of one frame is in the next, minus where it was.
+    """Movement of the surface at each pixel from one frame to the next.
 
     Args:
         before, after: (V,3) vertices of frames t-1 and t.
 
     Returns:
         flow (H,W,2) float32 pixels, x then y, on the grid of frame t-1; valid (H,W): the surface
-        point is visible in both frames. The wall stands still: its flow is zero, and it is valid
-        where the signer does not come to cover it.
+        point is visible in both frames. The wall does not move: its flow is zero, and valid
+        unless the signer covers it in frame t.
     """
     sight = look(
         camera, Caster(before, faces), before, faces, pixel_grid(pixel_box(camera, before))

@@ -1,4 +1,4 @@
-"""Colour and depth videos of the demo, written so that the same frames give the same bytes."""
+"""Colour and depth videos of the demo. The same frames give the same bytes."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from renderer.scene import SIZE
 
 FRAMES_PER_SECOND = 25
-DEPTH_UNITS_PER_M = 60  # AUTSL's depth as SAM-SLR reads it: grey / 60 is metres
+DEPTH_UNITS_PER_M = 60  # as in AUTSL according to SAM-SLR: grey / 60 is metres
 COLOUR_CRF, DEPTH_CRF = 26, 18
 
 
@@ -20,9 +20,9 @@ def depth_to_grey(depth: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 def write_video(path: Path, frames: Iterable[npt.NDArray[np.uint8]], crf: int) -> None:
-    """H.264 in mp4 from frames (H,W,3) RGB, or (H,W) grey, of the demo's size.
+    """Write H.264 in mp4 from frames (H,W,3) RGB or (H,W) grey of the demo's size.
 
-    One thread and no clock: equal frames and the same libx264 give equal bytes.
+    With one thread and no timestamps, the same frames and libx264 give the same bytes.
     """
     import av
 
@@ -46,8 +46,8 @@ def write_video(path: Path, frames: Iterable[npt.NDArray[np.uint8]], crf: int) -
 def _grey_planes(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     """Planes (1.5 H, W) of YUV 4:2:0 that libswscale decodes to `grey` within one level.
 
-    Rounded up, since libswscale rounds down on the way from video levels 16..235 to RGB; its own
-    way to YUV would darken all depths by two thirds of a level.
+    Values are rounded up because libswscale rounds down when it converts video levels 16..235 to
+    RGB; its own conversion to YUV would darken all depths by two thirds of a level.
     """
     height, width = grey.shape
     planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
@@ -56,7 +56,7 @@ def _grey_planes(grey: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def read_video(path: Path) -> npt.NDArray[np.uint8]:
-    """All frames (T,H,W,3) RGB."""
+    """Read all frames (T,H,W,3) as RGB."""
     import av
 
     with av.open(str(path)) as container:

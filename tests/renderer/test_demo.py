@@ -1,4 +1,4 @@
-"""The demo data set: signs, signers, committed files, and that a new rendering equals them."""
+"""The demo data set: signs, signers and committed files."""
 
 import csv
 from dataclasses import asdict
@@ -33,7 +33,7 @@ def test_all_other_signs_differ_in_more_than_one_field() -> None:
     assert sorted(minimal) == [("rise", "sink"), ("say", "taste")]
 
 
-def test_signs_name_known_parts() -> None:
+def test_signs_are_composed_of_defined_parts() -> None:
     handshapes = pytest.importorskip("renderer.handshapes").HANDSHAPES
     assert [s.label for s in SIGNS] == list(range(8))
     for sign in SIGNS:
@@ -53,7 +53,7 @@ def test_signers_are_split_by_signer() -> None:
         assert len({getattr(s, part) for s in SIGNERS}) == 8, part
 
 
-def test_clips_are_balanced_and_names_do_not_repeat() -> None:
+def test_clips_are_balanced_and_names_are_unique() -> None:
     pytest.importorskip("anny")
     from renderer.clips import all_clips
 
@@ -69,7 +69,7 @@ def _rows(split: str) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-def test_committed_tables_are_those_of_the_clips() -> None:
+def test_committed_tables_list_all_clips() -> None:
     from renderer.clips import all_clips
 
     for split in SPLITS:
@@ -113,12 +113,12 @@ def test_stored_depth_and_flow_agree_with_the_keypoints() -> None:
             flow, valid = group["flow"][:] / 100, group["valid"][:]
             face = keypoints[t - 1, 23:91]
             x, y = np.rint(face[:, :2]).astype(int).T
-            held = (face[:, 2] > 0) & valid[y, x]
-            assert held.sum() > 30, sample
-            moved = (keypoints[t, 23:91, :2] - face[:, :2])[held]
-            error = np.linalg.norm(flow[y, x][held] - moved, axis=1)
+            tracked = (face[:, 2] > 0) & valid[y, x]
+            assert tracked.sum() > 30, sample
+            moved = (keypoints[t, 23:91, :2] - face[:, :2])[tracked]
+            error = np.linalg.norm(flow[y, x][tracked] - moved, axis=1)
             assert np.median(error) < 0.2, sample
-            assert (group["depth"][0][y, x][held] > 0).mean() > 0.95
+            assert (group["depth"][0][y, x][tracked] > 0).mean() > 0.95
 
 
 def test_demo_stays_small() -> None:
@@ -144,10 +144,10 @@ def test_left_is_the_signers_left(split: str) -> None:
     with h5py.File(DEMO / "truth" / f"{split}.h5", "r") as truth:
         for sample in truth:
             keypoints = truth[sample]["keypoints"][:]
-            # the signer faces the camera: the left shoulder is on the picture's right
+            # the signer faces the camera: the left shoulder is on the right of the picture
             assert (keypoints[:, 5, 0] > keypoints[:, 6, 0]).all()
             assert (keypoints[:, 45 + 23, 0] > keypoints[:, 36 + 23, 0]).all()  # eyes
-            # hand roots lie at their own wrists
+            # the roots of the hands are at their wrists
             for wrist, root in ((9, 91), (10, 112)):
                 gap = np.linalg.norm(keypoints[:, wrist, :2] - keypoints[:, root, :2], axis=1)
                 assert gap.max() < 25, sample

@@ -1,4 +1,4 @@
-"""Rendering itself: the same truth anew, flow, depth, and the signer's anatomy."""
+"""The renderer: reproducible ground truth, flow, depth, and the signer's anatomy."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,16 +30,16 @@ def scene(studio: clips.Studio) -> clips.Scene:
     return clips.build_scene(studio, clips.find_clip(SAMPLE))
 
 
-def test_a_clip_made_anew_equals_the_committed_truth(scene: clips.Scene) -> None:
+def test_a_rendered_clip_equals_the_committed_truth(scene: clips.Scene) -> None:
     committed = store.read_truth(DEMO, scene.clip.split, SAMPLE)
     assert store.difference(clips.clip_truth(scene), committed) is None
 
 
-def test_the_check_notices_a_moved_point(scene: clips.Scene) -> None:
-    found = clips.clip_truth(scene)
-    moved = found.keypoints.copy()
+def test_a_moved_point_is_a_difference(scene: clips.Scene) -> None:
+    expected = clips.clip_truth(scene)
+    moved = expected.keypoints.copy()
     moved[3, 100, 0] += 0.5
-    message = store.difference(replace(found, keypoints=moved), found)
+    message = store.difference(replace(expected, keypoints=moved), expected)
     assert message is not None
     assert "0.500 px" in message
 
@@ -53,40 +53,40 @@ def test_a_still_body_has_no_flow(scene: clips.Scene) -> None:
     assert valid.mean() > 0.999
 
 
-def test_flow_carries_surface_points_to_their_next_place(scene: clips.Scene) -> None:
-    """Against the vertices themselves, which the flow's ray casting does not look at."""
+def test_flow_moves_surface_points_to_their_next_position(scene: clips.Scene) -> None:
+    """Compare with the vertices, which the ray casting of the flow does not use."""
     frame = scene.frames // 2
     flow, valid = clips.clip_flow(scene, frame)
     before = scene.camera.project(scene.vertices[frame - 1])
     after = scene.camera.project(scene.vertices[frame])
     depth = clips.clip_depth(scene, frame - 1)
     x, y = np.rint(np.clip(before[:, :2], 1, 510)).astype(int).T
-    # the surface in the pixel is the vertex' own, and flat there: its neighbours agree
+    # the pixel shows the surface of the vertex, and its neighbours have the same depth
     around = np.stack([depth[y + dy, x + dx] for dx in (-1, 0, 1) for dy in (-1, 0, 1)])
     near = (np.abs(around - before[:, 2]) < 0.004).all(0) & valid[y, x]
     moved = np.linalg.norm(after[:, :2] - before[:, :2], axis=1)
     assert near.sum() > 1500
-    assert moved[near].max() > 5  # the clip does move there
+    assert moved[near].max() > 5  # something moves
     error = np.linalg.norm(flow[y, x] - (after - before)[:, :2], axis=1)[near]
     assert np.median(error) < 0.05
     assert np.quantile(error, 0.99) < 0.7
 
 
-def test_flow_is_invalid_where_the_hand_comes_to_cover_the_wall(scene: clips.Scene) -> None:
+def test_flow_is_invalid_where_the_signer_covers_the_wall(scene: clips.Scene) -> None:
     frame = scene.frames // 2
     flow, valid = clips.clip_flow(scene, frame)
-    was = clips.clip_depth(scene, frame - 1) > 0
-    comes = clips.clip_depth(scene, frame) > 0
-    assert (flow[~was] == 0).all()
-    assert not valid[~was & comes].any()
-    assert valid[~was & ~comes].all()
-    assert valid[was].mean() > 0.8
+    before = clips.clip_depth(scene, frame - 1) > 0
+    after = clips.clip_depth(scene, frame) > 0
+    assert (flow[~before] == 0).all()
+    assert not valid[~before & after].any()
+    assert valid[~before & ~after].all()
+    assert valid[before].mean() > 0.8
 
 
-def test_flow_and_depth_of_a_frame_that_is_not_there(scene: clips.Scene) -> None:
-    with pytest.raises(DataError, match="frame 0 has none before it"):
+def test_flow_and_depth_of_a_missing_frame(scene: clips.Scene) -> None:
+    with pytest.raises(DataError, match="frame 0 has no frame before it"):
         clips.clip_flow(scene, 0)
-    with pytest.raises(DataError, match="found frames 0 to"):
+    with pytest.raises(DataError, match="expected a frame from 0 to"):
         clips.clip_depth(scene, scene.frames)
     with pytest.raises(DataError, match="no such clip"):
         clips.find_clip("signer9_sample1")
@@ -97,7 +97,7 @@ def test_depth_video_decodes_to_the_metric_depth(scene: clips.Scene) -> None:
     for frame in (0, scene.frames // 2):
         depth = clips.clip_depth(scene, frame)
         inside = depth > 0
-        for axis in (0, 1):  # away from the silhouette and from jumps, where coding rings
+        for axis in (0, 1):  # away from silhouettes and steps, where the codec rings
             for step in (-3, 3):
                 inside &= np.abs(np.roll(depth, step, axis) - depth) < 0.05
         metres = video[frame, ..., 0] / DEPTH_UNITS_PER_M
@@ -109,21 +109,21 @@ def test_depth_video_decodes_to_the_metric_depth(scene: clips.Scene) -> None:
         assert abs((metres - depth)[inside].mean()) < 0.3 * coding_step
         far = np.ones_like(inside)
         for axis in (0, 1):
-            for step in range(-12, 13):  # the coding rings about ten pixels around the silhouette
+            for step in range(-12, 13):  # the codec rings about ten pixels around the silhouette
                 far &= np.roll(depth, step, axis) == 0
         assert video[frame][far].max() <= 2  # the empty wall stays 0
 
 
-def test_visible_keypoints_have_the_depth_of_the_picture(scene: clips.Scene) -> None:
-    found = clips.clip_truth(scene)
+def test_visible_keypoints_are_not_behind_the_surface(scene: clips.Scene) -> None:
+    rendered = clips.clip_truth(scene)
     frame = scene.frames // 2
     depth = clips.clip_depth(scene, frame)
     for k in range(23, 133):
-        x, y, seen = found.keypoints[frame, k]
-        if seen:
+        x, y, visible = rendered.keypoints[frame, k]
+        if visible:
             surface = depth[round(float(y)), round(float(x))]
-            if surface > 0:  # a point on the silhouette may round to the wall
-                assert surface > found.depth[frame, k] - 0.09
+            if surface > 0:  # the pixel of a point on the silhouette may show the wall
+                assert surface > rendered.depth[frame, k] - 0.09
 
 
 def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
-def test_one_frame_rendered_anew_looks_like_the_committed_video(
+def test_a_rendered_frame_looks_like_the_committed_video(
     studio: clips.Studio, scene: clips.Scene
 ) -> None:
     one = replace(scene, vertices=scene.vertices[:1])
@@ -143,7 +143,7 @@ def test_one_frame_rendered_anew_looks_like_the_committed_video(
     assert depth_to_grey(depths[0]).max() < 160
 
 
-def test_a_left_hander_mirrors_the_sign(studio: clips.Studio) -> None:
+def test_a_left_handed_signer_mirrors_the_sign(studio: clips.Studio) -> None:
     signer = clips.find_clip("signer2_sample1").signer
     assert signer.left_handed
     scene = clips.build_scene(studio, clips.find_clip("signer2_sample1"))
@@ -158,7 +158,7 @@ def test_a_left_hander_mirrors_the_sign(studio: clips.Studio) -> None:
 
 
 def test_elbows_bend_forwards(studio: clips.Studio) -> None:
-    """The forearm never leaves the upper arm towards the back of the elbow."""
+    """The forearm never bends towards the back of the elbow."""
     for sample in ("signer0_sample1", "signer2_sample1"):
         scene = clips.build_scene(studio, clips.find_clip(sample))
         motion = perform(
