@@ -1,10 +1,10 @@
-"""What every feature means: dims, shape, dtype, units and version. Data only."""
+"""The meaning of every feature: dims, shape, dtype, units and version. Data only."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 Fidelity = Literal["published", "corrected"]
-"""`published` repeats what the released code does, `corrected` does what the papers mean."""
+"""`published` repeats the released code, slips included; `corrected` does what the papers mean."""
 
 Feature = Literal[
     "keypoints",
@@ -17,19 +17,19 @@ Feature = Literal[
     "hha",
     "heatmaps",
 ]
-"""The features by name."""
+"""The names of the features."""
 
 Representation = Literal["joint", "bone", "joint_motion", "bone_motion"]
-"""What a skeleton stream is given: places, vectors from parent to child, or their movement."""
+"""Input of a skeleton stream: positions, vectors from parent to child, or their motion."""
 
 
 @dataclass(frozen=True)
 class FeatureSchema:
-    """One feature. `shape` is that of one frame; raise `version` when the values change meaning.
+    """One feature. `shape` is per frame; raise `version` when the values change meaning.
 
-    `pictures` is the number of JPEG pictures a frame is stored as, 0 for plain numbers. `boxes` is
-    the number of boxes a frame has. `frames` is T where it does not follow from the video.
-    `counts` are what the attributes count over the clips of a file.
+    `pictures` is the number of JPEG pictures per frame, 0 for plain numbers, and `boxes` that of
+    boxes. `frames` is T if it does not depend on the video. `counts` are the attributes that count
+    something over the clips of a file.
     """
 
     version: int
@@ -122,6 +122,6 @@ FEATURES: dict[str, FeatureSchema] = {
     ),
 }
 DEPTH_FEATURES = ("depth_hand_crops", "depth_flow", "hha")
-"""The features that are made from the depth video: nothing of the track `rgb` may read them."""
+"""Features from the depth video, which no stream of track `rgb` may read."""
 PICTURE_FEATURES = tuple(name for name, schema in FEATURES.items() if schema.pictures)
-"""The features that are stored as pictures, all but a few hundredths of the disk a run takes."""
+"""Features stored as pictures; they take nearly all of the disk space of a run."""

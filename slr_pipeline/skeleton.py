@@ -2,67 +2,48 @@
 
 Layouts:
 
-* **133**: COCO-WholeBody (Jin et al., 2020), what every pose estimator of this project returns;
-* **BODY_135**: OpenPose's whole body, what pose flow was made from (De Coster et al., 2021);
-* **BODY_25**: OpenPose's body with the points of its face and hand models behind it;
+* **133**: COCO-WholeBody (Jin et al., 2020), the output of every pose estimator here;
+* **BODY_135**: OpenPose's whole body, the input of pose flow (De Coster et al., 2021);
+* **BODY_25**: OpenPose's body, followed by the points of its face and hand models;
 * **Holistic**: MediaPipe's body, face mesh and hands;
 * **27**: the joints of SAM-SLR's graph network (Jiang et al., 2021): nose, arms, and ten points
   of each hand.
 
-Where two layouts have the same point it has the same name, so that the names alone convert one
-into another (`sources`); nothing is made up for a point that the other layout lacks.
+A point has the same name in every layout, so names convert one layout into another (`sources`). No
+value is invented for a point that a layout lacks.
 
-"Left" is the signer's left. A flip permutation `p` reads: joint `i` of the mirrored person is joint
+"Left" is the signer's left. A flip permutation `p`: joint `i` of the mirrored person is joint
 `p[i]` of the person. Mirroring twice is the identity.
 """
 
 from typing import Final
 
+
+def _both(*points: str) -> tuple[str, ...]:
+    """The names of each point on the left and right side."""
+    return tuple(f"{side}_{point}" for point in points for side in ("left", "right"))
+
+
 _BODY: Final = (
     "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
+    *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
 )
 _FEET: Final = (
-    "left_big_toe",
-    "left_small_toe",
-    "left_heel",
-    "right_big_toe",
-    "right_small_toe",
-    "right_heel",
+    *("left_big_toe", "left_small_toe", "left_heel"),
+    *("right_big_toe", "right_small_toe", "right_heel"),
 )
 _FACE: Final = tuple(f"face-{i}" for i in range(68))
 _FINGERS: Final = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 
 
 def _hand(side: str) -> tuple[str, ...]:
-    """Names of one hand's 21 keypoints: the root, then four a finger from base (1) to tip (4)."""
+    """Names of a hand's 21 keypoints: the root, then four per finger from base (1) to tip (4)."""
     fingers = (f"{side}_{finger}{i}" for finger in _FINGERS for i in (1, 2, 3, 4))
     return (f"{side}_hand_root", *fingers)
 
 
-KEYPOINTS_133: Final[tuple[str, ...]] = (
-    *_BODY,
-    *_FEET,
-    *_FACE,
-    *_hand("left"),
-    *_hand("right"),
-)
-"""Names of the 133 COCO-WholeBody keypoints, in the data set's own order and spelling."""
+KEYPOINTS_133: Final[tuple[str, ...]] = (*_BODY, *_FEET, *_FACE, *_hand("left"), *_hand("right"))
+"""Names of the 133 COCO-WholeBody keypoints, in the order and spelling of the data set."""
 
 BODY: Final = range(17)
 FEET: Final = range(17, 23)
@@ -76,13 +57,13 @@ PARTS: Final[dict[str, range]] = {
     "left_hand": LEFT_HAND,
     "right_hand": RIGHT_HAND,
 }
-"""Where each part lies among the 133 keypoints."""
+"""The range of each part among the 133 keypoints."""
 
 
 def _permutation(
     size: int, swaps: tuple[tuple[int, int], ...], reversals: tuple[range, ...]
 ) -> tuple[int, ...]:
-    """Identity of `size` entries with some pairs swapped and some runs of indices reversed."""
+    """The identity of `size` entries with some pairs swapped and some ranges reversed."""
     order = list(range(size))
     for a, b in swaps:
         order[a], order[b] = b, a
@@ -117,7 +98,7 @@ FLIP_133: Final[tuple[int, ...]] = _permutation(
 """Left/right permutation of the 133 keypoints (SAM-SLR; COCO-WholeBody's own swap pairs)."""
 
 _HAND_JOINTS: Final = (0, 4, 5, 8, 9, 12, 13, 16, 17, 20)
-"""Of a hand's 21 keypoints: root, thumb tip, then base and tip of the other four fingers."""
+"""Indices within a hand: root, thumb tip, then base and tip of the other four fingers."""
 
 JOINTS_27: Final[tuple[int, ...]] = (
     *(0, 5, 6, 7, 8, 9, 10),
@@ -159,8 +140,8 @@ BODY_135: Final[tuple[str, ...]] = (
     *_FACE,
     *("right_pupil", "left_pupil"),
 )
-"""Names of OpenPose's BODY_135 keypoints, as in the 133 where both have the point. It has no root
-of the hand; the 133 have neither upper neck nor head top nor pupils."""
+"""Names of OpenPose's BODY_135 keypoints. It lacks the root of the hand; the 133 lack upper neck,
+head top and pupils."""
 
 BODY_25_HANDS_FACE: Final[tuple[str, ...]] = (
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
@@ -172,8 +153,8 @@ BODY_25_HANDS_FACE: Final[tuple[str, ...]] = (
     *_hand("left"),
     *_hand("right"),
 )
-"""Names of OpenPose's BODY_25 keypoints, then those of its face model (70), left and right hand
-(21 each). All of the 133 are among them; these lack neck, middle of the hips and pupils."""
+"""Names of OpenPose's BODY_25 keypoints, then of its face model (70) and hand models (21 each). All
+of the 133 are among them; the 133 lack neck, mid hip and pupils."""
 
 _FACE_OF_MESH: Final = (
     *(127, 234, 93, 132, 58, 136, 149, 148, 152, 377, 378, 365, 288, 361, 323, 454, 356),  # contour
@@ -203,8 +184,8 @@ HOLISTIC: Final[tuple[str, ...]] = (
     *_hand("right"),
 )
 """Names of MediaPipe Holistic's 33 pose, 468 face, 21 left and 21 right hand landmarks. Its foot
-index stands for the big toe. It has no small toes; the 133 have 400 points of the mesh less, one
-point an eye, and none of the mouth corners and knuckles of the pose."""
+index is the big toe. It lacks the small toes; the 133 lack 400 points of the mesh, two of three
+points per eye, and the pose's mouth corners and knuckles."""
 
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "coco-wholebody-133": KEYPOINTS_133,
@@ -212,32 +193,32 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "body-25": BODY_25_HANDS_FACE,
     "holistic": HOLISTIC,
 }
-"""The whole-body layouts of files by name."""
+"""The whole-body layouts of files, by name."""
 
 
 def sources(wanted: tuple[str, ...], given: tuple[str, ...]) -> tuple[int, ...]:
-    """For each wanted point its index among the given ones, -1 where they lack it."""
+    """The index of each wanted point among the given ones, -1 if it is missing."""
     index = {name: i for i, name in enumerate(given)}
     return tuple(index.get(name, -1) for name in wanted)
 
 
 BODY_135_FROM_133: Final[tuple[int, ...]] = sources(BODY_135, KEYPOINTS_133)
-"""For each point of BODY_135 its index among the 133, -1 where these lack it."""
+"""The index of each point of BODY_135 among the 133, -1 if it is missing."""
 
 UPPER_NECK: Final = 17
 HEAD_TOP: Final = 18
-"""Where BODY_135 has the two ends of the head, whose distance is the unit of pose flow."""
+"""Indices in BODY_135 of the two ends of the head; their distance is the unit of pose flow."""
 
 EARS: Final = (3, 4)
 SHOULDERS: Final = (5, 6)
 
 UPPER_NECK_ABOVE_EARS: Final = -0.5
 HEAD_TOP_ABOVE_EARS: Final = 0.7
-"""Upper neck and head top, made up for the 133: so many times E - S beyond E, where E is the
-middle of the ears and S that of the shoulders."""
-# ASSUME: measured on the demo's eight signers, in units of |E - S|: the crown lies 0.65 to 0.76
-# above E (mean 0.70), the second joint of the neck 0.46 to 0.51 below (0.49), the chin 0.46 to
-# 0.59 below (0.51), none of them more than 0.03 aside.
+"""Upper neck and head top for the 133, which lack them: at E + factor * (E - S), where E is the
+midpoint of the ears and S that of the shoulders."""
+# ASSUME: measured on the demo's eight signers, in units of |E - S|: the crown is 0.65 to 0.76 above
+# E (mean 0.70), the second joint of the neck 0.46 to 0.51 below (0.49), the chin 0.46 to 0.59 below
+# (0.51); all are within 0.03 sideways.
 
 POSE_FLOW_KEYPOINTS: Final[tuple[int, ...]] = (*range(11), UPPER_NECK, HEAD_TOP, *range(25, 65))
 """The 53 points of BODY_135 that pose flow keeps: head, arms, upper neck, head top, hands."""

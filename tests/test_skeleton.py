@@ -1,4 +1,4 @@
-"""Keypoint layouts against the facts of the published data and their symmetry."""
+"""Keypoint layouts: facts of the published data, and their symmetry."""
 
 import pytest
 
@@ -18,26 +18,40 @@ def test_parts_cover_the_133_keypoints_once() -> None:
     assert [len(part) for part in skeleton.PARTS.values()] == [17, 6, 68, 21, 21]
 
 
-@pytest.mark.parametrize(
-    ("index", "name"),
-    [
-        (0, "nose"),
-        (9, "left_wrist"),
-        (16, "right_ankle"),
-        (17, "left_big_toe"),
-        (22, "right_heel"),
-        (23, "face-0"),
-        (90, "face-67"),
-        (91, "left_hand_root"),
-        (95, "left_thumb4"),
-        (96, "left_forefinger1"),
-        (111, "left_pinky_finger4"),
-        (112, "right_hand_root"),
-        (132, "right_pinky_finger4"),
-    ],
-)
-def test_keypoint_names_stand_where_the_data_set_has_them(index: int, name: str) -> None:
-    assert skeleton.KEYPOINTS_133[index] == name
+PUBLISHED_NAMES = {
+    "coco-wholebody-133": {
+        0: "nose", 9: "left_wrist", 16: "right_ankle", 17: "left_big_toe", 22: "right_heel",
+        23: "face-0", 90: "face-67", 91: "left_hand_root", 95: "left_thumb4",
+        96: "left_forefinger1", 111: "left_pinky_finger4", 112: "right_hand_root",
+        132: "right_pinky_finger4",
+    },
+    "body-135": {
+        0: "nose", 5: "left_shoulder", 10: "right_wrist", 11: "left_hip", 16: "right_ankle",
+        17: "upper_neck", 18: "head_top", 19: "left_big_toe", 24: "right_heel", 25: "left_thumb1",
+        44: "left_pinky_finger4", 45: "right_thumb1", 64: "right_pinky_finger4", 65: "face-0",
+        132: "face-67", 134: "left_pupil",
+    },
+    "body-25": {
+        1: "neck", 4: "right_wrist", 7: "left_wrist", 8: "mid_hip", 16: "left_eye",
+        19: "left_big_toe", 24: "right_heel", 25: "face-0", 93: "right_pupil",
+        95: "left_hand_root", 99: "left_thumb4", 116: "right_hand_root",
+        136: "right_pinky_finger4",
+    },
+    "holistic": {
+        0: "nose", 2: "left_eye", 8: "right_ear", 9: "mouth_left", 11: "left_shoulder",
+        16: "right_wrist", 22: "right_thumb", 23: "left_hip", 29: "left_heel",
+        32: "right_big_toe", 33 + 127: "face-0", 33 + 356: "face-16", 33 + 3: "face_mesh-3",
+        33 + 468: "left_hand_root", 33 + 468 + 21: "right_hand_root", 542: "right_pinky_finger4",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", PUBLISHED_NAMES)
+def test_names_have_their_published_index(layout: str) -> None:
+    names = skeleton.LAYOUTS[layout]
+    assert len(set(names)) == len(names)
+    expected = PUBLISHED_NAMES[layout]
+    assert {index: names[index] for index in expected} == expected
 
 
 @pytest.mark.parametrize("flip", [skeleton.FLIP_133, skeleton.FLIP_27])
@@ -85,41 +99,15 @@ def test_bones_are_a_symmetric_tree_with_parents_first() -> None:
     assert {(parent, child) for child, parent in enumerate(skeleton.PARENTS_27) if child} == bones
 
 
-@pytest.mark.parametrize(
-    ("index", "name"),
-    [
-        (0, "nose"),
-        (5, "left_shoulder"),
-        (10, "right_wrist"),
-        (11, "left_hip"),
-        (16, "right_ankle"),
-        (17, "upper_neck"),
-        (18, "head_top"),
-        (19, "left_big_toe"),
-        (24, "right_heel"),
-        (25, "left_thumb1"),
-        (44, "left_pinky_finger4"),
-        (45, "right_thumb1"),
-        (64, "right_pinky_finger4"),
-        (65, "face-0"),
-        (132, "face-67"),
-        (134, "left_pupil"),
-    ],
-)
-def test_body_135_names_stand_where_openpose_has_them(index: int, name: str) -> None:
-    assert len(set(skeleton.BODY_135)) == len(skeleton.BODY_135) == 135
-    assert skeleton.BODY_135[index] == name
-
-
-def test_body_135_takes_from_the_133_what_both_have() -> None:
-    taken = skeleton.BODY_135_FROM_133
-    assert [i for i, index in enumerate(taken) if index < 0] == [17, 18, 133, 134]
-    left_out = set(range(133)) - set(taken)
-    assert left_out == {skeleton.LEFT_HAND[0], skeleton.RIGHT_HAND[0]}
-    assert taken[:17] == tuple(skeleton.BODY)
-    assert taken[19:25] == tuple(skeleton.FEET)
-    assert taken[25:65] == (*skeleton.LEFT_HAND[1:], *skeleton.RIGHT_HAND[1:])
-    assert taken[65:133] == tuple(skeleton.FACE)
+def test_body_135_takes_every_shared_point_from_the_133() -> None:
+    source = skeleton.BODY_135_FROM_133
+    assert [i for i, index in enumerate(source) if index < 0] == [17, 18, 133, 134]
+    unused = set(range(133)) - set(source)
+    assert unused == {skeleton.LEFT_HAND[0], skeleton.RIGHT_HAND[0]}
+    assert source[:17] == tuple(skeleton.BODY)
+    assert source[19:25] == tuple(skeleton.FEET)
+    assert source[25:65] == (*skeleton.LEFT_HAND[1:], *skeleton.RIGHT_HAND[1:])
+    assert source[65:133] == tuple(skeleton.FACE)
 
 
 def test_pose_flow_keeps_head_arms_and_hands() -> None:
@@ -128,73 +116,25 @@ def test_pose_flow_keeps_head_arms_and_hands() -> None:
     assert len(skeleton.POSE_FLOW_KEYPOINTS) == 53
 
 
-def test_conversions_go_by_name() -> None:
+def test_names_convert_layouts() -> None:
     assert skeleton.sources(("b", "x", "a"), ("a", "b", "c")) == (1, -1, 0)
     for names in skeleton.LAYOUTS.values():
-        assert len(set(names)) == len(names)
         there = skeleton.sources(names, skeleton.KEYPOINTS_133)
         back = skeleton.sources(skeleton.KEYPOINTS_133, names)
         assert all(back[i] == at for at, i in enumerate(there) if i >= 0)
 
 
 @pytest.mark.parametrize(
-    ("layout", "size", "absent", "more"),
+    ("layout", "size", "missing", "extra"),
     [
         ("body-135", 135, {"left_hand_root", "right_hand_root"}, 4),
         ("body-25", 137, set(), 4),
         ("holistic", 543, {"left_small_toe", "right_small_toe"}, 412),
     ],
 )
-def test_what_layouts_lack(layout: str, size: int, absent: set[str], more: int) -> None:
-    """`more` is what the 133 lack; nothing stands in for it."""
+def test_what_a_layout_lacks(layout: str, size: int, missing: set[str], extra: int) -> None:
+    """`extra` is the number of points that the 133 lack."""
     names, ours = set(skeleton.LAYOUTS[layout]), set(skeleton.KEYPOINTS_133)
     assert len(names) == size
-    assert ours - names == absent
-    assert len(names - ours) == more
-
-
-@pytest.mark.parametrize(
-    ("index", "name"),
-    [
-        (1, "neck"),
-        (4, "right_wrist"),
-        (7, "left_wrist"),
-        (8, "mid_hip"),
-        (16, "left_eye"),
-        (19, "left_big_toe"),
-        (24, "right_heel"),
-        (25, "face-0"),
-        (93, "right_pupil"),
-        (95, "left_hand_root"),
-        (99, "left_thumb4"),
-        (116, "right_hand_root"),
-        (136, "right_pinky_finger4"),
-    ],
-)
-def test_body_25_names_stand_where_openpose_has_them(index: int, name: str) -> None:
-    assert skeleton.BODY_25_HANDS_FACE[index] == name
-
-
-@pytest.mark.parametrize(
-    ("index", "name"),
-    [
-        (0, "nose"),
-        (2, "left_eye"),
-        (8, "right_ear"),
-        (9, "mouth_left"),
-        (11, "left_shoulder"),
-        (16, "right_wrist"),
-        (22, "right_thumb"),
-        (23, "left_hip"),
-        (29, "left_heel"),
-        (32, "right_big_toe"),
-        (33 + 127, "face-0"),
-        (33 + 356, "face-16"),
-        (33 + 3, "face_mesh-3"),
-        (33 + 468, "left_hand_root"),
-        (33 + 468 + 21, "right_hand_root"),
-        (542, "right_pinky_finger4"),
-    ],
-)
-def test_holistic_names_stand_where_mediapipe_has_them(index: int, name: str) -> None:
-    assert skeleton.HOLISTIC[index] == name
+    assert ours - names == missing
+    assert len(names - ours) == extra

@@ -9,10 +9,7 @@ class VerifySettings(Section):
     """The check of every video before anything else runs."""
 
     max_quarantined: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="Largest share of samples that may fail before the run stops.",
+        0.01, ge=0, le=1, description="Largest share of samples that may fail before the run stops."
     )
     seconds_per_video: int = Field(
         120,

@@ -166,7 +166,7 @@ class MmposeSettings(NetworkSettings):
     estimator: Literal["mmpose"] = Field(description="The whole-body pose estimator.")
     config: str = Field(
         description="Name of a whole-body config in MMPose's wheel, without `.py`, or path of a "
-        "config file, with `.py`.",
+        "config file, with `.py`."
     )
     checkpoint: WeightsFile = Field(description="The weights, in MMPose's format.")
     fidelity: InheritedFidelity = "corrected"

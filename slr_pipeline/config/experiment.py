@@ -52,8 +52,7 @@ class AutslData(Section):
     root: str = Field(description="Folder with the split folders, label files and class list.")
     labels: AutslLabels = Field(default_factory=AutslLabels, description="The label files.")
     classes: str = Field(
-        "SignList_ClassId_TR_EN.csv",
-        description="Class list `ClassId,TR,EN`, relative to `root`.",
+        "SignList_ClassId_TR_EN.csv", description="Class list `ClassId,TR,EN`, relative to `root`."
     )
     depth: bool = Field(False, description="Whether every sample has a depth video.")
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
@@ -72,8 +71,7 @@ class TableData(Section):
         "the columns `signer` and `depth` are optional."
     )
     root: str | None = Field(
-        None,
-        description="Folder that the table's paths are relative to; null: the table's folder.",
+        None, description="Folder that the table's paths are relative to; null: the table's folder."
     )
     classes: str | None = Field(
         None,

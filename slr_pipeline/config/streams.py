@@ -36,8 +36,7 @@ class _TrainedSettings(Section):
     model: str = Field(description=_MODEL)
     fidelity: InheritedFidelity = "corrected"
     init: WeightsFile | None = Field(
-        None,
-        description="Initial weights, as written by `slr import-checkpoint`; null: random.",
+        None, description="Initial weights, as written by `slr import-checkpoint`; null: random."
     )
     gpus: int = Field(
         1,

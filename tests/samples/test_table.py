@@ -64,9 +64,7 @@ def test_table_layout_with_glosses(table: Callable[..., TableData], tmp_path: Pa
     assert found.samples[0].depth is None
 
 
-def test_table_accepts_bom_crlf_turkish_and_absent_columns(
-    table: Callable[..., TableData],
-) -> None:
+def test_table_accepts_bom_crlf_turkish_and_absent_columns(table: Callable[..., TableData]) -> None:
     text = "sample,split,label,color\na,train,çığ,a.mp4\nb,val,şöför,b.mp4\nc,test,çığ,c.mp4\n"
     plain = load_samples(table(text))
     other = load_samples(table(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()))
