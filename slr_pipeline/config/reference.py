@@ -120,8 +120,9 @@ def _rows(section: dict[str, Any]) -> Iterator[str]:
         default = "required" if key in required else f"`{json.dumps(value.get('default'))}`"
         if key not in required and "default" not in value:
             default = "inherited" if key == "fidelity" else "its own defaults"
+        meaning = " ".join(value.get("description", "").split())
         kind = _kind(value).replace("|", "\\|")
-        yield f"| `{key}` | {kind} | {default} | {value.get('description', '')} |"
+        yield f"| `{key}` | {kind} | {default} | {meaning} |"
 
 
 def _kind(value: dict[str, Any]) -> str:
