@@ -1,4 +1,4 @@
-"""Every relative link and anchor in the documentation leads somewhere."""
+"""Links and anchors in the documentation work, and the modules it names exist."""
 
 import re
 from pathlib import Path
@@ -55,3 +55,22 @@ def test_the_index_lists_every_page() -> None:
     index = ROOT / "docs/index.md"
     listed = {(index.parent / link).resolve() for link in links(index.read_text())}
     assert {page for page in PAGES if page.is_relative_to(index.parent)} - listed == {index}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_modules_exist(page: Path) -> None:
+    folders = [ROOT, ROOT / "slr_pipeline", ROOT / "workflow", ROOT / "tests", ROOT / "demo"]
+    rooms = "|".join(path.name for path in (ROOT / "slr_pipeline").iterdir() if path.is_dir())
+    named = set(re.findall(r"`([\w/]+/\w+\.(?:py|smk))[`:]", page.read_text()))
+    if page.name in ("architecture.md", "adding.md"):
+        named |= {f"{name}.py" for name in re.findall(rf"`((?:{rooms})/\w+)[.`]", page.read_text())}
+    missing = [
+        name
+        for name in named
+        if not name.endswith("/x.py")  # a new module in a recipe
+        and not any(
+            (folder / name).is_file() or (folder / name.removesuffix(".py")).is_dir()
+            for folder in folders
+        )
+    ]
+    assert missing == []
