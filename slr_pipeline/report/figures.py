@@ -164,7 +164,12 @@ def _whole_numbers(axes: Axes) -> None:
 # --- results -------------------------------------------------------------------------------------
 
 
-def training_figure(stream: Scored) -> PageImage | None:
+def training_figures(run: FinishedRun) -> list[PageImage | None]:
+    """Loss and accuracy of each stream by epoch."""
+    return [_training_figure(stream) for stream in run.streams]
+
+
+def _training_figure(stream: Scored) -> PageImage | None:
     """Loss and accuracy on train and val by epoch; None for an imported stream."""
     if not stream.history:
         return None
@@ -230,7 +235,12 @@ def accuracy_figure(run: FinishedRun) -> PageImage | None:
     return _drawn(alt, 4.4, 1.2 + 0.34 * len(shown), draw)
 
 
-def reliability_figure(scored: Scored) -> PageImage | None:
+def reliability_figures(run: FinishedRun) -> list[PageImage | None]:
+    """Reliability diagrams of each track and stream."""
+    return [_reliability_figure(scored) for scored in (*run.tracks, *run.streams)]
+
+
+def _reliability_figure(scored: Scored) -> PageImage | None:
     """Reliability diagram, for a stream also at its temperature; None without labels."""
     metrics, title = scored.main_metrics(), f"{scored.label}, {scored.main_split()}"
     if not metrics:

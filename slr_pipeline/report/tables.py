@@ -275,8 +275,12 @@ def confusion_table(run: FinishedRun) -> Table | None:
     )
 
 
-def weights_table(track: Scored) -> Table | None:
-    """Weight and temperature of each stream of a track, and the accuracy without it."""
+def weights_tables(run: FinishedRun) -> list[Table | None]:
+    """Weight and temperature of each stream of each track, and the accuracy without it."""
+    return [_weights_table(track) for track in run.tracks]
+
+
+def _weights_table(track: Scored) -> Table | None:
     without = track.metrics["top1_without"]
     temperatures = track.metrics["temperatures"]
     rows = []
