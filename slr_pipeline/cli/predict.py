@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from slr_pipeline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from slr_pipeline.cli.recognition import Recognised, Track, Video
+    from slr_pipeline.cli.recognition import Recognition, Track, Video
 
 FORMAT = "slr-predictions"
 VERSION = 1
@@ -20,28 +20,29 @@ VERSION = 1
 Answers = list[dict[str, Any]]
 
 File = tuple[Path, str]
-"""The folder that was given, or that of a file, and the path below it."""
+"""A folder and the path of a video below it."""
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of the command."""
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="a file, or a folder of them")
+    """Declare the arguments of the command."""
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video file or folder of videos")
     parser.add_argument(
-        "--depth", nargs="+", metavar="VIDEO", help="depth videos in that order, or their folder"
+        "--depth", nargs="+", metavar="VIDEO", help="depth videos in the same order, or a folder"
     )
-    parser.add_argument("--models", type=Path, default=Path("results"), help="a run's results")
-    parser.add_argument("--track", help="rgb by default, or the only one")
-    parser.add_argument("--top", type=int, default=5, help="answers of each video, 5 by default")
-    parser.add_argument("--json", action="store_true", help="one JSON document, no table")
     parser.add_argument(
-        "--overlay", type=Path, help="mp4 to draw keypoints and answer into; a folder for several"
+        "--models", type=Path, default=Path("results"), help="results folder of the run"
+    )
+    parser.add_argument("--track", help="track of the run (default: rgb, or the only one)")
+    parser.add_argument("--top", type=int, default=5, help="answers per video (default: 5)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--overlay", type=Path, help="write an mp4 with keypoints and answer; or a folder of them"
     )
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
 
 
-def main(given: argparse.Namespace) -> None:
-    """Print the likeliest glosses of each video; exit status 1 when one cannot be read."""
-    # Late: the other commands stay light.
+def main(arguments: argparse.Namespace) -> None:
+    """Print the most likely glosses of each video; exit status 1 if a video cannot be read."""
     import torch  # noqa: PLC0415
     from rich.progress import Progress  # noqa: PLC0415
 
@@ -49,28 +50,28 @@ def main(given: argparse.Namespace) -> None:
     from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
     from slr_pipeline.io.progress import terminal_bars  # noqa: PLC0415
 
-    if given.top < 1:
-        raise ConfigError(f"--top {given.top}: expected 1 or more")
-    files = find_files(given.videos)
-    videos = with_depth(files, given.depth)
-    alone = len(given.videos) == 1 and not Path(given.videos[0]).is_dir()
-    overlays = overlay_files(given.overlay, files, videos, alone=alone)
-    config = read_run_config(given.models)
-    name = choose_track(config, given.track, depth=given.depth is not None)
-    logging.getLogger("slr_pipeline").setLevel(logging.WARNING)  # the steps tell of every clip
-    torch.set_num_threads(1)  # as Snakemake has it, so that the logits are the pipeline's
+    if arguments.top < 1:
+        raise ConfigError(f"--top {arguments.top}: expected 1 or more")
+    files = find_files(arguments.videos)
+    videos = with_depth(files, arguments.depth)
+    single = len(arguments.videos) == 1 and not Path(arguments.videos[0]).is_dir()
+    overlays = overlay_files(arguments.overlay, files, videos, single=single)
+    config = read_run_config(arguments.models)
+    name = choose_track(config, arguments.track, depth=arguments.depth is not None)
+    logging.getLogger("slr_pipeline").setLevel(logging.WARNING)  # steps log every clip
+    torch.set_num_threads(1)  # as in Snakemake, so that logits are equal to the bit
     answers: Answers = []
-    shown = Progress(disable=True) if not sys.stderr.isatty() else terminal_bars("steps")
-    with shown as bar:
+    progress = terminal_bars("steps") if sys.stderr.isatty() else Progress(disable=True)
+    with progress as bar:
         task = bar.add_task("opening the models", total=None)
-        track = open_track(given.models, config, name, given.device)
+        track = open_track(arguments.models, config, name, arguments.device)
         bar.update(task, description="recognising", total=len(videos) * track.stages)
-        advance = partial(bar.advance, task)
-        for found, overlay in zip(recognise(track, videos, advance), overlays, strict=True):
-            answers.append(answer_of(found, track, given.top))
-            if overlay is not None and not found.row.reason:
-                draw(overlay, found, track, answers[-1])
-    if given.json:
+        recognitions = recognise(track, videos, partial(bar.advance, task))
+        for recognition, overlay in zip(recognitions, overlays, strict=True):
+            answers.append(answer_of(recognition, track, arguments.top))
+            if overlay is not None and not recognition.row.reason:
+                draw(overlay, recognition, track, answers[-1])
+    if arguments.json:
         print(json.dumps(document(track, answers), indent=2))
     else:
         print_table(track, answers)
@@ -81,117 +82,116 @@ def main(given: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def find_files(given: Sequence[str]) -> list[File]:
-    """The videos that are given, those of a folder sorted by name.
+def find_files(paths: Sequence[str]) -> list[File]:
+    """List the videos of files and folders, those of a folder sorted by name.
 
-    Videos of a folder that end in `_depth` are left out: they are depth videos.
+    Skips videos of a folder whose names end in `_depth`: they are depth videos.
     """
     from slr_pipeline.samples.clip_folder import find_videos  # noqa: PLC0415
 
     files: list[File] = []
-    for path in map(Path, given):
+    for path in map(Path, paths):
         if not str(path).isprintable():
-            raise DataError(f"{str(path)!a}: the name has signs that are no text; rename it")
+            raise DataError(f"{str(path)!a}: the name has unprintable characters; rename it")
         if path.is_dir():
             files += [(path, name) for name in find_videos(path) if not _is_depth(name)]
         else:
             files.append((path.parent, path.name))
     if not files:
-        raise DataError(f"{', '.join(given)}: only depth videos; name the folder of the others")
+        raise DataError(f"{', '.join(paths)}: only depth videos; name the folder of colour videos")
     return files
 
 
 def with_depth(files: Sequence[File], depth: Sequence[str] | None) -> list["Video"]:
-    """The videos, each with its depth video: one for each in their order, or from a folder.
+    """Pair each video with its depth video, given in the same order or found in a folder.
 
-    In a folder, `a_depth.mp4` is the depth video of `a.mp4` and of `a_color.mp4`. Where there is
-    none it may also be `a.mp4` or `a_color.mp4`.
+    In a folder, `a_depth.mp4` is the depth video of `a.mp4` and of `a_color.mp4`; without such a
+    file, a file with the name of the colour video is.
     """
     from slr_pipeline.cli.recognition import Video  # noqa: PLC0415
     from slr_pipeline.samples.clip_folder import find_videos  # noqa: PLC0415
 
-    paths = [str(folder / name) for folder, name in files]
+    colors = [str(folder / name) for folder, name in files]
     if depth is None:
-        return [Video(path) for path in paths]
+        return [Video(color) for color in colors]
     if len(depth) == 1 and Path(depth[0]).is_dir():
-        found = find_videos(depth[0])
-        depth = [_depth_of(folder, name, depth[0], found) for folder, name in files]
-    if len(depth) != len(paths):
+        names = find_videos(depth[0])
+        depth = [_depth_of(folder, name, depth[0], names) for folder, name in files]
+    if len(depth) != len(colors):
         raise DataError(
-            f"--depth: {len(depth)} depth videos for {len(paths)} videos; give one for each, in "
+            f"--depth: {len(depth)} depth videos for {len(colors)} videos; give one for each in "
             "the same order, or their folder"
         )
-    return [Video(path, other) for path, other in zip(paths, depth, strict=True)]
+    return list(map(Video, colors, depth))
 
 
 def _is_depth(name: str) -> bool:
     return PurePath(name).stem.endswith("_depth")
 
 
-def _depth_of(folder: Path, name: str, depth: str, found: Sequence[str]) -> str:
-    """The depth video of a video, in the folder `depth`."""
+def _depth_of(folder: Path, name: str, depth: str, candidates: Sequence[str]) -> str:
+    """Find the depth video of a video among candidates in the folder `depth`."""
     stem = PurePath(name).with_suffix("")
     plain = stem.with_name(stem.name.removesuffix("_color"))
     by_stem = {
         PurePath(other).with_suffix(""): Path(depth, other)
-        for other in found
+        for other in candidates
         if Path(depth, other).resolve() != (folder / name).resolve()
     }
-    for wanted in (plain.with_name(f"{plain.name}_depth"), plain, stem):
-        if wanted in by_stem:
-            return str(by_stem[wanted])
+    for key in (plain.with_name(f"{plain.name}_depth"), plain, stem):
+        if key in by_stem:
+            return str(by_stem[key])
     raise DataError(
         f"{depth}: no depth video of {folder / name}; name it {plain}_depth{Path(name).suffix}"
     )
 
 
 def overlay_files(
-    asked: Path | None, files: Sequence[File], videos: Sequence["Video"], *, alone: bool
+    out: Path | None, files: Sequence[File], videos: Sequence["Video"], *, single: bool
 ) -> list[Path | None]:
-    """Where to write the drawn-on video of each: `asked` itself, or below it as in their folder."""
-    if asked is None:
+    """Output path of each overlay: `out` itself for a single video, else below the folder `out`."""
+    if out is None:
         return [None] * len(files)
-    if alone and asked.suffix != ".mp4":
-        raise ConfigError(f"--overlay {asked}: expected a name that ends in .mp4; rename it")
-    if not alone and asked.is_file():
-        raise ConfigError(f"--overlay {asked}: is a file; name a folder for several videos")
-    places = [asked if alone else asked / Path(name).with_suffix(".mp4") for _, name in files]
-    taken = {Path(path).resolve() for v in videos for path in (v.color, v.depth) if path}
-    for number, place in enumerate(places):
-        if place in places[:number]:
+    if single and out.suffix != ".mp4":
+        raise ConfigError(f"--overlay {out}: expected a name that ends in .mp4; rename it")
+    if not single and out.is_file():
+        raise ConfigError(f"--overlay {out}: is a file; name a folder for several videos")
+    targets = [out if single else out / Path(name).with_suffix(".mp4") for _, name in files]
+    inputs = {Path(path).resolve() for v in videos for path in (v.color, v.depth) if path}
+    for number, target in enumerate(targets):
+        if target in targets[:number]:
             raise ConfigError(
-                f"--overlay: {videos[places.index(place)].color} and {videos[number].color} would "
-                f"both be {place}; rename one, or run them apart"
+                f"--overlay: {videos[targets.index(target)].color} and {videos[number].color} "
+                f"would both write {target}; rename one, or run them separately"
             )
-        if place.resolve() in taken:
-            raise ConfigError(
-                f"--overlay: {place} is itself a video to look at; name another place"
-            )
-    return [*places]
+        if target.resolve() in inputs:
+            raise ConfigError(f"--overlay: {target} is an input video; choose another path")
+    return [*targets]
 
 
-def answer_of(found: "Recognised", track: "Track", top: int) -> dict[str, Any]:
-    """A video in the JSON document, see docs/how-to/predict.md."""
-    row, shares = found.row, () if found.probabilities is None else found.probabilities.tolist()
-    best = sorted(range(len(shares)), key=lambda label: -shares[label])[:top]
+def answer_of(recognition: "Recognition", track: "Track", top: int) -> dict[str, Any]:
+    """Entry of a video in the JSON document, see docs/how-to/predict.md."""
+    row, reason = recognition.row, recognition.reason
+    scores = [] if recognition.probabilities is None else recognition.probabilities.tolist()
+    best = sorted(range(len(scores)), key=lambda label: -scores[label])[:top]
     return {
-        "video": found.video.color,
-        "depth": found.video.depth,
+        "video": recognition.video.color,
+        "depth": recognition.video.depth,
         "frames": row.frames,
         "width": row.width,
         "height": row.height,
         "fps": row.fps,
-        "status": "unreadable" if row.reason else "unanswered" if found.reason else "answered",
-        "reason": found.reason or None,
+        "status": "unreadable" if row.reason else "unanswered" if reason else "answered",
+        "reason": reason or None,
         "answers": [
-            {"label": label, "gloss": track.classes[label], "probability": shares[label]}
+            {"label": label, "gloss": track.classes[label], "probability": scores[label]}
             for label in best
         ],
     }
 
 
 def document(track: "Track", answers: Answers) -> dict[str, Any]:
-    """The JSON document, see docs/how-to/predict.md."""
+    """JSON document, see docs/how-to/predict.md."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -203,21 +203,21 @@ def document(track: "Track", answers: Answers) -> dict[str, Any]:
     }
 
 
-def draw(out: Path, found: "Recognised", track: "Track", answer: dict[str, Any]) -> None:
-    """Write a video with its skeleton, hand boxes and likeliest answer."""
+def draw(out: Path, recognition: "Recognition", track: "Track", answer: dict[str, Any]) -> None:
+    """Write a video with its skeleton, hand boxes and most likely answer."""
     from slr_pipeline.features.hand_crops import hand_boxes  # noqa: PLC0415
     from slr_pipeline.report.overlay import Note, write_overlay  # noqa: PLC0415
 
-    row = found.row
+    row, keypoints = recognition.row, recognition.keypoints
     fidelity = track.config.features.hand_crops.fidelity
-    hands = hand_boxes(found.keypoints, width=row.width, height=row.height, fidelity=fidelity)
+    hands = hand_boxes(keypoints, width=row.width, height=row.height, fidelity=fidelity)
     best = answer["answers"]
-    words = f"{best[0]['gloss']}  {best[0]['probability']:.1%}" if best else answer["reason"]
-    write_overlay(out, row, found.keypoints, hands.boxes, [Note(words)])
+    text = f"{best[0]['gloss']}  {best[0]['probability']:.1%}" if best else answer["reason"]
+    write_overlay(out, row, keypoints, hands.boxes, [Note(text)])
 
 
 def print_table(track: "Track", answers: Answers) -> None:
-    """Print the answers of each video on stdout, as wide as the terminal."""
+    """Print the answers of each video as a table of the terminal's width."""
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -229,10 +229,9 @@ def print_table(track: "Track", answers: Answers) -> None:
     for answer in answers:
         video = printable(answer["video"])
         if answer["status"] != "answered":
-            # Why a video cannot be read is said below the table.
-            known = answer["status"] == "unanswered"
-            why = f"no answer: {answer['reason']}" if known else "cannot be read"
-            table.add_row(Text(video), Text(printable(why)), "")
+            unreadable = answer["status"] == "unreadable"  # its reason follows on stderr
+            text = "cannot be read" if unreadable else f"no answer: {answer['reason']}"
+            table.add_row(Text(video), Text(printable(text)), "")
         for rank, best in enumerate(answer["answers"]):
             gloss = Text(printable(best["gloss"]))
             table.add_row(Text("" if rank else video), gloss, f"{best['probability']:.1%}")
@@ -241,5 +240,5 @@ def print_table(track: "Track", answers: Answers) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey or cannot show."""
+    """Replace the characters that a terminal would interpret or cannot show."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,6 +1,6 @@
-"""A track of a finished run on new videos: the steps of the pipeline, a few videos at a time.
+"""Run a track of a finished run on new videos, a few at a time.
 
-Each step writes its artifact into a temporary folder, as its rule would, and the next one reads it.
+Each step writes its artifact into a temporary folder, as its rule does, and the next one reads it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,10 +42,10 @@ from slr_pipeline.steps.quality import quality
 from slr_pipeline.steps.verify import examine, verify_sample
 from slr_pipeline.training.device import choose_device
 
-FindKeypoints = Callable[[list[Verified], Mapping[str, str]], None]
-"""Writes the keypoints of some rows, and heat-maps if the network makes them, to their places."""
+PoseStep = Callable[[list[Verified], Mapping[str, str]], None]
+"""Writes keypoints, and heat-maps if the pose network makes them, to their paths by feature."""
 
-MAKERS: dict[str, Callable[[Any, str, str, str], None]] = {
+FEATURE_STEPS: dict[str, Callable[[Any, str, str, str], None]] = {
     "frames": frames,
     "hand_crops": lambda settings, *files: hand_crops(settings, "hand_crops", *files),
     "depth_hand_crops": lambda settings, *files: hand_crops(settings, "depth_hand_crops", *files),
@@ -55,16 +55,15 @@ MAKERS: dict[str, Callable[[Any, str, str, str], None]] = {
     "hha": hha,
     "heatmaps": heatmaps,
 }
-"""The step of each feature that is made of keypoints and videos: settings, verify table, keypoints,
-place."""
+"""Step of each feature. Arguments: settings, paths of the verify table, keypoints and output."""
 
 SHARD_SIZE = 8
-"""Videos whose features lie on the disk at once."""
+"""Videos per temporary folder."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """A video to be recognised, with its depth video where the track needs one."""
+    """A colour video, with its depth video if the track needs one."""
 
     color: str
     depth: str | None = None
@@ -72,10 +71,17 @@ class Video:
 
 @dataclass(frozen=True)
 class Track:
-    """A track of a finished run, ready to answer: its models and its pose estimator are loaded.
+    """A track of a finished run with loaded models and an open pose estimator.
 
-    `features` are those that its streams read and the keypoints these are made of; `models` those
-    of `streams`, then those of `untuned`.
+    Attributes:
+        config: of the run.
+        name: of the track.
+        settings: of the track.
+        features: that the streams read, and keypoints.
+        calibration: temperatures and weights of the run.
+        models: by stream; those of `streams`, then those of `untuned`.
+        write_poses: the pose step.
+        device: of the models.
     """
 
     config: Config
@@ -84,30 +90,30 @@ class Track:
     features: tuple[str, ...]
     calibration: Calibration
     models: dict[str, Trained]
-    find_keypoints: FindKeypoints
+    write_poses: PoseStep
     device: torch.device
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The glosses, in label order."""
+        """Glosses in label order."""
         return tuple(next(iter(self.models.values())).sidecar["classes"])
 
     @property
     def stages(self) -> int:
-        """How often `recognise` tells that a video is further: steps, features, models."""
+        """Progress steps per video: verify, features, quality, models."""
         return 2 + len(self.features) + len(self.models)
 
 
 @dataclass(frozen=True)
-class Recognised:
-    """What became of a video.
+class Recognition:
+    """Result for a video.
 
     Attributes:
         video: the video.
-        row: what `verify` found; its `reason` is empty unless the video could not be read.
-        reason: why there is no answer; empty where there is one.
-        probabilities: (K,) of the classes; None without an answer.
-        keypoints: (T, 133, 3), T = 0 for a video that could not be read.
+        row: its row of the verify table; `reason` is set if it cannot be read.
+        reason: why there is no answer, or empty.
+        probabilities: (K,); None without an answer.
+        keypoints: (T, 133, 3); T = 0 for a video that cannot be read.
     """
 
     video: Video
@@ -117,46 +123,42 @@ class Recognised:
     keypoints: NDArray[np.float32]
 
 
-def choose_track(config: Config, asked: str | None, *, depth: bool) -> str:
-    """The track that is asked for, else `rgb`, else the only one.
+def choose_track(config: Config, requested: str | None, *, depth: bool) -> str:
+    """Return the requested track, else `rgb`, else the only one.
 
-    ConfigError where there is no such track, none can be chosen, it cannot see new videos, or
-    whether there is `depth` does not suit it.
+    ConfigError if there is no such track, the choice is ambiguous, the track cannot process new
+    videos, or its streams need depth and there is none, or the reverse.
     """
     tracks = list(config.tracks)
-    if asked is not None and asked not in tracks:
-        raise ConfigError(f"--track {asked}: there is none (known: {', '.join(tracks)})")
-    if asked is None and "rgb" not in tracks and len(tracks) > 1:
-        raise ConfigError(f"--track: missing; choose one of {', '.join(tracks)}")
-    name = asked or ("rgb" if "rgb" in tracks else tracks[0])
+    if requested is not None and requested not in tracks:
+        raise ConfigError(f"--track {requested}: no such track; choose from {', '.join(tracks)}")
+    if requested is None and "rgb" not in tracks and len(tracks) > 1:
+        raise ConfigError(f"--track: missing; choose from {', '.join(tracks)}")
+    name = requested or ("rgb" if "rgb" in tracks else tracks[0])
     keypoints = config.features.keypoints
     if isinstance(keypoints, ImportedKeypointsSettings):
         raise ConfigError(
-            f"features.keypoints: the run took those of {keypoints.path}, made elsewhere, so that "
-            "there are none of a new video; train with an estimator"
+            f"features.keypoints: the run imports keypoints from {keypoints.path}, which has none "
+            "of new videos; train with an estimator"
         )
-    imported, deep = _imported(config, name), _deep(config, name)
-    fitting = [
+    suitable = [
         f"--track {track}"
         for track in tracks
-        if not _imported(config, track) and bool(_deep(config, track)) == depth
+        if not _imported(config, track) and bool(_depth_features(config, track)) == depth
     ]
-    advice = " or ".join(fitting) or "a track that does without, which this run has not"
-    if imported:
+    advice = f"use {' or '.join(suitable)}" if suitable else "the run has no other track that fits"
+    if imported := _imported(config, name):
         raise ConfigError(
-            f"track {name}: the logits of its stream {imported[0]} were made elsewhere, and it has "
-            f"no model for a new video; take {advice}"
+            f"track {name}: stream {imported[0]} has imported logits and no model for new videos; "
+            f"{advice}"
         )
-    if deep and not depth:
+    if (features := _depth_features(config, name)) and not depth:
         raise ConfigError(
-            f"track {name}: it reads {', '.join(deep)}, made from depth videos; give --depth, or "
-            f"take {advice}"
+            f"track {name}: its streams need depth videos for {', '.join(features)}; give --depth, "
+            f"or {advice}"
         )
-    if depth and not deep:
-        raise ConfigError(
-            f"--depth: track {name} reads nothing made from depth; leave it out"
-            + (f", or take {advice}" if fitting else "")
-        )
+    if depth and not features:
+        raise ConfigError(f"--depth: track {name} uses no depth; remove --depth, or {advice}")
     return name
 
 
@@ -165,79 +167,76 @@ def _members(config: Config, track: str) -> tuple[str, ...]:
 
 
 def _imported(config: Config, track: str) -> list[str]:
-    """The streams of a track that have no model."""
+    """Streams of a track without a model."""
     members = _members(config, track)
     return [name for name in members if isinstance(config.streams[name], ImportedSettings)]
 
 
-def _deep(config: Config, track: str) -> list[str]:
-    """The features made from depth that a track reads."""
+def _depth_features(config: Config, track: str) -> list[str]:
+    """Features of a track that need depth videos."""
     read = {name for stream in _members(config, track) for name in config.stream_features(stream)}
     return [feature for feature in DEPTH_FEATURES if feature in read]
 
 
 def open_track(results: Path, config: Config, name: str, device: str) -> Track:
-    """Load the models of a track and its pose estimator.
+    """Load the models of a track and open its pose estimator.
 
-    Raises ArtifactError for files that are not there or do not belong together; errors of the
-    device and of the estimator as the pipeline's.
+    Raises ArtifactError for missing files and for files of different runs.
     """
     settings = config.tracks[name]
-    files = {stream: f"streams/{stream}/{config.phases[-1]}" for stream in settings.streams}
-    files |= {untuned_name(stream): f"streams/{stream}/train" for stream in settings.untuned}
-    paths = {stream: results / folder / "model.safetensors" for stream, folder in files.items()}
+    folders = {stream: f"streams/{stream}/{config.phases[-1]}" for stream in settings.streams}
+    folders |= {untuned_name(stream): f"streams/{stream}/train" for stream in settings.untuned}
+    paths = {stream: results / folder / "model.safetensors" for stream, folder in folders.items()}
     metrics = results / "tracks" / name / "metrics.json"
     for path in (metrics, *(file for p in paths.values() for file in (p, p.with_suffix(".json")))):
         if not path.is_file():
             raise ArtifactError(
-                f"{path} is not there, and track {name} needs it; finish the run, or copy the file "
-                "with the others"
+                f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
             )
     calibration = _calibration(metrics, settings, list(paths))
-    chosen = choose_device(device)
+    torch_device = choose_device(device)
     models = {stream: load_trained(str(path)) for stream, path in paths.items()}
     read = {"keypoints"}
     for model in models.values():
         read.update(features_of(model.settings, config.features))
     features = tuple(feature for feature in FEATURES if feature in read)
-    find_keypoints = _open_pose(config.features, features, device)
-    return Track(config, name, settings, features, calibration, models, find_keypoints, chosen)
+    write_poses = _open_pose(config.features, features, device)
+    return Track(config, name, settings, features, calibration, models, write_poses, torch_device)
 
 
 def _calibration(path: Path, settings: TrackSettings, streams: list[str]) -> Calibration:
-    """What the run fitted or was given; ArtifactError where it is of another configuration."""
+    """Temperatures and weights of the run; ArtifactError if its track differs from config.yaml."""
     metrics = read_metrics(path)
-    found = metrics.get("fusion"), sorted(metrics.get("weights", ()))
-    if found != (settings.fusion, sorted(streams)):
+    fusion, fused = metrics.get("fusion"), sorted(metrics.get("weights", ()))
+    if (fusion, fused) != (settings.fusion, sorted(streams)):
         raise ArtifactError(
-            f"{path}: fusion {found[0]} of {', '.join(found[1])}, and config.yaml has "
-            f"{settings.fusion} of {', '.join(streams)}; finish the run, or take both files of one"
+            f"{path}: fusion {fusion} of {', '.join(fused)}, but config.yaml has {settings.fusion} "
+            f"of {', '.join(streams)}; finish the run, or copy both files from one run"
         )
     return Calibration(metrics["temperatures"] or {}, metrics["weights"])
 
 
-def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) -> FindKeypoints:
-    """Open the pose estimator of the run once for all videos."""
+def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) -> PoseStep:
+    """Open the pose estimator once for all videos."""
     keypoints = settings.keypoints
     if "heatmaps" in features and settings.heatmaps.source == "network":
         assert isinstance(keypoints, MmposeSettings)
-        # Late: it imports MMPose.
         from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
 
         source = NetworkHeatmaps(settings.heatmaps, keypoints, device)
-        return lambda rows, made: write_both(
-            made["keypoints"], made["heatmaps"], rows, keypoints, settings.heatmaps, source
+        return lambda rows, paths: write_both(
+            paths["keypoints"], paths["heatmaps"], rows, keypoints, settings.heatmaps, source
         )
     estimator = open_estimator(keypoints, device)
-    return lambda rows, made: write_keypoints(made["keypoints"], rows, keypoints, estimator)
+    return lambda rows, paths: write_keypoints(paths["keypoints"], rows, keypoints, estimator)
 
 
 def recognise(
     track: Track, videos: Sequence[Video], advance: Callable[[int], None]
-) -> Iterator[Recognised]:
-    """What becomes of each video, in order; an answer does not depend on the other videos.
+) -> Iterator[Recognition]:
+    """Yield the result of each video in order; results do not depend on the other videos.
 
-    `advance` is told how many videos went through one of the track's `stages`.
+    `advance` receives the number of videos that completed one of the track's `stages`.
     """
     named = [(f"video{number}", video) for number, video in enumerate(videos, start=1)]
     with Guarded(examine, track.config.verify.seconds_per_video) as guarded:
@@ -258,32 +257,34 @@ def _recognise_shard(
     rows: list[Verified],
     folder: str,
     advance: Callable[[int], None],
-) -> Iterator[Recognised]:
-    verified, judged = f"{folder}/verified.csv", f"{folder}/quality.csv"
+) -> Iterator[Recognition]:
+    verified, quality_table = f"{folder}/verified.csv", f"{folder}/quality.csv"
     write_verified(verified, rows)
-    made = {feature: f"{folder}/{feature}.h5" for feature in track.features}
-    for feature, out in made.items():
+    paths = {feature: f"{folder}/{feature}.h5" for feature in track.features}
+    for feature, out in paths.items():
         if feature == "keypoints":
-            track.find_keypoints(rows, made)
-        elif not Path(out).exists():  # heat-maps of a network come with the keypoints
+            track.write_poses(rows, paths)
+        elif not Path(out).exists():  # the pose step may have written heat-maps
             settings = getattr(track.config.features, feature)
-            MAKERS[feature](settings, verified, made["keypoints"], out)
+            FEATURE_STEPS[feature](settings, verified, paths["keypoints"], out)
         advance(len(rows))
-    # However many fail, the others are answered.
+    # Answer the other videos however many fail.
     limits = track.config.quality.model_copy(update={"max_quarantined": 1.0})
-    quality(limits, [made["keypoints"]], judged)
+    quality(limits, [paths["keypoints"]], quality_table)
     advance(len(rows))
     logits = [f"{folder}/logits{number}.h5" for number in range(len(track.models))]
     for model, out in zip(track.models.values(), logits, strict=True):
-        read = [made[feature] for feature in features_of(model.settings, track.config.features)]
-        predict(model, track.device, 0, read, judged, out)
+        read = [paths[feature] for feature in features_of(model.settings, track.config.features)]
+        predict(model, track.device, 0, read, quality_table, out)
         advance(len(rows))
     scores = fused_scores(track, logits, list(videos))
-    reasons = {row["sample"]: _reason(row) for row in read_quality(judged).to_dict("records")}
-    store = FeatureStore("keypoints", [made["keypoints"]])
+    reasons = {
+        row["sample"]: _reason(row) for row in read_quality(quality_table).to_dict("records")
+    }
+    store = FeatureStore("keypoints", [paths["keypoints"]])
     for row, probabilities in zip(rows, softmax(scores, axis=1), strict=True):
         reason = row.reason or reasons[row.sample]
-        yield Recognised(
+        yield Recognition(
             videos[row.sample],
             row,
             reason,
@@ -295,16 +296,16 @@ def _recognise_shard(
 def fused_scores(
     track: Track, logits: Sequence[str], samples: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Scores (N, K) of the samples, as rule `ensemble` finds those of test."""
+    """Scores (N, K) of the samples, computed as rule `ensemble` does for test."""
     joined = join(read_streams(track.settings, logits), samples)
     if track.settings.fusion == "calibrated":
         joined = calibrated(joined, track.calibration)
     K = joined.values.shape[2]
-    # The prior stands where no stream answered, and that is no answer here.
+    # A video that no stream answered gets the prior, but the result then has a reason instead.
     return fuse(joined, track.calibration.weights, np.full(K, 1 / K)).scores
 
 
 def _reason(quality_row: Mapping[str, Any]) -> str:
-    """Why the keypoints of a clip are not good enough; empty where they are."""
+    """Why the keypoints of a clip fail the quality limits, or empty."""
     reason: str = quality_row["reason"]
     return "no person was found" if reason and not quality_row["person"] > 0 else reason

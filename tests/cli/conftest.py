@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from slr_pipeline.cli.recognition import MAKERS
+from slr_pipeline.cli.recognition import FEATURE_STEPS
 from slr_pipeline.config.experiment import SPLITS, Config, Split, check_config
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import ImportedSettings
@@ -137,7 +137,7 @@ def _make_features(config: Config, split: str) -> None:
     quality(config.quality, [points], f"results/quality/{split}.csv")
     for feature in FEATURES:
         settings = getattr(config.features, feature)
-        MAKERS[feature](settings, table, points, feature_file(feature, split))
+        FEATURE_STEPS[feature](settings, table, points, feature_file(feature, split))
 
 
 def _train(config: Config, stream: str, phase: Phase) -> None:

@@ -1,4 +1,4 @@
-"""`slr predict`: real clips, real MediaPipe, models that were trained on a few clips."""
+"""`slr predict`: real clips, real MediaPipe, models trained on a few clips."""
 
 import json
 import os
@@ -19,7 +19,7 @@ from scipy.special import softmax
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files, overlay_files, with_depth
-from slr_pipeline.cli.recognition import MAKERS, SHARD_SIZE, Video, open_track, recognise
+from slr_pipeline.cli.recognition import FEATURE_STEPS, SHARD_SIZE, Video, open_track, recognise
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.documents import read_metrics, read_run_config
@@ -42,7 +42,7 @@ FIRST, SECOND = "signer6_sample2", "signer6_sample3"
 
 @pytest.fixture(scope="module")
 def models(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What docs/how-to/predict.md says is needed, on a machine without the rest."""
+    """What docs/how-to/predict.md says is needed, without the rest of the run."""
     folder = tmp_path_factory.mktemp("elsewhere") / "models"
     for name in NEEDED:
         for path in (run_folder / "results").rglob(name):
@@ -54,7 +54,7 @@ def models(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty room, a signer of test with depth, and half a video."""
+    """An empty room, a test signer with depth, and a truncated video."""
     folder = tmp_path_factory.mktemp("clips")
     wall = np.full((121, 161, 3), 200, np.uint8)
     write_video(folder / "a.mp4", [wall] * 5, width=161, height=121, fps=30000 / 1001)
@@ -73,13 +73,13 @@ def clip(sample: str, kind: str = "color") -> Path:
     return DEMO / f"test/{sample}_{kind}.mp4"
 
 
-def piped(run_folder: Path, track: str) -> dict[str, list[float]]:
-    """Probabilities of the samples of test, by the logits and metrics that the pipeline wrote."""
+def pipeline_probabilities(run_folder: Path, track: str) -> dict[str, list[float]]:
+    """Probabilities of the test samples from the logits and metrics of the pipeline."""
     config = read_run_config(run_folder / "results")
     settings = config.tracks[track]
-    places = [(stream, "finetune") for stream in settings.streams]
-    places += [(stream, "train") for stream in settings.untuned]
-    paths = [str(run_folder / logits_of(*place, "test")) for place in places]
+    phases = [(stream, "finetune") for stream in settings.streams]
+    phases += [(stream, "train") for stream in settings.untuned]
+    paths = [str(run_folder / logits_of(*phase, "test")) for phase in phases]
     joined = join(read_streams(settings, paths), [FIRST, SECOND])
     metrics = read_metrics(run_folder / f"results/tracks/{track}/metrics.json")
     fitted = Calibration(metrics["temperatures"] or {}, metrics["weights"])
@@ -89,7 +89,7 @@ def piped(run_folder: Path, track: str) -> dict[str, list[float]]:
     return dict(zip((FIRST, SECOND), softmax(scores, axis=1).tolist(), strict=True))
 
 
-def answered(video: dict[str, Any]) -> list[float]:
+def probabilities_of(video: dict[str, Any]) -> list[float]:
     """The probabilities in label order."""
     assert video["status"] == "answered"
     by_label = {answer["label"]: answer["probability"] for answer in video["answers"]}
@@ -103,12 +103,12 @@ def answered(video: dict[str, Any]) -> list[float]:
 def test_logits_of_a_clip_do_not_depend_on_the_others(
     run_folder: Path, tmp_path: Path, stream: str
 ) -> None:
-    """Alone, because the others are quarantined, and among them, and as rule `predict` had it."""
+    """Equal to the bit alone (the others are quarantined), among the others, and in the run."""
     config = read_run_config(run_folder / "results")
     folder = run_folder / "results/streams" / stream / "train"
     model = load_trained(str(folder / "model.safetensors"))
     read = config.stream_features(stream)
-    together: dict[str, np.ndarray] = {}
+    logits: dict[str, np.ndarray] = {}
     for split in ("val", "test"):
         files = [str(run_folder / feature_file(feature, split)) for feature in read]
         written = read_logits(folder / f"logits/{split}.h5")
@@ -124,8 +124,8 @@ def test_logits_of_a_clip_do_not_depend_on_the_others(
             assert alone.answered.tolist() == [name == kept for name in written.samples]
             row = written.samples.index(kept)
             np.testing.assert_array_equal(alone.values[row], written.values[row])
-            together[kept] = written.values[row]
-    assert len({row.tobytes() for row in together.values()}) == len(together) == 4
+            logits[kept] = written.values[row]
+    assert len({row.tobytes() for row in logits.values()}) == len(logits) == 4
 
 
 @pytest.mark.parametrize("track", ["rgb", "rgbd"])
@@ -137,20 +137,23 @@ def test_answers_are_those_of_the_pipeline(
     capfd: pytest.CaptureFixture[str],
     track: str,
 ) -> None:
-    """To the bit, from a copy of the few files, in another order, beside a video without anyone."""
+    """To the bit, from a copy of the needed files, in another order."""
     monkeypatch.chdir(tmp_path)
-    expected = piped(run_folder, track)
+    expected = pipeline_probabilities(run_folder, track)
     assert expected[FIRST] != expected[SECOND]
     flags = ["--models", models, "--json", "--track", track]
     if track == "rgbd":
         flags += ["--depth", clip(SECOND, "depth"), clip(FIRST, "depth")]
     slr(clip(SECOND), clip(FIRST), *flags)
     out, err = capfd.readouterr()
-    assert err == ""  # neither a progress bar nor MediaPipe's lines
+    assert err == ""  # no progress bar and no log of MediaPipe
     found = json.loads(out)
     assert (found["format"], found["version"]) == ("slr-predictions", 1)
     assert (found["track"], found["protocol"]) == (track, "challenge")
-    assert [answered(video) for video in found["videos"]] == [expected[SECOND], expected[FIRST]]
+    assert [probabilities_of(video) for video in found["videos"]] == [
+        expected[SECOND],
+        expected[FIRST],
+    ]
     for video in found["videos"]:
         assert [answer["gloss"] for answer in video["answers"]] == [
             SIGNS[answer["label"]] for answer in video["answers"]
@@ -191,14 +194,14 @@ def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(
         logits[stream] = code["video_logits"](*arrays[stream])
     slr(clip(FIRST), "--models", results, "--json")
     (video,) = json.loads(capsys.readouterr().out)["videos"]
-    np.testing.assert_allclose(code["fuse"]("rgb", logits), answered(video), atol=1e-5)
+    np.testing.assert_allclose(code["fuse"]("rgb", logits), probabilities_of(video), atol=1e-5)
 
 
-def test_features_are_made_by_their_steps() -> None:
-    assert {"keypoints", *MAKERS} == FEATURES.keys()
+def test_every_feature_has_a_step() -> None:
+    assert {"keypoints", *FEATURE_STEPS} == FEATURES.keys()
 
 
-def test_many_videos_go_in_shards(
+def test_many_videos_are_processed_in_shards(
     models: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
@@ -217,10 +220,10 @@ def test_many_videos_go_in_shards(
     assert list(tmp_path.iterdir()) == []
 
 
-# --- what is said --------------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------
 
 
-def test_what_has_no_answer_is_said_and_the_others_are_answered(
+def test_videos_without_an_answer_have_a_reason(
     models: Path, clips: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -253,18 +256,18 @@ def test_what_has_no_answer_is_said_and_the_others_are_answered(
 
 
 def test_the_table_and_the_bar(models: Path, clips: Path) -> None:
-    """On a terminal, with names and glosses that look like markup."""
-    terminal, their_end = pty.openpty()
+    """On a terminal; names and glosses look like markup."""
+    terminal, child_end = pty.openpty()
     command = [sys.executable, "-m", "slr_pipeline.cli.main", "predict", "--device", "cpu"]
     process = subprocess.Popen(
         [*command, "[b]_color.mp4", "a.mp4", "c.mp4", "--models", str(models)],
         cwd=clips,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80"},
         stdout=subprocess.PIPE,
-        stderr=their_end,
+        stderr=child_end,
         text=True,
     )
-    os.close(their_end)
+    os.close(child_end)
     shown = "".join(iter(lambda: read_terminal(terminal), ""))
     os.close(terminal)
     table, _ = process.communicate()
@@ -290,7 +293,7 @@ def test_the_table_and_the_bar(models: Path, clips: Path) -> None:
 
 
 def read_terminal(terminal: int) -> str:
-    """What was written next; empty once nobody can write any more."""
+    """Read the next output; empty after the child exits."""
     try:
         return os.read(terminal, 1 << 16).decode(errors="replace")
     except OSError:
@@ -318,30 +321,33 @@ def test_the_commands_of_the_page(
         assert [path.name for path in Path("drawn").iterdir()] == ["x_color.mp4"]
 
 
-# --- what is refused -----------------------------------------------------------------------------
+# --- errors -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
         (["--models", "."], "config.yaml: no such file; name the results folder of a run"),
-        (["--track", "all"], "--track all: there is none (known: rgb, rgbd)"),
-        (["--track", "rgbd"], "track rgbd: it reads depth_hand_crops, made from depth videos; "),
+        (["--track", "all"], "--track all: no such track; choose from rgb, rgbd"),
+        (
+            ["--track", "rgbd"],
+            "track rgbd: its streams need depth videos for depth_hand_crops; give --depth, ",
+        ),
         (
             ["--depth", "a.mp4"],
-            "--depth: track rgb reads nothing made from depth; leave it out, or",
+            "--depth: track rgb uses no depth; remove --depth, or use --track rgbd",
         ),
         (["--depth", "a.mp4", "c.mp4", "--track", "rgbd"], "--depth: 2 depth videos for 1 videos"),
         (["--depth", ".", "--track", "rgbd"], ".: no depth video of a.mp4; name it a_depth.mp4"),
         (["--top", "0"], "--top 0: expected 1 or more"),
         (["--overlay", "out.avi"], "--overlay out.avi: expected a name that ends in .mp4"),
-        (["--overlay", "a.mp4"], "--overlay: a.mp4 is itself a video to look at; name another"),
+        (["--overlay", "a.mp4"], "--overlay: a.mp4 is an input video; choose another path"),
         (["c.mp4", "--overlay", "c.mp4"], "--overlay c.mp4: is a file; name a folder for several"),
-        (["./a.mp4", "--overlay", "out"], "--overlay: a.mp4 and a.mp4 would both be out/a.mp4"),
+        (["./a.mp4", "--overlay", "out"], "--overlay: a.mp4 and a.mp4 would both write out/a.mp4"),
         (["empty"], "empty: no video in it or in its sub-folders"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
+def test_wrong_arguments_give_one_line(
     models: Path,
     clips: Path,
     tmp_path: Path,
@@ -366,11 +372,11 @@ def test_what_cannot_be_done_is_one_line(
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
-        ({"tracks": {"b": {"streams": {"rgb": None}}}}, "--track: missing; choose one of a, b"),
+        ({"tracks": {"b": {"streams": {"rgb": None}}}}, "--track: missing; choose from a, b"),
         (
-            {"streams": {"theirs": {"model": "imported", "reads": ["flow"], "test": "x.h5"}}},
-            "track a: the logits of its stream theirs were made elsewhere, and it has no model for "
-            "a new video; take a track that does without, which this run has not",
+            {"streams": {"imported": {"model": "imported", "reads": ["flow"], "test": "x.h5"}}},
+            "track a: stream imported has imported logits and no model for new videos; the run has "
+            "no other track that fits",
         ),
         (
             {
@@ -378,12 +384,12 @@ def test_what_cannot_be_done_is_one_line(
                     "keypoints": {"estimator": "imported", "format": "hdf5", "path": "poses.h5"}
                 }
             },
-            "features.keypoints: the run took those of poses.h5, made elsewhere",
+            "features.keypoints: the run imports keypoints from poses.h5, which has none",
         ),
-        ({"protocol": "strict"}, "models/streams/rgb/train/model.json is not there, and track a"),
+        ({"protocol": "strict"}, "models/streams/rgb/train/model.json: no such file, but track a"),
     ],
 )
-def test_a_run_that_cannot_see_new_videos_is_one_line(
+def test_a_run_that_cannot_process_new_videos_gives_one_line(
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -395,8 +401,8 @@ def test_a_run_that_cannot_see_new_videos_is_one_line(
     values["tracks"] = {"a": {"fusion": "published", "streams": {"rgb": 1.0}}}
     for key, change in changes.items():
         values[key] = {**values[key], **change} if isinstance(change, dict) else change
-    if "theirs" in values["streams"]:
-        values["tracks"]["a"]["streams"]["theirs"] = 1.0
+    if "imported" in values["streams"]:
+        values["tracks"]["a"]["streams"]["imported"] = 1.0
     shutil.copytree(models, tmp_path / "models")
     (tmp_path / "models/config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     (tmp_path / "models/tracks/rgb").rename(tmp_path / "models/tracks/a")
@@ -407,7 +413,7 @@ def test_a_run_that_cannot_see_new_videos_is_one_line(
     assert one_error(capsys.readouterr().err).startswith(line)
 
 
-def test_metrics_of_another_configuration_are_one_line(
+def test_metrics_of_another_configuration_give_one_line(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(models, tmp_path / "models")
@@ -415,7 +421,7 @@ def test_metrics_of_another_configuration_are_one_line(
     shutil.copy(metrics / "rgbd/metrics.json", metrics / "rgb/metrics.json")
     with pytest.raises(SystemExit):
         slr(clip(FIRST), "--models", tmp_path / "models")
-    assert "fusion published of hands, hands/train, rgb, and config.yaml has calibrated of " in (
+    assert "fusion published of hands, hands/train, rgb, but config.yaml has calibrated of " in (
         one_error(capsys.readouterr().err)
     )
 
@@ -440,26 +446,26 @@ def test_depth_videos_of_a_folder(tmp_path: Path) -> None:
     )
     colors = [f"{one}/b.MKV", f"{one}/x/a_color.mp4"]
     assert videos_of([one]) == [Video(color) for color in colors]
-    together = [f"{one}/b_depth.mp4", f"{one}/x/a_depth.mp4"]
-    assert videos_of([one], [one]) == list(map(Video, colors, together))
+    in_place = [f"{one}/b_depth.mp4", f"{one}/x/a_depth.mp4"]
+    assert videos_of([one], [one]) == list(map(Video, colors, in_place))
     deep = touched(tmp_path / "deep", "x/a_color.mp4", "b.avi")
     apart = [f"{deep}/b.avi", f"{deep}/x/a_color.mp4"]
     assert videos_of([one], [deep]) == list(map(Video, colors, apart))
     assert videos_of([colors[1], colors[0]], apart) == list(map(Video, reversed(colors), apart))
-    assert videos_of(together) == list(map(Video, together))  # named, and so meant
-    Path(together[0]).unlink()
+    assert videos_of(in_place) == list(map(Video, in_place))  # a named file counts as colour
+    Path(in_place[0]).unlink()
     with pytest.raises(DataError, match=r"no depth video of .*b\.MKV; name it b_depth\.MKV"):
         videos_of([one], [one])
     for color in colors:
         Path(color).unlink()
     with pytest.raises(DataError, match="only depth videos"):
         videos_of([one])
-    with pytest.raises(DataError, match=r"'a\\x1b\.mp4': the name has signs that are no text"):
+    with pytest.raises(DataError, match=r"'a\\x1b\.mp4': the name has unprintable characters"):
         videos_of(["a\x1b.mp4"])
 
 
 def test_overlays_of_a_folder_keep_its_sub_folders(tmp_path: Path) -> None:
     signs = touched(tmp_path, "yes/1.mov", "no/1.mp4")
     files = find_files([signs])
-    drawn = overlay_files(Path("drawn"), files, with_depth(files, None), alone=False)
+    drawn = overlay_files(Path("drawn"), files, with_depth(files, None), single=False)
     assert drawn == [Path("drawn/no/1.mp4"), Path("drawn/yes/1.mp4")]
