@@ -39,20 +39,6 @@ class McNemar:
     p: float
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """A reliability diagram of B bins of equal width, by rising confidence.
-
-    Bin b holds the confidences in (`edges[b]`, `edges[b + 1]`], and 0 is in the first bin.
-    `samples` (B,) are counts, `confidence` and `accuracy` (B,) means: NaN for empty bins.
-    """
-
-    edges: NDArray[np.float64]
-    samples: NDArray[np.int64]
-    confidence: NDArray[np.float64]
-    accuracy: NDArray[np.float64]
-
-
 def bootstrap(correct: NDArray[np.bool_], draws: int = DRAWS, seed: int = 1) -> Interval:
     """95 % percentile interval of accuracy, samples (N,) drawn with replacement (Efron, 1979).
 
@@ -121,10 +107,11 @@ def confidences(scores: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def reliability(
     confidence: NDArray[np.floating], correct: NDArray[np.bool_], bins: int = BINS
-) -> Reliability:
+) -> pd.DataFrame:
     """Accuracy by confidence, both (N,), in bins of equal width (Guo et al., 2017, section 2).
 
-    DataError without samples, for unequal lengths and for confidences outside 0..1.
+    One row per bin (low, high]: number of `samples`, mean `confidence` and `accuracy`, NaN if
+    empty. DataError without samples, for unequal lengths and for confidences outside 0..1.
     """
     N = _length(confidence, correct)
     slack = 1e-9  # the sum of a softmax may exceed 1 slightly
@@ -137,18 +124,20 @@ def reliability(
     bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     samples = np.bincount(bin_of, minlength=bins)
     divisor = np.where(samples > 0, samples, np.nan)
-    return Reliability(
-        edges=edges,
-        samples=samples,
-        confidence=np.bincount(bin_of, weights=confidence, minlength=bins) / divisor,
-        accuracy=np.bincount(bin_of, weights=correct, minlength=bins) / divisor,
+    return pd.DataFrame(
+        {
+            "samples": samples,
+            "confidence": np.bincount(bin_of, weights=confidence, minlength=bins) / divisor,
+            "accuracy": np.bincount(bin_of, weights=correct, minlength=bins) / divisor,
+        }
     )
 
 
-def expected_calibration_error(diagram: Reliability) -> float:
+def expected_calibration_error(diagram: pd.DataFrame) -> float:
     """Mean over samples of |accuracy - confidence| of their bin (Guo et al., 2017, eq. 3)."""
-    gap = np.nan_to_num(np.abs(diagram.accuracy - diagram.confidence))
-    return float(gap @ diagram.samples / diagram.samples.sum())
+    gap = (diagram["accuracy"] - diagram["confidence"]).abs().fillna(0).to_numpy()
+    samples = diagram["samples"].to_numpy()
+    return float(gap @ samples / samples.sum())
 
 
 def accuracy_by(groups: Sequence[str | None], correct: NDArray[np.bool_]) -> pd.DataFrame:

@@ -56,20 +56,10 @@ def main() -> None:
     )
     parser.add_argument("--out", required=True)
     parser.add_argument("--metrics", required=True)
-    flags = parser.parse_args()
-    files: dict[Split, list[str]] = {"test": flags.test}
-    if flags.val:
-        files = {"val": flags.val, **files}
-    ensemble(
-        flags.data,
-        flags.track,
-        flags.protocol,
-        flags.seed,
-        files,
-        flags.out_of_fold,
-        flags.out,
-        flags.metrics,
-    )
+    flags = vars(parser.parse_args())
+    splits: tuple[Split, ...] = ("val", "test")
+    files = {split: paths for split in splits if (paths := flags.pop(split))}
+    ensemble(files=files, **flags)
 
 
 def ensemble(

@@ -1,7 +1,6 @@
 """Evaluate one stream on the splits it was not trained on."""
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -131,17 +130,10 @@ def detailed_metrics(
 
 
 def calibration_of(scores: NDArray[np.floating], correct: NDArray[np.bool_]) -> dict[str, Any]:
-    """Expected calibration error and its reliability diagram, with null for empty bins."""
+    """Expected calibration error and its reliability diagram, with None for empty bins."""
     diagram = reliability(confidences(scores), correct)
-    return {
-        "ece": expected_calibration_error(diagram),
-        **{
-            name: [
-                None if math.isnan(value) else value for value in getattr(diagram, name).tolist()
-            ]
-            for name in ("samples", "confidence", "accuracy")
-        },
-    }
+    lists = diagram.astype(object).where(diagram.notna(), None).to_dict("list")
+    return {"ece": expected_calibration_error(diagram), **lists}
 
 
 if __name__ == "__main__":

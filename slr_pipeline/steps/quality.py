@@ -22,8 +22,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=partial(parse_section, QualitySettings))
     parser.add_argument("--keypoints", required=True, nargs="+")
     parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    quality(flags.settings, flags.keypoints, flags.out)
+    quality(**vars(parser.parse_args()))
 
 
 def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:

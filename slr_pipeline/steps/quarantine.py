@@ -19,8 +19,7 @@ def main() -> None:
     parser.add_argument("--settings", required=True, type=partial(parse_section, VerifySettings))
     parser.add_argument("--verified", required=True, nargs="+")
     parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    quarantine(flags.settings, flags.verified, flags.out)
+    quarantine(**vars(parser.parse_args()))
 
 
 def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:

@@ -21,8 +21,7 @@ def main() -> None:
         "--shown", nargs="+", help="verify table and feature files of a shard; one sample is shown"
     )
     parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    report(flags.config, flags.shown, flags.out)
+    report(**vars(parser.parse_args()))
 
 
 def report(config: str, shown: list[str] | None, out: str) -> None:

@@ -110,16 +110,16 @@ class TestReliability:
     def test_by_hand(self) -> None:
         confidence = np.array([0.5, 0.3, 0.6, 1.0, 0.0])
         found = reliability(confidence, np.array([True, False, False, True, False]), bins=2)
-        assert found.samples.tolist() == [3, 2]  # the edge 0.5 is in the lower bin
-        np.testing.assert_allclose(found.accuracy, [1 / 3, 1 / 2])
-        np.testing.assert_allclose(found.confidence, [0.8 / 3, 0.8])
+        assert found["samples"].tolist() == [3, 2]  # the edge 0.5 is in the lower bin
+        np.testing.assert_allclose(found["accuracy"], [1 / 3, 1 / 2])
+        np.testing.assert_allclose(found["confidence"], [0.8 / 3, 0.8])
         error = (3 * (1 / 3 - 0.8 / 3) + 2 * (0.8 - 0.5)) / 5
         assert expected_calibration_error(found) == pytest.approx(error)
 
     def test_empty_bins_do_not_count(self) -> None:
         found = reliability(np.array([0.99, 0.99]), np.array([True, False]))
-        assert len(found.samples) == 15
-        assert np.isnan(found.accuracy[:14]).all()
+        assert len(found) == 15
+        assert found["accuracy"][:14].isna().all()
         assert expected_calibration_error(found) == pytest.approx(0.49)
 
     def test_true_probabilities_are_calibrated_and_sharpened_ones_are_not(self) -> None:
