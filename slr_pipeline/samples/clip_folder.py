@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples.csv_rows import csv_rows, decode, read_bytes
+from slr_pipeline.samples.csv_rows import csv_table, decode, read_bytes
 from slr_pipeline.samples.table import composed
 
 VIDEO_SUFFIXES = (
@@ -122,17 +122,17 @@ def read_labels(path: str | Path) -> list[tuple[int, str, str, str]]:
     """
     text = decode(str(path), read_bytes(str(path)))
     separator = max(",;\t", key=text.partition("\n")[0].count)
-    rows = [
-        (line, [cell.strip() for cell in cells])
-        for line, cells in csv_rows(str(path), text, separator=separator)
-    ]
-    header = [name.lower() for name in rows[0][1]] if rows else []
-    if sorted(header) not in (sorted(LABEL_COLUMNS), sorted(LABEL_COLUMNS[:2])) or len(rows) < 2:
-        raise DataError(
-            f"{path}: expected a header of {','.join(LABEL_COLUMNS)} and rows, found "
-            f"{','.join(header)[:100]!r} and {max(len(rows) - 1, 0)} rows"
-        )
-    return [(line, *_cells(path, line, header, cells)) for line, cells in rows[1:]]
+    rows = []
+    columns, required = LABEL_COLUMNS, LABEL_COLUMNS[:2]
+    for line, cells in csv_table(str(path), text, columns, required, separator=separator):
+        if not "".join(cells).isprintable():
+            raise DataError(f"{path}, line {line}: unprintable characters; remove them")
+        video, label, signer = map(composed, cells)
+        for column, cell in zip(required, (video, label), strict=True):
+            if not cell:
+                raise DataError(f"{path}, line {line}: no {column}; add it, or remove the line")
+        rows.append((line, video.replace("\\", "/"), label, signer))
+    return rows
 
 
 def check_clips(where: str | Path, clips: Sequence[OwnClip]) -> None:
@@ -175,24 +175,6 @@ def sample_names(videos: Sequence[str]) -> list[str]:
             numbered = f"{name}-{number}"
         unique[numbered.lower()] = numbered
     return list(unique.values())
-
-
-def _cells(
-    path: str | Path, line: int, header: Sequence[str], cells: Sequence[str]
-) -> tuple[str, str, str]:
-    """Video, label and signer of a row."""
-    if len(cells) != len(header):
-        raise DataError(
-            f"{path}, line {line}: expected {len(header)} cells, found {len(cells)}; quote a "
-            "cell that contains the separator"
-        )
-    if not "".join(cells).isprintable():
-        raise DataError(f"{path}, line {line}: a line break or control character; remove it")
-    row = dict(zip(header, map(composed, cells), strict=True))
-    for column in LABEL_COLUMNS[:2]:
-        if not row[column]:
-            raise DataError(f"{path}, line {line}: no {column}; add it, or remove the line")
-    return row["video"].replace("\\", "/"), row["label"], row.get("signer", "")
 
 
 def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Iterable[str]) -> str:

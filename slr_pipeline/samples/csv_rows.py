@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from slr_pipeline.errors import DataError
 
@@ -53,3 +53,38 @@ def csv_rows(
             yield reader.line_num, cells
     except csv.Error as error:
         raise DataError(f"{where}: not a CSV ({error}); save it as one") from error
+
+
+def csv_table(
+    where: str,
+    text: str,
+    columns: Sequence[str],
+    required: Sequence[str],
+    *,
+    separator: str = ",",
+) -> Iterator[tuple[int, list[str]]]:
+    """Line number and stripped cells of each row below a header, in the order of `columns`.
+
+    Columns that are not `required` may be absent; their cells are empty. DataError for another
+    header, no rows, and, with the line, a row of another length.
+    """
+    rows = csv_rows(where, text, separator=separator)
+    names = [name.strip().lower() for name in next(rows, (0, []))[1]]
+    if not set(required) <= set(names) <= set(columns) or len(set(names)) < len(names):
+        raise DataError(
+            f"{where}: expected a header of {','.join(columns)} (needed: {','.join(required)}), "
+            f"found {','.join(names)[:100]!r}"
+        )
+    # An absent column is read from an empty cell appended to the row.
+    places = [names.index(name) if name in names else len(names) for name in columns]
+    line = 0
+    for line, cells in rows:
+        if len(cells) != len(names):
+            raise DataError(
+                f"{where}, line {line}: expected {len(names)} cells, found {len(cells)}; quote a "
+                "cell that contains the separator"
+            )
+        cells.append("")
+        yield line, [cells[place].strip() for place in places]
+    if not line:
+        raise DataError(f"{where}: no rows below the header; add one per clip")

@@ -7,41 +7,22 @@ import pandas as pd
 
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples.csv_rows import csv_rows, decode
+from slr_pipeline.samples.csv_rows import csv_table, decode
 from slr_pipeline.samples.table import SAMPLE_NAME, TABLE_COLUMNS, composed
 
-NEEDED = ("sample", "label", "signer", "color")
+REQUIRED = ("sample", "label", "signer", "color")
 
 
 def parse_table(where: str, content: bytes) -> pd.DataFrame:
-    """The cells of a sample table as text, by column; a missing column split becomes empty.
+    """The cells of a sample table as text, by column; a missing column is empty.
 
     DataError with the line for another header, a row of another length, a wrong or repeated name,
     and a row without signer.
     """
-    text = decode(where, content)
-    rows = [(line, [cell.strip() for cell in row]) for line, row in csv_rows(where, text)]
-    columns = rows[0][1] if rows else []
-    if (
-        not set(NEEDED) <= set(columns) <= set(TABLE_COLUMNS)
-        or len(set(columns)) < len(columns)
-        or len(rows) < 2
-    ):
-        raise DataError(
-            f"{where}: expected a header of {','.join(TABLE_COLUMNS)} (split and depth optional) "
-            f"and rows, found {','.join(columns)[:100]!a} and {max(len(rows) - 1, 0)} rows"
-        )
-    for line, cells in rows[1:]:
-        if len(cells) != len(columns):
-            raise DataError(
-                f"{where}, line {line}: expected {len(columns)} cells, found {len(cells)}"
-            )
-    content_by_line = dict(rows[1:])
-    table = pd.DataFrame.from_dict(content_by_line, orient="index", columns=columns, dtype=object)
+    cells = dict(csv_table(where, decode(where, content), TABLE_COLUMNS, REQUIRED))
+    table = pd.DataFrame.from_dict(cells, orient="index", columns=TABLE_COLUMNS, dtype=object)
     for column in ("label", "signer"):
         table[column] = table[column].map(composed)
-    if "split" not in table:
-        table["split"] = ""
     _check(where, table)
     return table
 
@@ -73,9 +54,10 @@ def check_labels(table: pd.DataFrame) -> None:
 
 
 def table_text(table: pd.DataFrame, split: Sequence[Split]) -> str:
-    """The table with its split as CSV with LF, rows in their order."""
-    columns = [name for name in TABLE_COLUMNS if name in table]
-    text: str = table.assign(split=split)[columns].to_csv(index=False, lineterminator="\n")
+    """The table with its split as CSV with LF, rows in their order, without empty columns."""
+    table = table.assign(split=split)
+    columns = [name for name in TABLE_COLUMNS if name in REQUIRED or any(table[name])]
+    text: str = table[columns].to_csv(index=False, lineterminator="\n")
     return text
 
 

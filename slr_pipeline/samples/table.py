@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from slr_pipeline.config.experiment import SPLITS, AutslData, DataSettings, Split, TableData
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples.csv_rows import csv_rows, decode, read_bytes
+from slr_pipeline.samples.csv_rows import csv_rows, csv_table, decode, read_bytes
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 SHA256 = re.compile(r"^[0-9a-f]{64}$")
@@ -196,23 +196,9 @@ def _load_table(data: TableData) -> SampleTable:
 
 def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row in the order of TABLE_COLUMNS; absent columns are empty."""
-    rows = _rows(path)
-    _, header = next(rows, (0, []))
-    names = [name.strip() for name in header]
-    if not set(REQUIRED_COLUMNS) <= set(names) <= set(TABLE_COLUMNS) or len(set(names)) < len(
-        names
-    ):
-        raise DataError(
-            f"{path}: expected a header of {','.join(TABLE_COLUMNS)} (needed: "
-            f"{','.join(REQUIRED_COLUMNS)}), found {','.join(names)[:100]!r}"
-        )
-    # An absent column is read from an empty cell appended to the row.
-    places = [names.index(name) if name in names else len(names) for name in TABLE_COLUMNS]
-    for line, row in rows:
-        if len(row) != len(names):
-            raise DataError(f"{path}, line {line}: expected {len(names)} cells, found {len(row)}")
-        row.append("")
-        name, split, label, signer, *rest = (row[place].strip() for place in places)
+    text = decode(path, read_bytes(path))
+    for line, cells in csv_table(path, text, TABLE_COLUMNS, REQUIRED_COLUMNS):
+        name, split, label, signer, *rest = cells
         yield line, [name, split, composed(label), composed(signer), *rest]
 
 

@@ -216,7 +216,7 @@ def test_both_files_are_written_or_none(
         (("video,label,signer", "video,sign,signer"), "expected a header of video,label,signer"),
         (
             ("video,label,signer\n", ""),
-            "expected a header of video,label,signer and rows, found 'a",
+            "expected a header of video,label,signer (needed: video,label), found 'a",
         ),
         (("a1.mp4,A", "a9.mp4,A"), ", line 2: no video 'a9.mp4' in {folder}; is it 'a"),
         (("a1.mp4,A", "a1.mp4,"), ", line 2: no label; add it, or remove the line"),
