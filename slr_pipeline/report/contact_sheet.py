@@ -17,8 +17,9 @@ from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.shards import Video, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.video import Picture
 from slr_pipeline.report import drawing
-from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Picture, Row
+from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Row
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 
 SMALLEST_WHEEL_PX = 1.0

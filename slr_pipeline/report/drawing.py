@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
+from slr_pipeline.io.video import Picture
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import (
     BODY_135_FROM_133,
@@ -25,7 +26,6 @@ from slr_pipeline.skeleton import (
     UPPER_NECK_ABOVE_EARS,
 )
 
-Picture = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 
 LEFT: Colour = (40, 130, 255)

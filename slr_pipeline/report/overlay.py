@@ -11,12 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from slr_pipeline.io.shards import video_frames
 from slr_pipeline.io.verified import Verified
+from slr_pipeline.io.video import Picture
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.report.drawing import (
     LEFT,
     RIGHT,
     Colour,
-    Picture,
     draw_boxes,
     draw_skeleton,
 )

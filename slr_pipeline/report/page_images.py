@@ -9,9 +9,9 @@ import numpy as np
 from numpy.random import default_rng
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.video import read_frames
+from slr_pipeline.io.video import Picture, read_frames
 from slr_pipeline.report.contact_sheet import sample_rows
-from slr_pipeline.report.drawing import Picture, Row, fitted
+from slr_pipeline.report.drawing import Row, fitted
 from slr_pipeline.report.figures import PageImage, data_uri
 from slr_pipeline.report.finished_run import FinishedRun
 

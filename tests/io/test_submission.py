@@ -35,24 +35,6 @@ def test_lines_and_zip_in_sample_order(tmp_path: Path) -> None:
     assert (tmp_path / "submission.zip").read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("rows", "line"),
-    [
-        ([*ROWS[:1], ("signer6_sample1", 226)], r"line 2: label 226 is outside 0\.\.225"),
-        (ROWS[:1], r"missing 1 \('signer6_sample1'\)"),
-        ([*ROWS, ("other", 1)], r"extra 1 \('other'\)"),
-        ([*ROWS, ROWS[0]], "line 3: signer6_sample2 is in line 1 too"),
-        (ROWS[::-1], "not in the order of the samples"),
-    ],
-)
-def test_a_wrong_submission_is_not_written(
-    tmp_path: Path, rows: list[tuple[str, int]], line: str
-) -> None:
-    with pytest.raises(DataError, match=line):
-        write_submission(tmp_path / "submission.csv", rows, SAMPLES, classes=226)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_template_gives_the_order(tmp_path: Path) -> None:
     path = tmp_path / "submission.csv"
     write_submission(path, ROWS, SAMPLES, 226, template=SAMPLES[::-1])
@@ -65,18 +47,22 @@ def test_the_template_gives_the_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "template", "line"),
     [
+        ([ROWS[0], (SAMPLES[1], 226)], None, r"line 2: label 226 is outside 0\.\.225"),
+        (ROWS[:1], None, r"missing 1 \('signer6_sample1'\)"),
+        ([*ROWS, ("other", 1)], None, r"extra 1 \('other'\)"),
+        ([*ROWS, ROWS[0]], None, "line 3: signer6_sample2 is in line 1 too"),
+        (ROWS[::-1], None, "not in the order of the samples"),
         (ROWS, SAMPLES[:1], r"in the template: .* missing 1 \('signer6_sample1'\)"),
         (ROWS, [*SAMPLES, "other"], r"in the template: .* extra 1 \('other'\)"),
         (ROWS, [*SAMPLES, SAMPLES[0]], r"in the template: .* repeated 1 \('signer6_sample2'\)"),
         (ROWS[:1], SAMPLES, r"missing 1 \('signer6_sample1'\)"),
         ([*ROWS, (SAMPLES[0], 1)], SAMPLES, r"repeated 1 \('signer6_sample2'\)"),
-        ([ROWS[0], (SAMPLES[1], -1)], SAMPLES, r"line 2: found 'signer6_sample1,-1'"),
         ([ROWS[0], (SAMPLES[1], 1.0)], SAMPLES, r"line 2: found 'signer6_sample1,1\.0'"),
         ([ROWS[0], (SAMPLES[1], True)], SAMPLES, r"line 2: found 'signer6_sample1,True'"),
     ],
 )
-def test_rows_that_do_not_fit_the_template_are_not_written(
-    tmp_path: Path, rows: Any, template: list[str], line: str
+def test_a_wrong_submission_is_not_written(
+    tmp_path: Path, rows: Any, template: list[str] | None, line: str
 ) -> None:
     with pytest.raises(DataError, match=line):
         write_submission(tmp_path / "submission.csv", rows, SAMPLES, 226, template)
@@ -294,25 +280,10 @@ def test_damage_gives_printable_lines(
     not (SHARED / "autsl").is_dir(),
     reason="no AUTSL submissions: SLR_SHARED_DATA or ../shared/data has no autsl",
 )
-@pytest.mark.parametrize(
-    ("phase", "labels", "files", "correct"),
-    [
-        ("test", "test_labels", ["RGB_TEST_VTN_HCPF", "RGBD_TEST_VTN_HCPF_D"], [3477, 3492]),
-        ("validation", "validation_labels", ["RGB_DEV_VTN_HCPF", "RGBD_DEV_VTN_HCPF_D"], None),
-    ],
-)
-def test_published_submissions_are_right(
-    phase: str, labels: str, files: list[str], correct: list[int] | None
-) -> None:
+@pytest.mark.parametrize("phase", ["test", "validation"])
+def test_published_submissions_are_valid(phase: str) -> None:
     folder = SHARED / "autsl" / "decoster"
     template = folder / f"predictions_{phase}_template.csv"
-    truth = dict(read_predictions(SHARED / "autsl" / f"{labels}.csv", 226))
-    assert len(truth) == (3742 if phase == "test" else 4418)
-    right = []
-    for file in files:
-        path = folder / f"{file}.csv"
-        assert submission_problems(path, template, 226) == []
-        right.append(sum(truth[name] == label for name, label in read_predictions(path, 226)))
-    rates = [round(100 * count / len(truth), 2) for count in right]
-    assert rates == ([92.92, 93.32] if correct else [90.83, 91.67])
-    assert correct in (None, right)
+    short = {"test": "TEST", "validation": "DEV"}[phase]
+    for name in (f"RGB_{short}_VTN_HCPF", f"RGBD_{short}_VTN_HCPF_D"):
+        assert submission_problems(folder / f"{name}.csv", template, 226) == []

@@ -1,4 +1,4 @@
-"""What stands at the foot of a drawn-on clip, and the clip as a file, by hand-checked pixels."""
+"""Clips with drawings and notes, by hand-checked pixels."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ NOBODY = np.zeros((133, 3), np.float32)
 def drawn(
     folder: Path, notes: list[str], width: int = 320, height: int = 240, boxes: int = 0
 ) -> np.ndarray:
-    """The first frame of a grey clip that is drawn on; its boxes are 20 px wide, or none."""
+    """First frame of a grey clip with notes; boxes are 20 px wide, or none."""
     source, out = folder / "grey.mp4", folder / "drawn.mp4"
     grey = np.full((height, width, 3), GREY, np.uint8)
     write_video(source, [grey] * 3, width=width, height=height, fps=25)
@@ -35,28 +35,28 @@ def drawn(
 def test_boxes_have_the_colours_of_their_sides(tmp_path: Path) -> None:
     frame = drawn(tmp_path, [], boxes=1)
     for left, colour in ((40, LEFT), (100, RIGHT)):
-        # 4:2:0 has one colour for four pixels.
+        # 4:2:0 video has one colour per four pixels.
         assert np.abs(frame[60:62, left : left + 20] - colour).mean() < 40
         assert np.abs(frame[64:76, left + 6 : left + 14] - GREY).max() < 12
-    assert np.abs(frame[90:] - GREY).max() < 12  # without notes there is no band
+    assert np.abs(frame[90:] - GREY).max() < 12  # no band without notes
 
 
 @pytest.mark.parametrize("size", [(320, 240), (64, 48), (64, 640), (1280, 96)])
 @pytest.mark.parametrize(
     "notes", [["sign"], ["ağaç", "Straße 日"], ["sign: one of many words", "rgb: another one"]]
 )
-def test_notes_stand_in_a_band_as_wide_as_the_picture(
+def test_notes_are_in_a_band_of_the_picture_width(
     tmp_path: Path, size: tuple[int, int], notes: list[str]
 ) -> None:
     frame = drawn(tmp_path, notes, *size)
-    dark = frame[:, :2].mean(axis=(1, 2)) < 0.7 * GREY  # left of all words
+    dark = frame[:, :2].mean(axis=(1, 2)) < 0.7 * GREY  # left of the text
     band = int(np.flatnonzero(dark).min())
     assert dark[band:].all()
     assert len(frame) - band <= max(16, 0.15 * len(frame))
     assert np.abs(frame[: band - 3] - GREY).max() < 16
     words = np.flatnonzero((frame[band:].max(axis=-1) > 0.6 * GREY).any(axis=0))
     assert len(words) > 0
-    assert words.max() < size[0] - 2  # nothing is cut off
+    assert words.max() < size[0] - 2  # no text is cut off
 
 
 def test_a_video_of_odd_sides_keeps_its_pixels_and_rate(tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """Statistics: known answers, invariances, and published submissions."""
 
-import csv
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.scoring.statistics import (
     Interval,
     McNemar,
@@ -172,8 +171,8 @@ def test_no_samples_are_refused() -> None:
 @pytest.mark.parametrize(
     ("submission", "labels", "percent"),
     [
-        ("RGB_TEST_VTN_HCPF", "test_labels", 92.92),
-        ("RGBD_TEST_VTN_HCPF_D", "test_labels", 93.32),
+        ("RGB_TEST_VTN_HCPF", "test_labels", 92.92),  # 3477 of 3742
+        ("RGBD_TEST_VTN_HCPF_D", "test_labels", 93.32),  # 3492 of 3742
         ("RGB_DEV_VTN_HCPF", "validation_labels", 90.83),
         ("RGBD_DEV_VTN_HCPF_D", "validation_labels", 91.67),
     ],
@@ -205,13 +204,8 @@ def published(submission: str, labels: str) -> tuple[list[str], NDArray[np.bool_
     """Sample names and whether each answer is right; skips without shared data."""
     folder = SHARED / "autsl"
     if not folder.exists():
-        pytest.skip(f"{folder} is not here (set SLR_SHARED_DATA to the shared data folder)")
-    truth = dict(rows(folder / f"{labels}.csv"))
-    given = dict(rows(folder / "decoster" / f"{submission}.csv"))
-    assert given.keys() == truth.keys()
-    return list(truth), np.array([given[name] == label for name, label in truth.items()])
-
-
-def rows(path: Path) -> list[tuple[str, int]]:
-    with path.open(newline="") as file:
-        return [(name, int(label)) for name, label in csv.reader(file)]
+        pytest.skip(f"{folder} is missing (set SLR_SHARED_DATA to the shared data folder)")
+    truth = dict(read_predictions(folder / f"{labels}.csv", 226))
+    answers = dict(read_predictions(folder / "decoster" / f"{submission}.csv", 226))
+    assert answers.keys() == truth.keys()
+    return list(truth), np.array([answers[name] == label for name, label in truth.items()])
