@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings, MediapipeSettings
-from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
@@ -129,10 +129,10 @@ def test_a_right_handed_sign_has_its_places_and_sides(name: str, tmp_path: Path)
 
 @needs_mediapipe
 @pytest.mark.slow
-def test_samslr_is_turned_back_from_what_an_estimator_sees_in_mirrored_frames(
+def test_samslr_files_are_unmirrored(
     tmp_path: Path,
 ) -> None:
-    """The sides are those an estimator gives, not those of a writer of ours."""
+    """The sides come from an estimator, not from our own writer."""
     estimator = open_estimator(MediapipeSettings(), "cpu")
     frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in read_frames(video())]
     np.save(tmp_path / f"{SAMPLE}_color.mp4.npy", estimator.estimate(pose_clip(frames)))
@@ -145,7 +145,7 @@ def test_samslr_is_turned_back_from_what_an_estimator_sees_in_mirrored_frames(
 
 
 @pytest.mark.parametrize("format", ["openpose", "mmaction2", "pose"])
-def test_mirrored_files_of_formats_that_do_not_tell(format: str, tmp_path: Path) -> None:
+def test_mirrored_files_of_other_formats(format: str, tmp_path: Path) -> None:
     points = truth()
     write_samslr(tmp_path / "x.npy", points)
     mirrored = np.load(tmp_path / "x.npy")
@@ -158,8 +158,8 @@ def test_mirrored_files_of_formats_that_do_not_tell(format: str, tmp_path: Path)
 def test_what_the_artifact_says(tmp_path: Path) -> None:
     other = opened(**samslr(tmp_path, truth()))
     assert (other.name, other.weights_sha256) == ("imported-samslr", "unknown")
-    told = opened(**samslr(tmp_path, truth()), tool="hrnet-w48")
-    assert told.name == "hrnet-w48 (imported-samslr)"
+    named = opened(**samslr(tmp_path, truth()), tool="hrnet-w48")
+    assert named.name == "hrnet-w48 (imported-samslr)"
     own = opened(**hdf5(tmp_path, truth(), estimator="mediapipe-0.10.21-holistic"))
     assert (own.name, own.weights_sha256) == ("mediapipe-0.10.21-holistic", "ab" * 32)
     assert own.attributes == {"imported": "hdf5"}
@@ -224,17 +224,6 @@ def test_samslr_of_other_square_videos_is_scaled(tmp_path: Path) -> None:
         estimator.estimate(clip_of(points, width=640, height=480))
 
 
-def test_a_person_of_a_crowd(tmp_path: Path) -> None:
-    points = truth()
-    small = points * np.array([0.2, 0.2, 1], np.float32)
-    people = [[person_25(small[t]), person_25(frame)] for t, frame in enumerate(points)]
-    write_openpose(tmp_path / SAMPLE, people)
-    settings = {"format": "openpose", "path": tmp_path / "{sample}"}
-    for person in ("largest", "central", "tracked"):
-        found = opened(**settings, person=person).estimate(clip_of(points))
-        assert np.abs(found - points).max() < 6e-4
-
-
 def test_runs_of_two_estimators_are_not_mixed(tmp_path: Path) -> None:
     hdf5(tmp_path, truth(), "a", "one-1")
     settings = hdf5(tmp_path, truth(), "b", "two-2")
@@ -265,15 +254,6 @@ def test_runs_of_two_estimators_are_not_mixed(tmp_path: Path) -> None:
 def test_settings_that_fit_no_format(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         ImportedKeypointsSettings(estimator="imported", **settings)
-
-
-def test_without_pose_format_one_line_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / f"{SAMPLE}.pose").write_bytes(b"x")
-    monkeypatch.setitem(__import__("sys").modules, "pose_format", None)
-    with pytest.raises(SlrError, match=r"need pose-format .*\[formats\]'$"):
-        opened("pose", tmp_path / "{sample}.pose").estimate(clip_of(truth()))
 
 
 # --- real files ----------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """MediaPipe on real clips: sides, order and scale are those of COCO-WholeBody."""
 
-import importlib.metadata
 import importlib.util
 import os
 from itertools import islice, pairwise
@@ -71,10 +70,6 @@ def test_no_person_is_zero_in_every_frame(
     assert found.shape == (5, 133, 3)
     assert found.dtype == np.float32
     assert not found.any()
-
-
-@needs_mediapipe
-def test_no_frames(estimator: PoseEstimator) -> None:
     assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
 
 
@@ -221,16 +216,3 @@ def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> No
 def test_start_up_says_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
     open_estimator(MediapipeSettings(), "cpu").estimate(pose_clip(clip[:3]))
     assert capfd.readouterr() == ("", "")
-
-
-def test_an_absent_estimator_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def version(name: str) -> str:
-        raise importlib.metadata.PackageNotFoundError(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    with pytest.raises(SlrError) as caught:
-        open_estimator(MediapipeSettings(), "cpu")
-    assert str(caught.value) == (
-        "the estimator needs mediapipe 0.10.21, found none: "
-        "pip install --no-deps -r requirements/pose.txt"
-    )

@@ -1,7 +1,6 @@
-"""ONNX files exported from real networks with random weights, and from ones of known answers."""
+"""ONNX files exported from real networks with random weights, and from ones with known outputs."""
 
 import importlib.util
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from slr_pipeline.config.estimators import MmposeSettings, OnnxSettings, WeightsFile
-from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
+from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.detector import PersonDetector
 from slr_pipeline.pose.estimators import open_estimator
@@ -49,9 +48,9 @@ class TwoHandsVectors(nn.Module):
 
 
 class RawBox(nn.Module):
-    """A detector without NMS: two cells of stride 32 see a person, one of stride 8 another.
+    """A detector without NMS.
 
-    And one of stride 16 a car.
+    Two cells of stride 32 detect one person, one of stride 8 another, one of stride 16 a car.
     """
 
     def forward(self, pictures: Tensor) -> Tensor:
@@ -70,7 +69,7 @@ class RawBox(nn.Module):
 
 
 class BrightBox(nn.Module):
-    """A detector: what is bright is a person, and from the corner to its end a surer thing."""
+    """A detector: the bright part is a person, all from the corner to its end an object."""
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         bright = (pictures > 200).float().amin(dim=1)  # (1, S, S)
@@ -82,8 +81,8 @@ class BrightBox(nn.Module):
         ]
         score = 0.45 * bright.amax()
         box = torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1], score])
-        thing = box * torch.tensor([0.0, 0, 1, 1, 2])
-        dets = torch.stack([thing, box])[None]
+        other_object = box * torch.tensor([0.0, 0, 1, 1, 2])
+        dets = torch.stack([other_object, box])[None]
         return dets, torch.arange(1, -1, -1)[None]
 
 
@@ -109,10 +108,10 @@ def detector(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("flip", [True, False])
-def test_the_file_of_a_network_finds_what_the_network_finds(
+def test_the_file_of_a_network_gives_the_keypoints_of_the_network(
     rtmpose: str, tmp_path: Path, flip: bool
 ) -> None:
-    """Of MMPose itself: the same crops, colours, normalisation, average and decoding."""
+    """The same crops, colours, normalisation, flip average and decoding as MMPose itself."""
     path = networks.save(networks.build(RTMPOSE), tmp_path / "rtmpose.pth")
     original = open_estimator(
         MmposeSettings(
@@ -136,7 +135,7 @@ def test_the_file_of_a_network_finds_what_the_network_finds(
 
 
 def test_the_size_of_a_batch_changes_nothing(rtmpose: str, folder: Path) -> None:
-    """Not of the setting, and not where the file has one of its own."""
+    """Neither in the settings nor in the file."""
     fixed = export(networks.build(RTMPOSE), folder / "fixed.onnx", batch=3)
     frames = noise(5)
     found = [
@@ -188,29 +187,11 @@ def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand(two_hands: str)
     assert np.abs(511 - back[:, 91:, 0] - found[:, 91:, 0]).max() < 4
 
 
-@pytest.mark.parametrize(("width", "height"), [(1080, 1920), (3840, 2160), (64, 48)])
-def test_points_are_pixels_of_the_frame_whatever_its_size(
-    two_hands: str, width: int, height: int
-) -> None:
-    picture, places = two_spots(truth()[10])
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 3
-    frame = np.zeros((height, width, 3), np.uint8)
-    frame[top : top + side, left : left + side] = cv2.resize(picture, (side, side))
-    expected = (places + 0.5) * (side / 512) - 0.5 + (left, top)
-    clip = pose_clip([frame, picture], width=width, height=height)  # and its size changes
-    found = open_estimator(settings(two_hands, batch_size=2), "cpu").estimate(clip)
-    pixel = max(width / WIDTH, height / HEIGHT)
-    for hand, place, plain in zip((LEFT_HAND, RIGHT_HAND), expected, places, strict=True):
-        assert np.abs(found[0, list(hand), :2] - place).max() < 2 * pixel
-        assert np.abs(found[1, list(hand), :2] - plain).max() < 4
-
-
 # --- the detector --------------------------------------------------------------------------------
 
 
-def test_a_detector_looks_where_the_person_is(two_hands: str, detector: str) -> None:
-    """Somebody small in a corner, not there in one of the frames."""
+def test_a_detector_finds_a_small_person(two_hands: str, detector: str) -> None:
+    """In a corner, and absent in one frame."""
     picture, _ = two_spots(truth()[10])
     frame = np.zeros((900, 1600, 3), np.uint8)
     small = cv2.resize(picture, (160, 160), interpolation=cv2.INTER_AREA)
@@ -232,8 +213,8 @@ def test_a_detector_looks_where_the_person_is(two_hands: str, detector: str) -> 
     assert near.weights_sha256 not in (wide.weights_sha256, sha256_of(detector))
 
 
-def test_a_detector_may_leave_nms_to_us(folder: Path) -> None:
-    """The person that two cells see is one, with the box of the surer cell."""
+def test_a_detector_without_nms(folder: Path) -> None:
+    """Two cells with one person give one box, that of the likelier cell."""
     path = export(RawBox(), folder / "raw.onnx", names=("output",), batch=1, size=(320, 320))
     frame = np.zeros((320, 640, 3), np.uint8)  # shown at half its size
     detector = PersonDetector(WeightsFile(path=path), "cpu")
@@ -247,7 +228,7 @@ def test_a_detector_may_leave_nms_to_us(folder: Path) -> None:
     assert box == Box(*boxes[1])
 
 
-def test_only_a_detector_is_a_detector(two_hands: str) -> None:
+def test_a_file_that_is_no_detector_is_refused(two_hands: str) -> None:
     with pytest.raises(ArtifactError, match=r"two_hands\.onnx: expected a detector with a square"):
         open_estimator(settings(two_hands, detector=WeightsFile(path=two_hands)), "cpu")
 
@@ -255,22 +236,7 @@ def test_only_a_detector_is_a_detector(two_hands: str) -> None:
 # --- files ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
-def test_a_truncated_file_is_refused(rtmpose: str, tmp_path: Path, share: float) -> None:
-    whole = Path(rtmpose).read_bytes()
-    (tmp_path / "short.onnx").write_bytes(whole[: int(share * len(whole))])
-    with pytest.raises(ArtifactError, match=r"short\.onnx: not a complete ONNX file") as caught:
-        open_estimator(settings(str(tmp_path / "short.onnx")), "cpu")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "text.onnx").write_text("no network")
-    with pytest.raises(ArtifactError, match=r"text\.onnx: not a complete ONNX file"):
-        open_estimator(settings(str(tmp_path / "text.onnx")), "cpu")
-
-
-def test_a_network_of_something_else_is_refused(detector: str, folder: Path) -> None:
+def test_a_network_for_something_else_is_refused(detector: str, folder: Path) -> None:
     with pytest.raises(ArtifactError, match=r"expected SimCC vectors of 133 .*DWPose or RTMW"):
         open_estimator(settings(detector), "cpu")
     maps = export(networks.build(DARK), folder / "maps.onnx", names=("maps",))
@@ -278,21 +244,7 @@ def test_a_network_of_something_else_is_refused(detector: str, folder: Path) -> 
         open_estimator(settings(maps), "cpu")
 
 
-def test_the_sha256_is_checked(rtmpose: str) -> None:
-    wrong = WeightsFile(path=rtmpose, sha256="0" * 64)
-    with pytest.raises(ArtifactError, match=f"SHA-256 is {sha256_of(rtmpose)}, expected 0000"):
-        open_estimator(OnnxSettings(estimator="onnx", model=wrong), "cpu")
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_one_line(rtmpose: str) -> None:
     with pytest.raises(ConfigError, match="device cuda: 0 GPUs are visible"):
         open_estimator(settings(rtmpose), "cuda")
-
-
-def test_without_onnx_runtime_it_says_what_to_install(
-    rtmpose: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(SlrError, match=r"needs onnxruntime .*: pip install -c .*'\.\[onnx\]'"):
-        open_estimator(settings(rtmpose), "cpu")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import SlrError
-from slr_pipeline.io.foreign.openpose_json import read_folder, write_folder
+from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 from tests.pose.foreign import person_25, person_135, truth, write_openpose
 
@@ -107,20 +107,3 @@ def test_folders_that_are_no_clip(tmp_path: Path) -> None:
     (folder / "other_000000000003_keypoints.json").write_text("{}")
     with pytest.raises(SlrError, match="are both frame 3; give each clip its own folder"):
         read_folder(folder)
-
-
-@pytest.mark.parametrize("layout", ["body-25", "body-135"])
-def test_written_folders_read_back_to_the_bit(tmp_path: Path, layout: str) -> None:
-    points = truth()
-    points[2] = 0
-    points[5, 0, :2] = (-3.1415927, 1e-7)  # beyond the border
-    write_folder(tmp_path / "x", "x", points, layout)
-    write_folder(tmp_path / "x", "x", points[:-1], layout)  # replaces
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    found = read_folder(tmp_path / "x")
-    if layout == "body-135":
-        points[:, [LEFT_HAND[0], RIGHT_HAND[0]]] = 0
-    assert len(found.frames) == len(points) - 1
-    assert len(found.frames[2]) == 0
-    for frame, expected in zip(found.frames, points, strict=False):
-        assert not len(frame) or np.array_equal(frame[0], expected)
