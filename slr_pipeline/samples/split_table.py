@@ -28,18 +28,19 @@ def parse_table(where: str, content: bytes) -> pd.DataFrame:
 
 
 def _check(where: str, table: pd.DataFrame) -> None:
-    bad = table["sample"].duplicated() | ~table["sample"].map(
-        lambda name: bool(SAMPLE_NAME.fullmatch(name))
-    )
-    for line, name in table.loc[bad, "sample"].items():
+    names, unsigned = table["sample"], table["signer"] == ""
+    wrong = names.duplicated() | ~names.map(lambda name: bool(SAMPLE_NAME.fullmatch(name)))
+    if wrong.any():
+        line = wrong.idxmax()  # the index is the line
         raise DataError(
-            f"{where}, line {line}: sample name {name[:140]!a} appears twice or is not 1 to 128 "
-            "letters, digits, '.', '_' or '-'; give each sample its own"
+            f"{where}, line {line}: sample name {names[line][:140]!a} appears twice or is not 1 to "
+            "128 letters, digits, '.', '_' or '-'; give each sample its own"
         )
-    for line, name in table.loc[table["signer"] == "", "sample"].items():
+    if unsigned.any():
+        line = unsigned.idxmax()
         raise DataError(
-            f"{where}, line {line}: sample {name} has no signer; add it, so that no signer is in "
-            "two splits"
+            f"{where}, line {line}: sample {names[line]} has no signer; add it, so that no signer "
+            "is in two splits"
         )
 
 
