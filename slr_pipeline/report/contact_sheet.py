@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -36,13 +37,7 @@ class _FeatureFrames:
     bound_px: float
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Video frames and features at the shown frames."""
-
-    color: list[Picture]
-    depth: list[Picture]
-    features: dict[str, _FeatureFrames] = field(default_factory=dict)
+Features = dict[str, _FeatureFrames]
 
 
 def write_contact_sheet(
@@ -95,12 +90,14 @@ def sample_rows(
     shard, row = find_sample(sample, results)
     frames = drawing.moments(row.frames, columns)
     deep = row.depth and not set(features).isdisjoint(DEPTH_FEATURES)
-    found = _Sample(_pick(row, "color", frames), _pick(row, "depth", frames) if deep else [])
+    color = _pick(row, "color", frames)
+    depth = _pick(row, "depth", frames) if deep else []
+    available: Features = {}
     for feature in features:
         path = results / "features" / feature / shard.parent.name / f"{shard.stem}.h5"
         if path.is_file():
-            found.features[feature] = _read(feature, path, row, frames)
-    return row, frames, list(_rows(found))
+            available[feature] = _read(feature, path, row, frames)
+    return row, frames, list(_rows(color, depth, available))
 
 
 def find_sample(sample: str, results: Path) -> tuple[Path, Verified]:
@@ -142,9 +139,8 @@ def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Featur
     return _FeatureFrames(clip.values, clip.boxes, fidelity, float(attributes.get("bound_px", 0)))
 
 
-def _rows(sample: _Sample) -> Iterator[Row]:
+def _rows(color: list[Picture], depth: list[Picture], features: Features) -> Iterator[Row]:
     """Rows of the sheet, from the video to the features derived last."""
-    color, features = sample.color, sample.features
     yield Row("video", color)
     if "keypoints" in features:
         points = features["keypoints"].values
@@ -152,22 +148,17 @@ def _rows(sample: _Sample) -> Iterator[Row]:
         if "pose_flow" in features:
             yield _pose_flow_row(color, points, features["pose_flow"])
     if "heatmaps" in features:
-        maps = features["heatmaps"]
-        pictures = [
-            drawing.draw_heatmaps(picture, found, fidelity=maps.fidelity)
-            for picture, found in zip(color, maps.values, strict=True)
-        ]
-        yield Row("heatmaps\n(max of 33)", pictures)
-    yield from _box_rows(sample)
-    yield from _crop_rows(features)
-    if sample.depth:
-        yield Row("depth video", sample.depth)
-    if "depth_hand_crops" in features:
-        values = features["depth_hand_crops"].values
-        yield Row("depth crops\nleft", list(values[:, 0]))
-        yield Row("depth crops\nright", list(values[:, 1]))
-    if "depth_flow" in features:
-        yield _flow_row("depth_flow", features["depth_flow"])
+        draw = partial(drawing.draw_heatmaps, fidelity=features["heatmaps"].fidelity)
+        yield Row("heatmaps\n(max of 33)", list(map(draw, color, features["heatmaps"].values)))
+    yield from _box_rows(color, features)
+    yield from _hand_rows("hand_crops", "hand_crops", features)
+    if "frames" in features:
+        yield Row("frames", list(features["frames"].values))
+    yield from _flow_rows("flow", features)
+    if depth:
+        yield Row("depth video", depth)
+    yield from _hand_rows("depth_hand_crops", "depth crops", features)
+    yield from _flow_rows("depth_flow", features)
     if "hha" in features:
         values = features["hha"].values
         yield Row("hha\nas RGB", list(values))
@@ -176,45 +167,37 @@ def _rows(sample: _Sample) -> Iterator[Row]:
 
 
 def _pose_flow_row(color: list[Picture], points: NDArray[Any], flow: _FeatureFrames) -> Row:
-    pictures = [
-        drawing.draw_steps(picture, keypoints, values, fidelity=flow.fidelity)
-        for picture, keypoints, values in zip(color, points, flow.values, strict=True)
-    ]
+    draw = partial(drawing.draw_steps, fidelity=flow.fidelity)
     direction = "to next frame" if flow.fidelity == "published" else "from previous"
-    return Row(f"pose_flow\n{direction}", pictures)
+    return Row(f"pose_flow\n{direction}", list(map(draw, color, points, flow.values)))
 
 
-def _box_rows(sample: _Sample) -> Iterator[Row]:
+def _box_rows(pictures: list[Picture], features: Features) -> Iterator[Row]:
     """Boxes of the signer and the hands, drawn on the video."""
-    pictures, names = sample.color, []
+    names = []
     for feature, colours in (("frames", (MIDDLE,)), ("hand_crops", (LEFT, RIGHT))):
-        if feature in sample.features:
-            boxes = sample.features[feature].boxes
+        if feature in features:
+            boxes = features[feature].boxes
             pictures = [
-                drawing.draw_boxes(picture, found, colours)
-                for picture, found in zip(pictures, boxes, strict=True)
+                drawing.draw_boxes(*pair, colours) for pair in zip(pictures, boxes, strict=True)
             ]
             names.append(feature)
     if names:
         yield Row("\n".join(["boxes:", *names]), pictures)
 
 
-def _crop_rows(features: dict[str, _FeatureFrames]) -> Iterator[Row]:
-    """Features cropped from the colour video."""
-    if "hand_crops" in features:
-        values = features["hand_crops"].values
-        yield Row("hand_crops\nleft", list(values[:, 0]))
-        yield Row("hand_crops\nright", list(values[:, 1]))
-    if "frames" in features:
-        yield Row("frames", list(features["frames"].values))
-    if "flow" in features:
-        yield _flow_row("flow", features["flow"])
+def _hand_rows(feature: str, label: str, features: Features) -> Iterator[Row]:
+    if feature in features:
+        for hand, side in enumerate(("left", "right")):
+            yield Row(f"{label}\n{side}", list(features[feature].values[:, hand]))
 
 
-def _flow_row(feature: Literal["flow", "depth_flow"], shown: _FeatureFrames) -> Row:
+def _flow_rows(feature: str, features: Features) -> Iterator[Row]:
     """Coloured flow; the wheel reaches to the 99.9th percentile of the shown magnitudes."""
-    flows = [from_bytes(values, shown.bound_px) for values in shown.values]
+    if feature not in features:
+        return
+    flows = [from_bytes(values, features[feature].bound_px) for values in features[feature].values]
     lengths = np.concatenate([np.hypot(flow[..., 0], flow[..., 1]).ravel() for flow in flows])
     largest_px = max(float(np.percentile(lengths, 99.9)), SMALLEST_WHEEL_PX)
     pictures = [drawing.flow_colours(flow, largest_px) for flow in flows]
-    return Row(f"{feature}\nwheel {largest_px:.1f} px", pictures, drawing.colour_wheel(48))
+    yield Row(f"{feature}\nwheel {largest_px:.1f} px", pictures, drawing.colour_wheel(48))

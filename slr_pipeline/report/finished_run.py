@@ -17,7 +17,7 @@ from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import COLUMNS, Verified, read_verified
 from slr_pipeline.samples.shards import shards
-from slr_pipeline.samples.table import Sample, SampleTable, load_samples
+from slr_pipeline.samples.table import SampleTable, load_samples
 
 OWN_RULE = "report"
 
@@ -121,10 +121,6 @@ class FinishedRun:
         )
         worst = min(streams, key=lambda stream: float(stream.main_metrics()["top1"]), default=None)
         return tracks[0] if tracks else worst
-
-    def usable(self, samples: Iterable[Sample]) -> list[Sample]:
-        """Samples that are not quarantined."""
-        return [sample for sample in samples if sample.name not in self.quarantined]
 
 
 def reads_videos(config: Config) -> bool:

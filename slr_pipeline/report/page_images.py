@@ -102,7 +102,8 @@ def confused_pairs(run: FinishedRun) -> list[Pair]:
 def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
     """Middle frame of the first clip of a sign in train; None without a usable clip."""
     label = run.table.classes.index(gloss)
-    samples = run.usable(s for s in run.table.split("train") if s.label == label)
+    train = (s for s in run.table.split("train") if s.label == label)
+    samples = [sample for sample in train if sample.name not in run.quarantined]
     if not samples:
         return None
     sample = samples[0]

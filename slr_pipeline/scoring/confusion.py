@@ -4,8 +4,6 @@ The confusion matrix c (K, K) counts the samples of each class (row) by predicte
 `sklearn.metrics.confusion_matrix` does.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -15,15 +13,6 @@ from slr_pipeline.errors import DataError
 
 CONFUSABLE = 0.1
 """Two signs are confusable if at least this share of their samples is mistaken for the other."""
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Confusable classes: of their `samples`, `confused` are mistaken for another of them."""
-
-    classes: tuple[int, ...]
-    samples: int
-    confused: int
 
 
 def most_confused(matrix: NDArray[np.int64], n: int = 10) -> pd.DataFrame:
@@ -45,8 +34,8 @@ def most_confused(matrix: NDArray[np.int64], n: int = 10) -> pd.DataFrame:
     return errors.sort_values(order, ascending=[False, True, True, True]).head(n)
 
 
-def confusable_signs(matrix: NDArray[np.int64], threshold: float = CONFUSABLE) -> list[Cluster]:
-    """Clusters of signs that are mistaken for each other, those with most errors first.
+def confusable_signs(matrix: NDArray[np.int64], threshold: float = CONFUSABLE) -> list[list[int]]:
+    """Clusters of classes that are mistaken for each other, those with most errors first.
 
     Signs i and j are linked if (c_ij + c_ji) / (n_i + n_j) >= `threshold`, with n samples of a
     class. A cluster is a connected component of at least two signs, so a third sign can connect two
@@ -59,10 +48,11 @@ def confusable_signs(matrix: NDArray[np.int64], threshold: float = CONFUSABLE) -
     share = both / np.maximum(samples[:, None] + samples, 1)
     np.fill_diagonal(share, 0)
     _, component = connected_components(share >= threshold, directed=False)
-    clusters = []
-    for number in np.flatnonzero(np.bincount(component) > 1):
-        members = np.flatnonzero(component == number)
-        within = matrix[np.ix_(members, members)]
-        confused = int(within.sum() - np.trace(within))
-        clusters.append(Cluster(tuple(members.tolist()), int(samples[members].sum()), confused))
-    return sorted(clusters, key=lambda cluster: (-cluster.confused, cluster.classes))
+    clusters = [np.flatnonzero(component == c) for c in range(component.max() + 1)]
+    errors = matrix - np.diag(np.diag(matrix))
+    ranked = sorted(
+        (-int(errors[np.ix_(members, members)].sum()), members.tolist())
+        for members in clusters
+        if len(members) > 1
+    )
+    return [members for _, members in ranked]

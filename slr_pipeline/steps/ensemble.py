@@ -21,7 +21,7 @@ from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
 from slr_pipeline.samples.shards import labels_digest
-from slr_pipeline.samples.table import SampleTable, load_samples
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples
 from slr_pipeline.scoring.ensemble import (
     Calibration,
     Fused,
@@ -97,7 +97,10 @@ def ensemble(
     fused = {split: fuse(streams, weights, prior) for split, streams in scaled.items()}
     content: dict[str, Any] = {
         "val": None,
-        **{split: labelled_metrics(table, split, own, seed) for split, own in fused.items()},
+        **{
+            split: detailed_metrics(table, *labelled_scores(table, split, own), seed)
+            for split, own in fused.items()
+        },
         "answered_by": {
             split: {str(n): count for n, count in sorted(Counter(own.answers.tolist()).items())}
             for split, own in fused.items()
@@ -219,13 +222,13 @@ def labels_of(table: SampleTable, split: Split) -> list[int | None]:
     return [sample.label for sample in table.split(split)]
 
 
-def labelled_metrics(
-    table: SampleTable, split: Split, fused: Fused, seed: int
-) -> dict[str, Any] | None:
-    """Metrics over all labelled samples of a split, answered or not; None without labels."""
+def labelled_scores(
+    table: SampleTable, split: Split, fused: Fused
+) -> tuple[list[Sample], NDArray[np.float64]]:
+    """All labelled samples of a split, answered or not, and their fused scores."""
     samples = table.split(split)
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
-    return detailed_metrics(table, [samples[row] for row in rows], fused.scores[rows], seed)
+    return [samples[row] for row in rows], fused.scores[rows]
 
 
 def score_left_out_signers(
@@ -253,26 +256,20 @@ def compare_with_baseline(
     table: SampleTable, track: TrackSettings, fused: Fused
 ) -> dict[str, Any] | None:
     """McNemar's exact test against the baseline on test; None without baseline or labels."""
-    samples = table.split("test")
-    rows = [row for row, sample in enumerate(samples) if sample.label is not None]
-    if track.baseline is None or not rows:
+    samples, scores = labelled_scores(table, "test", fused)
+    if track.baseline is None or not samples:
         return None
     baseline = dict(read_predictions(track.baseline, len(table.classes)))
-    missing = [samples[row].name for row in rows if samples[row].name not in baseline]
+    missing = [sample.name for sample in samples if sample.name not in baseline]
     if missing:
         raise DataError(
-            f"{track.baseline}: {len(missing)} of {len(rows)} labelled test samples are missing, "
-            f"first {missing[0]}; give a baseline that answers all of them"
+            f"{track.baseline}: {len(missing)} of {len(samples)} labelled test samples are "
+            f"missing, first {missing[0]}; give a baseline that answers all of them"
         )
-    labels = np.asarray([samples[row].label for row in rows])
-    predicted: NDArray[np.int64] = fused.scores[rows].argmax(axis=1)
-    other = np.asarray([baseline[samples[row].name] for row in rows])
-    test = mcnemar_exact(predicted == labels, other == labels)
-    return {
-        "file": Path(track.baseline).name,
-        "top1": float((other == labels).mean()),
-        **asdict(test),
-    }
+    labels = np.asarray([sample.label for sample in samples])
+    correct = np.asarray([baseline[sample.name] for sample in samples]) == labels
+    test = mcnemar_exact(scores.argmax(axis=1) == labels, correct)
+    return {"file": Path(track.baseline).name, "top1": float(correct.mean()), **asdict(test)}
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def detailed_metrics(
             sign=classes[errors["sign"]], taken_for=classes[errors["taken_for"]]
         ).to_dict("records"),
         "confusable_signs": [
-            [table.classes[k] for k in cluster.classes] for cluster in confusable_signs(matrix)
+            [table.classes[k] for k in cluster] for cluster in confusable_signs(matrix)
         ],
     }
     if temperature is not None:

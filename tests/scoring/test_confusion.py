@@ -6,7 +6,6 @@ from sklearn.metrics import confusion_matrix
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.scoring.confusion import (
-    Cluster,
     confusable_signs,
     most_confused,
 )
@@ -25,7 +24,7 @@ def test_most_confused_first() -> None:
 
 def test_clusters_above_a_threshold() -> None:
     # 0 and 1: three of six; 2 and 3: one of four. Class 4 has no samples and is in no cluster.
-    both = [Cluster((0, 1), 6, 3), Cluster((2, 3), 4, 1)]
+    both = [[0, 1], [2, 3]]
     assert confusable_signs(MATRIX, 0.25) == both
     assert confusable_signs(MATRIX, 0.26) == both[:1]
     assert confusable_signs(MATRIX, 0.5) == both[:1]
@@ -34,7 +33,7 @@ def test_clusters_above_a_threshold() -> None:
 
 def test_a_third_sign_connects_two() -> None:
     matrix = np.array([[4, 0, 2], [0, 4, 0], [0, 2, 4]])
-    assert confusable_signs(matrix, 0.1) == [Cluster((0, 1, 2), 16, 4)]
+    assert confusable_signs(matrix, 0.1) == [[0, 1, 2]]
 
 
 def test_all_right_has_no_confusion() -> None:
