@@ -1,7 +1,11 @@
-"""One set of pins: what pip installs, what conda installs, what the package asks for."""
+"""One version per package: pip, conda and the locks agree. The wheel contains the whole package."""
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -39,13 +43,13 @@ def test_an_estimator_pins_nothing_differently(estimator: str, name: str) -> Non
     assert differing == set()
 
 
-def test_conda_has_the_same_pins() -> None:
+def test_conda_has_the_same_versions() -> None:
     environment = yaml.safe_load((ROOT / "workflow/envs/slr.yaml").read_text())
     conda = pins(environment["dependencies"][-1]["pip"])
     extras = PROJECT["optional-dependencies"]
     texts = [*PROJECT["dependencies"], *extras["mmpose"], *extras["onnx"]]
     needed = {canonicalize_name(Requirement(text).name) for text in texts}
-    assert set(conda) == needed - {"snakemake"}  # Snakemake stays outside its environments
+    assert set(conda) == needed - {"snakemake"}  # Snakemake runs outside of the environment
     assert conda == {name: CONSTRAINTS[name] for name in conda}
 
 
@@ -58,7 +62,7 @@ def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str) -> None:
     estimators = [pins((ROOT / text).read_text().splitlines()) for text in REQUIREMENTS.values()]
     known = {**estimators[0], **estimators[1], **CONSTRAINTS}
     assert versions == {package: known[package] for package in versions}
-    if name == "requirements/test.lock":  # all there is but torch, whose build is the machine's
+    if name == "requirements/test.lock":  # torch is not locked: each machine needs its own build
         assert set(known) - set(versions) == {"torch"}
 
 
@@ -67,3 +71,24 @@ def test_no_path_or_host_of_a_machine_is_committed() -> None:
     names += ["requirements/constraints.txt", "requirements/run.lock", "requirements/test.lock"]
     text = "".join((ROOT / name).read_text() for name in names)
     assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None
+
+
+def test_the_wheel_contains_the_whole_package_and_nothing_else(tmp_path: Path) -> None:
+    source, out = tmp_path / "source", tmp_path / "out"
+    for folder in ("slr_pipeline", "demo/renderer"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ["--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "wheel", *options, "--wheel-dir", str(out), str(source)]
+    subprocess.run(command, check=True)
+    (wheel,) = out.glob("*.whl")
+    expected = {
+        str(path.relative_to(ROOT))
+        for path in ROOT.glob("slr_pipeline/**/*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        files = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert files == expected

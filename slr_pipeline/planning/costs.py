@@ -79,7 +79,7 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
     size = 0.0
     if samples := work.shard(job):  # a unit is a frame
         units, features = samples * work.frames, work.config.features
-        rate, measured = rates.ms_a_frame(job.rule, features, gpu=on_gpu)
+        rate, measured = rates.ms_per_frame(job.rule, features, gpu=on_gpu)
         seconds = units * rate / 1000
         names = [output.split("/")[-3] for output in job.outputs]
         size = sum(rates.file_bytes(name, samples, units, features) for name in names)
@@ -91,10 +91,10 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
         seconds = units / (rates.GPU_GFLOPS * job.gpus if on_gpu else on_cpu) + rates.START_SECONDS
         size = 4 * rates.parameters(settings)
         if job.rule == "predict":
-            size = work.split(job.wildcards["split"]) * work.classes * rates.BYTES_A_LOGIT
+            size = work.split(job.wildcards["split"]) * work.classes * rates.BYTES_PER_LOGIT
     else:  # a unit is a job
         units, measured = 1.0, False
-        seconds = rates.JOB_SECONDS + rates.JOB_MS_A_SAMPLE * sum(work.shards.values()) / 1000
+        seconds = rates.JOB_SECONDS + rates.JOB_MS_PER_SAMPLE * sum(work.shards.values()) / 1000
     source = "measured" if measured else "assumed"
     return {"units": units, "seconds": seconds, "source": source, "bytes": float(size)}
 

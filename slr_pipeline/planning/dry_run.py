@@ -93,7 +93,7 @@ def planned_jobs(path: str, config: Config) -> list[Job]:
                 ),
                 snakefile=SNAKEFILE,
             )
-            dag = workflow.dag(DAGSettings(targets={"all"}, forceall=True))
+            dag = workflow.dag(DAGSettings(targets={"all"}, forceall=True, force_incomplete=True))
             dag.execute_workflow(executor="dryrun")
     except SystemExit as error:  # the Snakefile refuses the config or the table
         raise ConfigError(str(error).removeprefix("error: ")) from error

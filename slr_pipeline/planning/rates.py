@@ -1,6 +1,6 @@
-"""Measured constants that a forecast is made of. Each is a number of docs/RESULTS.md, or is marked.
+"""Constants of the forecast: measured in docs/RESULTS.md, or assumed where marked ASSUME.
 
-Seconds are those of one core of the machine named there, on videos of 512 x 512.
+Times are for one core of the machine named there and videos of 512 x 512.
 """
 
 from math import sqrt
@@ -16,98 +16,79 @@ from slr_pipeline.config.streams import (
 )
 
 CLIP_FRAMES = 60.0
-"""ASSUME: frames of a clip where nothing is known, as AUTSL's clips have on average."""
+"""ASSUME: frames per clip if no video is available; the mean of AUTSL."""
 
-MS_A_FRAME = {
-    "verify": 1.1,
-    "keypoints": 38.0,
-    "frames": 2.9,
-    "hand_crops": 2.5,
-    "depth_hand_crops": 1.8,
-    "pose_flow": 0.3,
-    "flow": 25.8,
-    "depth_flow": 21.7,
-    "hha": 6.2,
-    "heatmaps": 0.9,
+FRAME_COSTS = {
+    "verify": (1.1, 12.0, 1.0),
+    "keypoints": (38.0, 992.0, 1.0),
+    "frames": (2.9, 11343.0, 1.41),
+    "hand_crops": (2.5, 18821.0, 1.42),
+    "depth_hand_crops": (1.8, 8517.0, 1.0),
+    "pose_flow": (0.3, 353.0, 1.0),
+    "flow": (25.8, 4459.0, 1.38),
+    "depth_flow": (21.7, 3779.0, 1.38),
+    "hha": (6.2, 11938.0, 0.96),
+    "heatmaps": (0.9, 0.0, 1.0),
 }
-"""Of the demo's clips, with the start of a job: keypoints by MediaPipe, the rest `corrected`."""
+"""Per frame of the demo: ms with the start of each job, bytes, and the size of `published` relative
+to `corrected`, due to JPEG quality 95. Keypoints by MediaPipe, the rest `corrected`."""
 
-BYTES_A_FRAME = {
-    "verify": 12.0,
-    "keypoints": 992.0,
-    "frames": 11343.0,
-    "hand_crops": 18821.0,
-    "depth_hand_crops": 8517.0,
-    "pose_flow": 353.0,
-    "flow": 4459.0,
-    "depth_flow": 3779.0,
-    "hha": 11938.0,
-}
+HEATMAP_BYTES_PER_CLIP = 41500.0
+"""Heat-maps have a fixed number of frames per clip."""
 
-BYTES_A_CLIP = {"heatmaps": 41500.0}
-"""Features that have as many frames whatever the video has."""
-
-DIS_MS_A_FRAME = 6.3
-PUBLISHED_FLOW_MS_A_FRAME = 684.8 * 4
-"""Of `working_px` 512: measured on a quarter of the pixels."""
-PUBLISHED_HHA_MS_A_FRAME = 38.6
-
-PUBLISHED_BYTES = {
-    "frames": 1.41,
-    "hand_crops": 1.42,
-    "flow": 1.38,
-    "depth_flow": 1.38,
-    "hha": 0.96,
-}
-"""How much more `published` takes, JPEG of quality 95."""
+DIS_MS_PER_FRAME = 6.3
+PUBLISHED_FLOW_MS_PER_FRAME = 684.8 * 4
+"""For `working_px` 512; measured on a quarter of the pixels."""
+PUBLISHED_HHA_MS_PER_FRAME = 38.6
 
 IMPORTED_MS = 1.0
 NETWORK_MS = {"cpu": 4000.0, "gpu": 100.0}
-"""ASSUME: a frame's keypoints by other estimators than MediaPipe."""
+"""ASSUME: keypoints of a frame by estimators other than MediaPipe."""
 
 START_SECONDS = 2.0
-"""Of a job with a model: a prediction of 16 clips of the demo takes it."""
+"""Start of a job with a model: the time to predict 16 clips of the demo."""
 
-JOB_SECONDS, JOB_MS_A_SAMPLE = 1.0, 1.0
-"""ASSUME: of what gathers, evaluates or weighs: a start, and ms a sample of the table."""
+JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.0, 1.0
+"""ASSUME: all other jobs: their start, and ms per sample of the table."""
 
 CPU_GFLOPS = {"slgcn": 22.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}
-"""Of a training on one core, with loading and validation, by the demo's trainings."""
+"""Training on one core including loading and validation, from the demo."""
 
 GPU_GFLOPS = 30000.0
 """ASSUME: one current GPU in bf16; not measured."""
 
-BYTES_A_LOGIT = 4.2
-"""float32, and the share of a sample's name."""
+BYTES_PER_LOGIT = 4.2
+"""float32, and a share of the sample name."""
 
 
 def file_bytes(name: str, clips: int, frames: float, features: FeatureSettings) -> float:
-    """Bytes of the file of a feature, or of a verify table."""
-    if name in BYTES_A_CLIP:
-        return clips * BYTES_A_CLIP[name]
+    """Bytes of a feature file or verify table."""
+    if name == "heatmaps":
+        return clips * HEATMAP_BYTES_PER_CLIP
     settings = getattr(features, name, None)
     published = getattr(settings, "fidelity", "corrected") == "published"
-    return frames * BYTES_A_FRAME[name] * (PUBLISHED_BYTES.get(name, 1.0) if published else 1.0)
+    _, size, published_ratio = FRAME_COSTS[name]
+    return frames * size * (published_ratio if published else 1.0)
 
 
-def ms_a_frame(rule: str, features: FeatureSettings, *, gpu: bool) -> tuple[float, bool]:
-    """Milliseconds a frame of a rule that works on shards, and whether they were measured."""
+def ms_per_frame(rule: str, features: FeatureSettings, *, gpu: bool) -> tuple[float, bool]:
+    """Milliseconds per frame of a rule that works on shards, and whether they are measured."""
     settings = getattr(features, rule, None)
     if rule == "keypoints" and features.keypoints.estimator != "mediapipe":
         imported = features.keypoints.estimator == "imported"
         return IMPORTED_MS if imported else NETWORK_MS["gpu" if gpu else "cpu"], False
     if isinstance(settings, FlowSettings):
         if settings.fidelity == "published":
-            return PUBLISHED_FLOW_MS_A_FRAME * (settings.working_px / 512) ** 2, True
+            return PUBLISHED_FLOW_MS_PER_FRAME * (settings.working_px / 512) ** 2, True
         if settings.method == "dis":
-            return DIS_MS_A_FRAME, True
+            return DIS_MS_PER_FRAME, True
     if rule == "hha" and features.hha.fidelity == "published":
-        return PUBLISHED_HHA_MS_A_FRAME, True
-    return MS_A_FRAME[rule], True
+        return PUBLISHED_HHA_MS_PER_FRAME, True
+    return FRAME_COSTS[rule][0], True
 
 
 def forward_gflop(settings: TrainedStream) -> float:
-    """Floating-point operations of one item, 10^9, fitted to torch's count (within a quarter)."""
+    """10^9 floating-point operations of a forward pass, fitted to AUTSL's recipes (within 2 %)."""
     match settings:
         case SlgcnSettings():
             width = settings.width
@@ -129,7 +110,7 @@ def forward_gflop(settings: TrainedStream) -> float:
 
 
 def parameters(settings: TrainedStream) -> float:
-    """Weights of a model, fitted to those of AUTSL's recipes (within a quarter)."""
+    """Number of weights of a model, fitted to AUTSL's recipes (within 2 %)."""
     match settings:
         case SlgcnSettings():
             return 819 * settings.width**2 + 2090 * settings.width + 350e3

@@ -1,4 +1,4 @@
-"""docs/tutorial/own-data.md word for word: from twenty clips and a CSV to an ensemble."""
+"""The commands of docs/tutorial/own-data.md: from twenty clips and a CSV to an ensemble."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ UNFRIENDLY = ("çekim {} #{}.mp4", "sub folder/-take {}.{}.m4v", "b/{}/CLIP {}.M
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not Path(sys.prefix, "bin/activate").is_file(), reason="the page begins with a venv"
+        not Path(sys.prefix, "bin/activate").is_file(), reason="the page activates a venv"
     ),
 ]
 
@@ -35,30 +35,30 @@ def blocks() -> list[str]:
 
 def demo_clips() -> dict[tuple[str, str], Path]:
     """A colour video of each sign by each signer."""
-    found: dict[tuple[str, str], Path] = {}
+    clips: dict[tuple[str, str], Path] = {}
     for split in ("train", "val", "test"):
         with (DEMO / f"{split}_labels.csv").open(newline="") as file:
             for sample, label in csv.reader(file):
                 video = DEMO / split / f"{sample}_color.mp4"
-                found.setdefault((label, sample.partition("_")[0]), video)
-    return found
+                clips.setdefault((label, sample.partition("_")[0]), video)
+    return clips
 
 
 def make_clips(folder: Path, shown: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Twenty clips and the rows of their CSV: first those of the page, then others like them."""
+    """Twenty clips and the rows of their CSV: first the rows of the page, then similar ones."""
     labels = [row["label"] for row in shown]
     signers = [*(row["signer"] for row in shown), "Emre"]
     assert len(set(labels)) == len(SIGNS)
     assert len(set(signers)) == len(SIGNERS)
     clips, rows = demo_clips(), []
-    told = {(row["label"], row["signer"]): row["video"] for row in shown}
+    listed = {(row["label"], row["signer"]): row["video"] for row in shown}
     for label, sign in zip(labels, SIGNS, strict=True):
         for signer, person in zip(signers, SIGNERS, strict=True):
             number = len(rows)
             other = UNFRIENDLY[number % len(UNFRIENDLY)].format(label, number)
-            video = told.get((label, signer), other)
+            video = listed.get((label, signer), other)
             path = folder / video
-            if not path.suffix:  # as a spreadsheet of Windows, which hides it
+            if not path.suffix:  # Windows hides it, so tables lack it
                 path = path.with_suffix(".mp4")
             path.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(clips[sign, person], path)
@@ -68,7 +68,7 @@ def make_clips(folder: Path, shown: list[dict[str, str]]) -> list[dict[str, str]
 
 
 def project(folder: Path) -> Path:
-    """What a clone has that a run needs, with the environment of this Python."""
+    """The files of a clone that a run needs, with the environment of this Python."""
     folder.mkdir()
     shutil.copy(ROOT / "Snakefile", folder)
     for name in ("profiles", "slr_pipeline", "workflow"):
@@ -78,7 +78,7 @@ def project(folder: Path) -> Path:
 
 
 def terminal(folder: Path, command: str) -> str:
-    """What a command of the page says, in a terminal in which the environment is active."""
+    """Output of a command of the page with the environment activated."""
     done = subprocess.run(
         ["bash", "-euc", f"{ACTIVATE}\n{command}"],
         cwd=folder,
@@ -103,19 +103,19 @@ def test_the_page_word_for_word(tmp_path: Path) -> None:
         writer.writerows(rows)
     first, *typed = commands.splitlines()
     assert first == ACTIVATE
-    said = {command.partition(" mysigns")[0]: terminal(folder, command) for command in typed}
+    output = {command.partition(" mysigns")[0]: terminal(folder, command) for command in typed}
 
-    assert "20 clips of 4 signs" in said["slr init"]
-    assert "warning" not in said["slr init"]  # signers are kept apart
-    assert "mysigns: 20 samples, 4 classes" in said["slr check"]
-    assert "duration with " in said["slr plan"]
+    assert "20 clips of 4 signs" in output["slr init"]
+    assert "warning" not in output["slr init"]  # the splits share no signer
+    assert "mysigns: 20 samples, 4 classes" in output["slr check"]
+    assert "duration with " in output["slr plan"]
     results = folder / "mysigns/results"
     submission = (results / "tracks/rgb/submission.csv").read_text().splitlines()
     assert len(submission) == 4
     metrics = json.loads((results / "tracks/rgb/metrics.json").read_text())
     assert set(metrics["weights"]) == {"joint", "bone", "rgb"}
     assert metrics["test"]["samples"] == 4
-    assert metrics["test"]["top1"] >= 0.75  # guessing: 0.25
+    assert metrics["test"]["top1"] >= 0.75  # chance: 0.25
     for stream in metrics["weights"]:
         with (results / f"streams/{stream}/train/history.csv").open() as file:
             history = list(csv.DictReader(file))
@@ -129,4 +129,4 @@ def test_the_page_word_for_word(tmp_path: Path) -> None:
     shutil.copy(demo_clips()[SIGNS[0], STRANGER], folder / "a new clip.mp4")
     (command,) = ask.splitlines()
     (answer,) = (line for line in terminal(folder, command).splitlines() if "clip.mp4" in line)
-    assert f" {shown[0]['label']} " in answer  # the likeliest stands beside the video's name
+    assert f" {shown[0]['label']} " in answer  # the most likely sign is in the line of the video

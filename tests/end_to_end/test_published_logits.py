@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
     not AUTSL.exists(),
-    reason=f"{AUTSL} is not here (set SLR_SHARED_DATA to the shared data folder)",
+    reason=f"{AUTSL} does not exist (set SLR_SHARED_DATA to the shared data folder)",
 )
 
 

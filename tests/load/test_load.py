@@ -1,4 +1,4 @@
-"""Two thousand clips end to end on two cores: memory, open files, processes, watched all along."""
+"""Two thousand clips end to end on two cores, with memory, open files and processes monitored."""
 
 import csv
 import os
@@ -27,7 +27,7 @@ SHARD = 250
 
 
 def write_clips(folder: Path) -> None:
-    """Moments of the demo's clips, tiny: 2,000 of them, by 8 signers, with their table."""
+    """Short, small parts of the demo's clips, 2,000 by 8 signers, and their table."""
     (folder / "clips").mkdir(parents=True)
     rows = []
     for split in ("train", "val", "test"):
@@ -60,7 +60,7 @@ def write_clip(path: Path, frames: list[Any]) -> None:
 
 
 class Watch:
-    """What the processes of a run hold, looked at twice a second."""
+    """Memory and open files of the processes of a run, sampled twice a second."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = str(folder)
@@ -164,7 +164,7 @@ def test_two_thousand_clips(tmp_path: Path) -> None:
     assert watch.most_bytes < 3e9
     assert max(files.values()) < 100
     for pid in [pid for pid in estimating if len(watch.files[pid]) >= 16]:
-        # The second quarter is past the start; in the last nothing may have grown since.
+        # The second quarter is after the start; nothing may grow until the last quarter.
         quarter = len(watch.files[pid]) // 4
         for held, room in ((watch.files[pid], 1.0), (watch.bytes[pid], 1.15)):
             assert median(held[-quarter:]) <= room * median(held[quarter : 2 * quarter])

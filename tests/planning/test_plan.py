@@ -110,8 +110,11 @@ def test_critical_path_of_a_diamond() -> None:
         ({"protocol": "challenge", "folds": 3}, {"train": 22 + 33, "predict": 33 + 33}),
         ({"features": {"heatmaps": {"stored": False}}}, {"heatmaps": 0}),
         (
-            {"features": {"keypoints": MMPOSE, "heatmaps": {"source": "network"}}},
-            {"heatmaps": 0, "keypoints": 6},
+            {
+                "features": {"keypoints": MMPOSE, "heatmaps": {"source": "network"}},
+                "device": "auto",
+            },
+            {"heatmaps": 0, "keypoints": 6, "hha": 6},
         ),
     ],
     ids=["challenge", "folds", "heat-maps drawn", "heat-maps of the network"],
@@ -124,6 +127,8 @@ def test_jobs(values: dict[str, Any], changes: dict[str, Any], counts: dict[str,
     assert len({job.name for job in jobs}) == len(jobs)
     assert {rule: sum(job.rule == rule for job in jobs) for rule in counts} == counts
     (ensemble,) = [job for job in jobs if job.name == "ensemble rgb"]
+    on_gpu = {job.rule for job in jobs if job.gpus}
+    assert on_gpu == ({"keypoints", "train", "predict"} if "device" in changes else set())
     assert ensemble.minutes == 30
     assert ensemble.benchmark == "results/benchmarks/ensemble/rgb.tsv"
     assert ensemble.logs == ("results/logs/ensemble/rgb.log",)

@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# A real SLURM on one machine: munged, slurmctld and one slurmd per virtual node, started by hand.
+# A real SLURM on one machine: munged, slurmctld and one slurmd per virtual node.
 #   cluster.sh start|stop|status|env|kill-node NAME|start-node NAME
 #   needs: apt-get install -y --no-install-recommends slurm-wlm munge
-# All of it (keys, config, state, logs, pids) is under $SLURM_LOCAL_DIR; /etc and /run are not touched.
+# All files (keys, config, state, logs, pids) are under $SLURM_LOCAL_DIR; /etc and /run are not used.
 # After "start":  eval "$(cluster.sh env)"  and then sinfo, sbatch, snakemake --executor slurm ...
 set -u
 DIR=${SLURM_LOCAL_DIR:-${TMPDIR:-/tmp}/slurm_local}
-PORT=${SLURM_LOCAL_PORT:-17100}   # of slurmctld; the nodes take those after PORT + 10
+PORT=${SLURM_LOCAL_PORT:-17100}   # of slurmctld; the nodes use the ports from PORT + 10
 CPU_NODES="cpu1 cpu2"
-GPU_NODES="gpu1"                  # with one pretended GPU
+GPU_NODES="gpu1"                  # with one simulated GPU
 NODES="$CPU_NODES $GPU_NODES"
-CPUS=4                            # each node pretends to have
+CPUS=4                            # that each node claims to have
 MEM_MB=16000
 PATH=$PATH:/usr/sbin
 export SLURM_CONF=$DIR/slurm.conf
 
-alive() {  # alive NAME: its recorded pid lives and is still that program, not a reused number
+alive() {  # alive NAME: the recorded pid is running and is still that program
   local pid
   pid=$(cat "$DIR/pid/$1" 2>/dev/null) && [ -r "/proc/$pid/cmdline" ] &&
     tr '\0' ' ' < "/proc/$pid/cmdline" | grep -qF -- "$DIR"
 }
 
-launch() {  # launch NAME COMMAND...: in a session of its own, pid recorded
+launch() {  # launch NAME COMMAND...: start in a new session and record the pid
   local name=$1
   shift
   alive "$name" && return 0
@@ -29,7 +29,7 @@ launch() {  # launch NAME COMMAND...: in a session of its own, pid recorded
   echo $! > "$DIR/pid/$name"
 }
 
-end() {  # end NAME: by its recorded pid only
+end() {  # end NAME: kill the recorded pid only
   alive "$1" || { rm -f "$DIR/pid/$1"; return 0; }
   local pid
   pid=$(cat "$DIR/pid/$1")
@@ -39,21 +39,21 @@ end() {  # end NAME: by its recorded pid only
   rm -f "$DIR/pid/$1"
 }
 
-descendants() {  # descendants PID: it and all below it
+descendants() {  # descendants PID: the process and all processes below it
   echo "$1"
   for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do descendants "$child"; done
 }
 
-# Started again when it crashes, as systemd does: SLURM 22.05 seldom corrupts its own memory.
+# Restart slurmd after a crash, as systemd does: SLURM 22.05 occasionally corrupts its memory.
 SUPERVISE='until slurmd -D -N "$1" -f "$2"; do echo "slurmd of $1 crashed"; sleep 1; done'
 
 start_node() { launch "slurmd.$1" bash -c "$SUPERVISE" bash "$1" "$SLURM_CONF"; }
 
-kill_node() {  # as if its power was cut: slurmd and what restarts it, slurmstepd and all that jobs run
+kill_node() {  # as after a power cut: slurmd and its supervisor, slurmstepd and all processes of jobs
   local pids="" step
   alive "slurmd.$1" && pids=$(descendants "$(cat "$DIR/pid/slurmd.$1")")
   for step in $(pgrep -f "^slurmstepd: "); do
-    # Its name does not say the node; its log does.
+    # The process name does not contain the node, but the open log does.
     ls -l "/proc/$step/fd" 2>/dev/null | grep -qF "$DIR/log/slurmd.$1.log" && pids="$pids $(descendants "$step")"
   done
   [ -z "$pids" ] || kill -9 $pids 2>/dev/null
@@ -73,7 +73,7 @@ SlurmctldPort=$PORT
 SlurmUser=$me
 SlurmdUser=$me
 AuthType=auth/munge
-# a requeued job starts only when its first credential has expired
+# a requeued job starts only after its first credential has expired
 AuthInfo=socket=$DIR/munge/socket,cred_expire=5
 StateSaveLocation=$DIR/state
 SlurmdSpoolDir=$DIR/spool.%n
@@ -97,7 +97,7 @@ SelectTypeParameters=CR_CPU_Memory
 # the nodes may claim more CPUs and memory than this machine has
 SlurmdParameters=config_overrides
 SchedulerParameters=sched_interval=2,bf_interval=2
-# squeue and scontrol keep finished jobs: there is no sacct without a database
+# squeue and scontrol keep finished jobs, since there is no sacct without a database
 MinJobAge=3600
 InactiveLimit=0
 KillWait=5
@@ -105,7 +105,7 @@ GresTypes=gpu
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 CONF
-  # Snakemake's plugins drop SLURM_CONF from the environment, inside jobs too; these put it back.
+  # Snakemake's plugins remove SLURM_CONF from the environment; these wrappers set it again.
   for name in sinfo squeue sbatch srun scancel scontrol sacct sacctmgr; do
     printf '#!/bin/sh\nSLURM_CONF=%s exec %s "$@"\n' "'$SLURM_CONF'" "$(PATH=${PATH//$DIR\/bin:/} command -v "$name")" > "$DIR/bin/$name"
     chmod 755 "$DIR/bin/$name"

@@ -1,4 +1,4 @@
-"""A SLURM of its own on this machine for these tests, and how Snakemake runs on it."""
+"""A SLURM cluster on this machine, and Snakemake runs on it."""
 
 import os
 import shutil
@@ -18,10 +18,10 @@ from tests.workflow.conftest import ROOT, WorkflowRun, make_run
 from tests.workflow.test_training import HANDS
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
-# The site's own settings of profiles/slurm, for a cluster without accounting and in no hurry.
+# Site settings of profiles/slurm, for a cluster without accounting.
 SITE = (
     *("--set-resources", "train:slurm_partition=gpu", "predict:slurm_partition=gpu"),
-    *("train:gpu=1", "predict:gpu=1"),  # the config says cpu, so that results are everybody's
+    *("train:gpu=1", "predict:gpu=1"),  # the config says cpu, so that results are comparable
     *("--slurm-no-account", "--slurm-status-command", "squeue"),
     *("--seconds-between-status-checks", "2", "--slurm-init-seconds-before-status-checks", "2"),
 )
@@ -29,7 +29,7 @@ SITE = (
 
 @dataclass(frozen=True)
 class Cluster:
-    """Folder and environment of a running SLURM."""
+    """Environment of a running SLURM."""
 
     environment: dict[str, str]
 
@@ -41,14 +41,14 @@ class Cluster:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """What SLURM knows of every job, finished ones too; those of a rule name it in Comment."""
+        """SLURM's record of every job, finished ones included; Comment has the rule."""
         lines = self.call("scontrol", "--oneliner", "show", "job").splitlines()
-        found = [line.split() for line in lines if line.startswith("JobId=")]
-        pairs = [[part.partition("=") for part in job if "=" in part] for job in found]
+        records = [line.split() for line in lines if line.startswith("JobId=")]
+        pairs = [[part.partition("=") for part in job if "=" in part] for job in records]
         return [{name: value for name, _, value in job} for job in pairs]
 
     def crashes(self) -> int:
-        """How often a node's own daemon crashed, which ends what it was about to start."""
+        """Number of crashes of slurmd, each of which ends the jobs that it was starting."""
         logs = Path(self.environment["SLURM_LOCAL_DIR"], "log").glob("slurmd.*.out")
         return sum(log.read_text().count("crashed") for log in logs)
 
@@ -80,7 +80,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def free_port() -> int:
-    """The first of some ports that nobody listens on."""
+    """The first of a range of ports that is not in use."""
     for port in range(17100, 19000, 100):
         with socket.socket() as test:
             test.settimeout(0.2)
@@ -91,20 +91,20 @@ def free_port() -> int:
 
 @dataclass
 class SnakemakeProcess:
-    """Snakemake at work on a run, on the cluster; its output goes to a file."""
+    """A Snakemake process that runs on the cluster; its output goes to a file."""
 
     process: "subprocess.Popen[bytes]"
     output: Path
 
     def wait(self, seconds: int = 600) -> str:
-        """What it printed, once it has ended well."""
+        """Wait for a successful end and return the output."""
         code = self.process.wait(seconds)
         text = self.output.read_text()
         assert code == 0, text
         return text
 
     def interrupt(self) -> None:
-        """As Ctrl-C in its terminal; once more if it got lost, as while jobs are submitted."""
+        """Send Ctrl-C; again if it was lost, which happens while jobs are submitted."""
         os.killpg(self.process.pid, signal.SIGINT)
         deadline = time.monotonic() + 20
         while self.process.poll() is None and "on user request" not in self.output.read_text():
@@ -119,7 +119,7 @@ Start = Callable[..., SnakemakeProcess]
 
 @pytest.fixture
 def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
-    """Start Snakemake with profiles/slurm in a folder from which no file is named."""
+    """Start Snakemake with profiles/slurm in an unrelated folder."""
     elsewhere = tmp_path / "started here"
     elsewhere.mkdir()
     started: list[SnakemakeProcess] = []
@@ -155,7 +155,7 @@ def start(cluster: Cluster, tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="session")
 def local_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
-    """Two streams from videos to a submission, on this machine; one trains for some time."""
+    """Two streams from videos to a submission, without SLURM; one of them trains for a while."""
     made = make_run(tmp_path_factory.mktemp("local") / "a folder with spaces")
     joint = made.config["streams"]["joint"]
     training = {"epochs": 40, "batch_size": 4, "learning_rate": 0.01, "chance_epochs": None}
@@ -172,7 +172,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
 
 @pytest.fixture
 def copied_run(local_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
-    """The videos and table of the local run; its results too, to be removed as needed."""
+    """A copy of the local run with its results, which a test removes as needed."""
     folder = tmp_path / "a copy"
     shutil.copytree(local_run.folder, folder)
     return WorkflowRun(folder, local_run.config)
@@ -181,7 +181,7 @@ def copied_run(local_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
 def wait_until(
     what: str, true: Callable[[], object], running: SnakemakeProcess, seconds: int = 180
 ) -> None:
-    """Wait for something to come true while Snakemake runs."""
+    """Wait for a condition while Snakemake runs."""
     deadline = time.monotonic() + seconds
     while not true():
         assert running.process.poll() is None, f"ended before {what}:\n{running.output.read_text()}"

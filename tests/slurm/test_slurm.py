@@ -1,4 +1,4 @@
-"""The same Snakefile and config on a real SLURM: nodes, GPUs, preemption, lost nodes, Ctrl-C."""
+"""The workflow on a real SLURM: several nodes, a GPU, preemption, a lost node, Ctrl-C."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What lies under a folder, by name; without logs and benchmarks."""
+    """Content of the files under a folder by name, without logs and benchmarks."""
     names = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
     return {
         name: path.read_bytes()
@@ -27,7 +27,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def differing(run: WorkflowRun, other: WorkflowRun, folder: str) -> set[str]:
-    """Names of files under a folder that only one of the runs has, or that differ by a byte."""
+    """Names of files under a folder that differ between the runs or exist in only one."""
     one, two = files_of(run.folder / folder), files_of(other.folder / folder)
     assert one
     return {name for name in one.keys() | two.keys() if one.get(name) != two.get(name)}
@@ -41,7 +41,7 @@ def test_a_submission_on_several_nodes_is_the_local_one(
     before = {job["JobId"] for job in cluster.jobs()}
     start(copied_run, "submission").wait(900)
     jobs = [job for job in cluster.jobs() if job["JobId"] not in before]
-    if cluster.crashes():  # Snakemake submitted anew what the crash ended
+    if cluster.crashes():  # Snakemake resubmitted the jobs that a crash ended
         jobs = [job for job in jobs if job["JobState"] != "FAILED"]
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     assert {job["Requeue"] for job in jobs} == {"1"}
@@ -49,13 +49,13 @@ def test_a_submission_on_several_nodes_is_the_local_one(
     grouped = [job for job in jobs if "verify" in job["Comment"] or "pose_flow" in job["Comment"]]
     assert [job["NumCPUs"] for job in grouped] == ["3", "3"]
     on_gpu = [job for job in jobs if job["Comment"].startswith(("rule_train", "rule_predict"))]
-    assert len(on_gpu) == 2 * (1 + 2)  # streams; val and test are predicted
+    assert len(on_gpu) == 2 * (1 + 2)  # two streams; train, and predict val and test
     assert_one_at_a_time(on_gpu)
     assert differing(copied_run, local_run, "results") == set()
 
 
 def assert_one_at_a_time(jobs: Iterable[dict[str, str]]) -> None:
-    """The node has one GPU: each job starts when the one before has ended. Times are sortable."""
+    """The node has one GPU: each job starts after the end of the previous one."""
     spans = sorted((job["StartTime"], job["EndTime"]) for job in jobs)
     for (_, end), (begin, _) in pairwise(spans):
         assert begin >= end, spans
@@ -64,7 +64,7 @@ def assert_one_at_a_time(jobs: Iterable[dict[str, str]]) -> None:
 def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
     cluster: Cluster, start: Start, local_run: WorkflowRun, copied_run: WorkflowRun
 ) -> None:
-    """It is sent SIGTERM, preempted by a job of higher priority, and requeued."""
+    """It gets SIGTERM, is preempted by a job of higher priority, and is requeued."""
     folder = copied_run.folder / "results/streams/joint/train"
     log = copied_run.folder / "results/logs/train/joint/train.log"
     shutil.rmtree(folder)
@@ -72,7 +72,7 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
     running = start(copied_run, "results/streams/joint/train/model.safetensors")
 
     def trained(again: bool) -> str | None:
-        """The job that trains, once it has gone on from a state and done an epoch."""
+        """Id of the job that trains, after its first epoch; `again`: after it resumed."""
         text = log.read_text() if log.exists() else ""
         jobs = cluster.running("train")
         if not jobs or "\nepoch " not in text or "stopped by" in text:
@@ -87,15 +87,15 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
         assert list((folder / "state").iterdir())
         return job
 
-    told = disturb(False, "scancel", "--signal=TERM", "JOB")
+    signalled = disturb(False, "scancel", "--signal=TERM", "JOB")
     urgent = ("sbatch", "--partition=urgent", "--gpus=1", "--mem=100", "--output=/dev/null")
     preempted = disturb(True, *urgent, "--wrap=sleep 3")
     requeued = disturb(True, "scontrol", "requeue", "JOB")
     running.wait()
     records = {job["JobId"]: job for job in cluster.jobs()}
-    # Each way is taken once: submitted anew by Snakemake, or requeued by SLURM under its number.
-    assert len({told, preempted, requeued}) == 3
-    jobs = [records[job] for job in (told, preempted, requeued)]
+    # Snakemake resubmits the first two; SLURM requeues the third under the same id.
+    assert len({signalled, preempted, requeued}) == 3
+    jobs = [records[job] for job in (signalled, preempted, requeued)]
     assert [job["JobState"] for job in jobs] == ["FAILED", "FAILED", "COMPLETED"]
     assert [job["Restarts"] for job in jobs] == ["0", "0", "1"]
     assert not (folder / "state").exists()
@@ -111,13 +111,13 @@ def test_a_lost_node_and_ctrl_c_leave_nothing_behind(
     shutil.rmtree(features)
     targets = sorted(f"results/features/{name}" for name in features_of(local_run))
 
-    # Ctrl-C while jobs are still being submitted; Snakemake itself cancels only those it knows of.
+    # Ctrl-C while jobs are submitted; Snakemake itself only cancels registered jobs.
     running = start(copied_run, *targets)
     wait_until("submission", lambda: "has been submitted" in running.output.read_text(), running)
     running.interrupt()
     assert_nothing_is_left(cluster, copied_run, running.process)
 
-    # A node loses its power with a file half written: SLURM runs the job on another one.
+    # A node loses power during a write: SLURM runs the job on another node.
     running = start(copied_run, *targets)
     comment = "rule_keypoints_wildcards_train_all"
 
@@ -138,7 +138,7 @@ def test_a_lost_node_and_ctrl_c_leave_nothing_behind(
         assert (again["JobId"], again["Restarts"]) == (lost["JobId"], "1")
         assert again["NodeList"] != lost["NodeList"]
 
-        # Ctrl-C while jobs run; the next run goes on.
+        # Ctrl-C while jobs run; the next run resumes.
         running.interrupt()
         assert_nothing_is_left(cluster, copied_run, running.process)
         start(copied_run, *targets).wait()
@@ -156,7 +156,7 @@ def features_of(run: WorkflowRun) -> list[str]:
 def assert_nothing_is_left(
     cluster: Cluster, run: WorkflowRun, process: "subprocess.Popen[bytes]"
 ) -> None:
-    """Snakemake ends with an error; soon there is no job in the queue and no process at work."""
+    """Snakemake ends with an error; soon no job is queued and no process runs."""
     assert process.wait(240) == 1
     deadline = time.monotonic() + 30
     while cluster.call("squeue", "--noheader") or processes_of(run):

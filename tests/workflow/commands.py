@@ -1,4 +1,4 @@
-"""The commands of a run's jobs, as Snakemake prints them."""
+"""The shell commands of jobs, as printed by Snakemake."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ def output_of(command: str) -> Path:
 
 
 def environment() -> dict[str, str]:
-    """What a job finds: this Python, the package of this folder, and Snakemake's one thread."""
+    """Environment of a job: this Python, the package of this folder, and one thread."""
     path = f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
     home = os.environ.get("HOME", "/")
     return {"PYTHONPATH": str(ROOT), "PATH": path, "HOME": home, "OMP_NUM_THREADS": "1"}

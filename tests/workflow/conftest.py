@@ -1,4 +1,4 @@
-"""A real, small run of the whole workflow on demo clips, shared by the tests of this folder."""
+"""A small run of the whole workflow on demo clips, shared by the tests of this folder."""
 
 import csv
 import shutil
@@ -20,7 +20,7 @@ MISSING = "signer_gone"
 
 @dataclass(frozen=True)
 class WorkflowRun:
-    """A working folder with a config, and what Snakemake says there."""
+    """A working folder with a config in which Snakemake runs."""
 
     folder: Path
     config: dict[str, Any]
@@ -34,9 +34,9 @@ class WorkflowRun:
         inside: Sequence[str] = (),
         **changes: Any,
     ) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake on this folder with a config in which top-level keys are changed.
+        """Run Snakemake in this folder; `changes` replace top-level keys of the config.
 
-        `inside` is a command that runs another one.
+        `inside` is a command that runs another command.
         """
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump({**self.config, **changes}))
@@ -54,7 +54,7 @@ class WorkflowRun:
             ),
             *("--resources", f"gpu={gpus}"),
         ]
-        # PYTHONPATH: a changed copy of the project must not import the installed package.
+        # PYTHONPATH: a modified copy of the project must not import the installed package.
         environment = {
             "PYTHONPATH": str(project),
             "PATH": "/usr/bin:/bin",
@@ -65,7 +65,7 @@ class WorkflowRun:
         )
 
     def planned(self, *targets: str, project: Path = ROOT, **changes: Any) -> dict[str, int]:
-        """Jobs by rule that a dry run of these targets plans; the target `submission` if none."""
+        """Number of jobs per rule in a dry run of the targets, by default of `submission`."""
         targets = targets or ("submission",)
         done = self.snakemake("--dry-run", *targets, project=project, **changes)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -83,7 +83,7 @@ class WorkflowRun:
 
 
 def job_counts(output: str) -> dict[str, int]:
-    """Rule and count from the table `Job stats` that Snakemake prints."""
+    """Number of jobs per rule from Snakemake's table `Job stats`."""
     lines = output.splitlines()
     if "Job stats:" not in lines:
         assert "Nothing to be done" in output
@@ -94,7 +94,7 @@ def job_counts(output: str) -> dict[str, int]:
 
 
 def demo_rows() -> list[dict[str, str]]:
-    """Two train clips and one val and test clip of each of the first signs of the demo."""
+    """Two clips of train, one of val and one of test for each of the first signs of the demo."""
     rows = []
     for split, takes in (("train", 2), ("val", 1), ("test", 1)):
         taken: dict[str, int] = {}
@@ -108,7 +108,7 @@ def demo_rows() -> list[dict[str, str]]:
 
 
 def make_run(folder: Path) -> WorkflowRun:
-    """A folder with spaces in its names: clips, their table and a config; nothing is run yet."""
+    """Clips, their table and a config in a folder with spaces in its names; nothing runs yet."""
     (folder / "my videos").mkdir(parents=True)
     rows = demo_rows()
     for row in rows:
@@ -149,7 +149,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
 
 @pytest.fixture
 def copied_run(finished_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
-    """What a test may change."""
+    """A copy of the finished run that a test may change."""
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
     return WorkflowRun(folder, finished_run.config)
@@ -157,13 +157,13 @@ def copied_run(finished_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
 
 @pytest.fixture(scope="session")
 def commands(finished_run: WorkflowRun) -> dict[str, list[str]]:
-    """Of each rule the commands of all its jobs, as Snakemake prints them."""
+    """Shell commands of all jobs by rule, as Snakemake prints them."""
     done = finished_run.snakemake("--dry-run", "--forceall", "--printshellcmds", "all", "features")
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, list[str]] = {}
+    commands: dict[str, list[str]] = {}
     for line in (done.stdout + done.stderr).splitlines():
         command = line.removeprefix("Shell command: ").strip()
         if command.startswith("python -m slr_pipeline.steps."):
             rule = command.split()[2].rpartition(".")[2]
-            found.setdefault(rule, []).append(command)
-    return {rule: sorted(jobs) for rule, jobs in found.items()}
+            commands.setdefault(rule, []).append(command)
+    return {rule: sorted(jobs) for rule, jobs in commands.items()}

@@ -1,4 +1,4 @@
-"""Each writing step on a disk that is full: one line, the old file whole, nothing beside it."""
+"""A full disk in each step that writes: one error line, the old files unchanged, no others."""
 
 import hashlib
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from tests.workflow.commands import environment, output_of
 from tests.workflow.conftest import WorkflowRun
 
-# A disk of so many kB in place of a folder, with what is in the folder; $4 runs there.
+# Replace folder $1 by a disk of $3 kB with the same files, then run $4. $2 is a temporary copy.
 ON_A_SMALL_DISK = """
 cp -a "$1" "$2" && mount -t tmpfs -o size="$3"k tmpfs "$1" && cp -a "$2/." "$1" && bash -c "$4"
 status=$?
@@ -21,9 +21,9 @@ RULES = ("verify", "keypoints", "quality", "frames", "hand_crops", "flow", "heat
 RULES += ("train", "predict", "ensemble", "report")
 
 
-def test_no_rule_that_writes_much_is_left_out(commands: dict[str, list[str]]) -> None:
-    small = {"config", "quarantine", "evaluate"}  # texts, as `report` and `quality` write them
-    alike = {"pose_flow"}  # written as `keypoints` is
+def test_every_rule_that_writes_much_is_tested(commands: dict[str, list[str]]) -> None:
+    small = {"config", "quarantine", "evaluate"}  # text files, written like `quality`
+    alike = {"pose_flow"}  # written like `keypoints`
     assert set(commands) == {*RULES, *small, *alike}
 
 
@@ -31,9 +31,9 @@ def test_no_rule_that_writes_much_is_left_out(commands: dict[str, list[str]]) ->
 def test_a_full_disk(
     rule: str, commands: dict[str, list[str]], finished_run: WorkflowRun, tmp_path: Path
 ) -> None:
-    able = ["unshare", "-rm", "bash", "-c", 'mount -t tmpfs tmpfs "$0"', str(tmp_path)]
-    if subprocess.run(able, check=False, capture_output=True).returncode != 0:
-        pytest.skip("no file system can be mounted here")
+    mount = ["unshare", "-rm", "bash", "-c", 'mount -t tmpfs tmpfs "$0"', str(tmp_path)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted")
     folder = tmp_path / "a copy"
     shutil.copytree(finished_run.folder, folder)
     command = commands[rule][0]
@@ -52,12 +52,12 @@ def test_a_full_disk(
     )
     log = (folder / command.rpartition("2> ")[2]).read_text()
     assert done.returncode == 1, log + done.stderr
-    said = [line for line in log.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1, log
-    assert "cannot be written (no space left on device); free some space" in said[0]
-    assert log.splitlines()[-1] == said[0]
+    errors = [line for line in log.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, log
+    assert "cannot be written (no space left on device); free some space" in errors[0]
+    assert log.splitlines()[-1] == errors[0]
     assert "Traceback" not in log
-    found = {line.split("  ", 1)[1]: line.split()[0] for line in done.stdout.splitlines()}
-    assert found == {
+    files = {line.split("  ", 1)[1]: line.split()[0] for line in done.stdout.splitlines()}
+    assert files == {
         name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in before.items()
     }

@@ -1,4 +1,4 @@
-"""Bad input stops before anything runs, by one clear line; a quiet run names what fails in it."""
+"""Bad input stops a run before the first job, with one clear line; a failed job is named."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ def run(tmp_path: Path) -> WorkflowRun:
 
 
 def error_of(run: WorkflowRun, *arguments: str, **changes: object) -> str:
-    """The one error line of a run that must fail at parse time."""
+    """The only error line of a run that fails before the first job."""
     done = run.snakemake("--dry-run", "submission", *arguments, **changes)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -31,6 +31,14 @@ def test_wrong_key(run: WorkflowRun) -> None:
 def test_weight_for_no_stream(run: WorkflowRun) -> None:
     line = error_of(run, tracks={"rgb": {"streams": {"bone": 1.0}}})
     assert line == ("error: config: tracks.rgb.streams.bone: no such stream (known: joint)")
+
+
+def test_missing_weights(run: WorkflowRun) -> None:
+    keypoints = {"estimator": "mmpose", "config": "any", "checkpoint": {"path": "hrnet.pth"}}
+    line = error_of(run, features={"keypoints": keypoints})
+    assert line.startswith(
+        "error: features.keypoints.checkpoint.path: hrnet.pth is not there; get "
+    )
 
 
 def test_doubled_sample(run: WorkflowRun) -> None:
@@ -52,32 +60,32 @@ def test_unreadable_table(run: WorkflowRun) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_quiet_and_names_the_sample_that_fails(run: WorkflowRun) -> None:
-    """A video is exchanged after it was verified; the step finds out frame by frame."""
+def test_a_run_prints_a_line_per_job_and_names_the_sample_that_fails(run: WorkflowRun) -> None:
+    """A video is replaced after it was verified: the step compares the number of frames."""
     run.write_rows([row for row in run.rows() if row["label"] in ("0", "1")])
     rows = {row["split"]: row for row in run.rows()}
     keypoints = "results/features/keypoints/train/all.h5"
     done = run.snakemake(keypoints, verify={"max_quarantined": 1})
     assert done.returncode == 0, done.stderr
-    said = (done.stdout + done.stderr).splitlines()
-    jobs = 5  # three to verify, the gate, the keypoints
-    assert len(said) < 30 + 8 * jobs
-    assert not [line for line in said if "python -m" in line or "reason:" in line]
-    assert f"{jobs} of {jobs} steps (100%) done" in said
-    assert [line for line in said if "keypoints train all; results/logs/keypoints/train/" in line]
+    lines = (done.stdout + done.stderr).splitlines()
+    jobs = 5  # three of verify, quarantine, keypoints
+    assert len(lines) < 30 + 8 * jobs
+    assert not [line for line in lines if "python -m" in line or "reason:" in line]
+    assert f"{jobs} of {jobs} steps (100%) done" in lines
+    assert [line for line in lines if "keypoints train all; results/logs/keypoints/train/" in line]
 
     video, sample = rows["train"]["color"], rows["train"]["sample"]
     shutil.copy(run.folder / rows["val"]["color"], run.folder / video)
     done = run.snakemake("results/features/frames/train/all.h5", verify={"max_quarantined": 1})
     assert done.returncode == 1
-    said = (done.stdout + done.stderr).splitlines()
-    assert "Error in rule frames:" in said
-    (line,) = [line for line in said if line.startswith("error: ")]
+    lines = (done.stdout + done.stderr).splitlines()
+    assert "Error in rule frames:" in lines
+    (line,) = [line for line in lines if line.startswith("error: ")]
     assert line.startswith(f"error: sample {sample}: {video}: found ")
     assert "Traceback" not in done.stderr
 
 
-def test_a_dry_run_tells_files_and_reasons(run: WorkflowRun) -> None:
+def test_a_dry_run_shows_files_and_reasons(run: WorkflowRun) -> None:
     done = run.snakemake("--dry-run", "results/quarantine.csv")
     assert "    output: results/verify/val/all.csv" in done.stdout
     assert "output files have to be generated:\n        quarantine, verify" in done.stdout

@@ -1,4 +1,4 @@
-"""Logits made elsewhere as a stream of a track."""
+"""Imported logits as a stream of a track."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def test_imported_logits_are_a_stream(finished_run: WorkflowRun, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((folder / "results/tracks/rgb/metrics.json").read_text())
     assert metrics["streams"] == ["joint", "other"]
-    # The same logits at twice the scale: calibration takes the scale away again.
+    # The same logits at twice the scale: calibration removes the scale.
     ratio = metrics["temperatures"]["other"] / metrics["temperatures"]["joint"]
     assert abs(ratio - 2) < 1e-3
     assert abs(metrics["weights"]["joint"] - 0.5) < 1e-3

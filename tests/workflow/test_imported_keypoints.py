@@ -1,4 +1,4 @@
-"""Imported keypoints in the workflow: `{sample}` in a path is no wildcard of Snakemake."""
+"""Imported keypoints in the workflow: `{sample}` in a path is not a wildcard of Snakemake."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import yaml
 from tests.workflow.conftest import DEMO, ROOT, WorkflowRun
 
 
-def test_the_path_of_a_sample_reaches_the_step_as_it_is(tmp_path: Path) -> None:
+def test_the_path_with_sample_reaches_the_step_unchanged(tmp_path: Path) -> None:
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["data"]["root"] = str(DEMO)
     config["features"]["keypoints"] = {

@@ -1,4 +1,4 @@
-"""Stopped at any time: nothing half-written, no process left, and the next run goes on."""
+"""An interrupted run leaves no partial file and no process, and the next run resumes."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from tests.workflow.conftest import ROOT, WorkflowRun
 
 
 def processes_of(run: WorkflowRun) -> list[str]:
-    """Command lines of the processes that work in the folder of a run."""
+    """Command lines of the processes whose working folder is that of the run."""
     lines = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             where = os.readlink(process / "cwd")
             line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         if where == str(run.folder):
             lines.append(line)
@@ -26,7 +26,7 @@ def processes_of(run: WorkflowRun) -> list[str]:
 
 
 def start(run: WorkflowRun, target: str) -> "subprocess.Popen[bytes]":
-    """Snakemake at work on a target, leader of a group of processes; the config is written."""
+    """Start Snakemake in its own process group; the config file must exist."""
     command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(run.folder), "--configfile", str(run.folder / "config.yaml")]
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(run.folder.parent)}
@@ -67,7 +67,7 @@ def test_ctrl_c_leaves_no_process_and_no_half_file(copied_run: WorkflowRun) -> N
 
 
 def test_the_shell_of_a_training_waits_until_its_state_is_saved(copied_run: WorkflowRun) -> None:
-    """A cluster sends SIGTERM to all processes of a job; when the shell ends, it ends the rest."""
+    """A cluster sends SIGTERM to all processes of a job and kills them once the shell ends."""
     joint = copied_run.config["streams"]["joint"]
     longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 20}}}
     target = "results/streams/joint/train/model.safetensors"

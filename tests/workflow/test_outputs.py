@@ -1,24 +1,31 @@
-"""What a whole run leaves behind."""
+"""The files of a whole run; a second run, without a network, writes the same bytes."""
 
 import csv
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
+import pytest
 import yaml
 
 from slr_pipeline.config.experiment import check_config
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.schema import FEATURES
-from tests.workflow.conftest import MISSING, ROOT, WorkflowRun
+from tests.workflow.conftest import MISSING, ROOT, WorkflowRun, make_run
+
+# A network namespace without a connection to the outside.
+WITHOUT_NETWORK = ("unshare", "-rn")
+CONNECT = "import socket; socket.create_connection(('192.0.2.1', 80), 5)"
 
 
 def results(run: WorkflowRun) -> Path:
     return run.folder / "results"
 
 
-def test_the_submission_answers_every_row_in_table_order(finished_run: WorkflowRun) -> None:
+def test_the_submission_has_every_row_in_table_order(finished_run: WorkflowRun) -> None:
     track = results(finished_run) / "tracks" / "rgb"
     with (track / "submission.csv").open(newline="") as file:
         rows = list(csv.reader(file))
@@ -29,7 +36,7 @@ def test_the_submission_answers_every_row_in_table_order(finished_run: WorkflowR
         assert archive.read("predictions.csv") == (track / "submission.csv").read_bytes()
 
 
-def test_metrics_say_what_they_are_of(finished_run: WorkflowRun) -> None:
+def test_metrics_name_protocol_weights_and_samples(finished_run: WorkflowRun) -> None:
     metrics = json.loads((results(finished_run) / "tracks/rgb/metrics.json").read_text())
     assert metrics["protocol"] == "strict"
     assert metrics["weights"] == {"joint": 1.0}
@@ -52,7 +59,9 @@ def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Workflo
         assert store.frames(MISSING) == 0
 
 
-def test_every_feature_has_every_sample_in_as_many_frames(finished_run: WorkflowRun) -> None:
+def test_every_feature_has_every_sample_with_equal_numbers_of_frames(
+    finished_run: WorkflowRun,
+) -> None:
     folder = results(finished_run) / "features"
     keypoints = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5"))
     assert sorted(keypoints.samples) == sorted(row["sample"] for row in finished_run.rows())
@@ -89,7 +98,7 @@ def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: Workfl
     assert sidecar["estimator"] == estimator
 
 
-def test_the_checked_config_is_kept(finished_run: WorkflowRun) -> None:
+def test_the_checked_config_is_written(finished_run: WorkflowRun) -> None:
     kept = yaml.safe_load((results(finished_run) / "config.yaml").read_text())
     assert check_config(kept) == check_config(finished_run.config)
 
@@ -109,21 +118,43 @@ def test_too_many_bad_videos_stop_the_run_with_the_list(finished_run: WorkflowRu
     )
     assert f"  {MISSING}: my videos/gone.mp4" in output
     assert "Traceback" not in output
-    # The old quarantine is taken away by Snakemake; everything behind the gate stays.
+    # Snakemake deletes the old quarantine; the results that depend on it stay.
     assert (results(finished_run) / "tracks/rgb/submission.csv").exists()
     assert finished_run.snakemake("all").returncode == 0
 
 
-def test_a_run_is_reproduced_to_the_byte(finished_run: WorkflowRun, tmp_path: Path) -> None:
-    from tests.workflow.conftest import make_run
+@pytest.fixture(scope="module")
+def second_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
+    """The same run in another folder, without a network if the machine allows that."""
+    run = make_run(tmp_path_factory.mktemp("second") / "again")
+    inside = WITHOUT_NETWORK if network_can_be_removed() else ()
+    done = run.snakemake("all", "features", inside=inside)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run
 
-    again = make_run(tmp_path / "again")
-    assert again.snakemake("all", "features").returncode == 0
+
+def network_can_be_removed() -> bool:
+    command = [*WITHOUT_NETWORK, "true"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def test_a_run_without_a_network(second_run: WorkflowRun) -> None:
+    if not network_can_be_removed():
+        pytest.skip("network namespaces are not available")
+    command = [*WITHOUT_NETWORK, sys.executable, "-c", CONNECT]
+    connected = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Network is unreachable" in connected.stderr
+    assert (results(second_run) / "report/index.html").stat().st_size > 100_000
+
+
+def test_a_run_is_reproduced_to_the_byte(
+    finished_run: WorkflowRun, second_run: WorkflowRun
+) -> None:
     for path in sorted(results(finished_run).rglob("*")):
         name = path.relative_to(results(finished_run))
-        # The page tells how long the jobs took.
+        # The report contains the run time of the jobs.
         if path.is_file() and name.parts[0] not in ("logs", "benchmarks", "report"):
-            assert (results(again) / name).read_bytes() == path.read_bytes(), name
+            assert (results(second_run) / name).read_bytes() == path.read_bytes(), name
 
 
 def test_the_default_profile_is_the_one_of_the_project(finished_run: WorkflowRun) -> None:

@@ -1,11 +1,12 @@
-"""The page of a real run: made by `all`, again when what it tells of changes, and not by others."""
+"""The report page of a run and Snakemake's own report, which contains it."""
 
+import re
 from pathlib import Path
 
 from tests.workflow.conftest import MISSING, WorkflowRun
 
 
-def test_a_run_has_a_page_that_tells_of_it(finished_run: WorkflowRun) -> None:
+def test_the_page_describes_the_run(finished_run: WorkflowRun) -> None:
     text = (finished_run.folder / "results/report/index.html").read_text()
     assert f'<th scope="row">{MISSING}</th>' in text
     assert "1 stream learnt 4 signs from 8 clips" in text
@@ -15,7 +16,7 @@ def test_a_run_has_a_page_that_tells_of_it(finished_run: WorkflowRun) -> None:
     assert "keypoints blue: left" in text
 
 
-def test_what_it_tells_of_writes_it_again(finished_run: WorkflowRun) -> None:
+def test_new_metrics_rewrite_the_page(finished_run: WorkflowRun) -> None:
     assert finished_run.planned("all") == {}
     tracks = {"rgb": {"streams": {"joint": 2.0}}}
     planned = finished_run.planned("all", tracks=tracks)
@@ -23,8 +24,17 @@ def test_what_it_tells_of_writes_it_again(finished_run: WorkflowRun) -> None:
     assert "report" not in finished_run.planned(tracks=tracks)
 
 
-def test_snakemakes_own_report_holds_the_page(finished_run: WorkflowRun, tmp_path: Path) -> None:
-    page = tmp_path / "report.html"
+def test_snakemakes_report_contains_tracks_streams_quarantine_and_page(
+    finished_run: WorkflowRun, tmp_path: Path
+) -> None:
+    page = tmp_path / "my report.html"
     done = finished_run.snakemake("all", "--report", str(page))
     assert done.returncode == 0, done.stderr
-    assert "Page of the run" in page.read_text()
+    text = page.read_text()
+    for name in ("submission.csv", "quarantine.csv", "history.csv", "metrics.json"):
+        assert name in text
+    captions = ("weighs streams into one submission", "The epochs of phase", "with the reason")
+    for caption in ("Page of the run", *captions):
+        assert caption in text
+    assert "class that track rgb answers" in " ".join(text.split())
+    assert re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?https?:""", text) == []

@@ -40,7 +40,7 @@ def test_files_of_a_run(finished_run: WorkflowRun, monkeypatch: pytest.MonkeyPat
 
 
 def test_dropped_features_are_not_made_again(finished_run: WorkflowRun, tmp_path: Path) -> None:
-    """Pictures go once what reads them is done; then nothing is to be done, until they are read."""
+    """Pictures are deleted after their last reader and computed again only for a new reader."""
     run = WorkflowRun(tmp_path / "a copy", finished_run.config)
     shutil.copytree(finished_run.folder, run.folder)
     shutil.rmtree(run.folder / "results" / "features" / "frames")

@@ -1,4 +1,4 @@
-"""`slr predict` on clips of test of a run of Snakemake gives what the run itself wrote."""
+"""`slr predict` on the test clips of a run gives the answers of the run."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from slr_pipeline.scoring.calibration import log_probabilities
 from tests.workflow.conftest import MISSING, WorkflowRun
 
 
-def test_clips_of_test_are_answered_as_by_the_run(
+def test_test_clips_get_the_answers_of_the_run(
     finished_run: WorkflowRun,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,10 +1,8 @@
-"""A rerun happens when, and only when, inputs, settings or a feature's version changed."""
+"""A job runs again if, and only if, its inputs, settings or the version of a feature change."""
 
 import dataclasses
 import shutil
 from pathlib import Path
-
-import pytest
 
 from slr_pipeline.config.experiment import TableData
 from slr_pipeline.samples.shards import shards
@@ -14,7 +12,7 @@ from tests.workflow.conftest import ROOT, WorkflowRun
 
 READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
 CONFIG = {"config": 1}
-"""What keeps the configuration beside the results, whatever changes in it."""
+"""The rule that writes the configuration beside the results: it runs after every change."""
 
 
 def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
@@ -33,7 +31,7 @@ def test_an_epoch_count_reruns_that_stream_only(finished_run: WorkflowRun) -> No
     longer = {**joint, "training": {**joint["training"], "epochs": 3}}
     twice = {"joint": longer, "other": joint}
     assert finished_run.planned(streams={"joint": longer}) == READERS | CONFIG
-    # A second stream is trained; the first keeps what it has.
+    # A second stream is trained; the first keeps its model.
     tracks = {"rgb": {"streams": {"joint": 1.0, "other": 1.0}}}
     planned = finished_run.planned(streams={"joint": joint, "other": joint}, tracks=tracks)
     assert planned == READERS | CONFIG
@@ -56,29 +54,35 @@ def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(
     assert planned == {**made, "quality": 3, **READERS, "features": 1, **CONFIG}
 
 
-def test_a_limit_of_quality_remakes_no_feature(finished_run: WorkflowRun) -> None:
+def test_a_limit_of_quality_reruns_no_feature(finished_run: WorkflowRun) -> None:
     planned = finished_run.planned("submission", "features", quality={"max_swapped": 0.5})
     assert planned == {"quality": 3, **READERS, **CONFIG}
 
 
-@pytest.mark.parametrize(
-    ("feature", "setting"),
-    [
-        ("frames", {"fidelity": "published"}),
-        ("hand_crops", {"fidelity": "published"}),
-        ("depth_hand_crops", {"fidelity": "published"}),
-        ("pose_flow", {"fidelity": "published"}),
-        ("flow", {"method": "dis"}),
-        ("depth_flow", {"bound_px": 10.0}),
-        ("hha", {"near_m": 0.4}),
-        ("heatmaps", {"sigma": 2.0}),
-    ],
-)
-def test_a_setting_of_another_feature_reruns_that_feature_only(
-    finished_run: WorkflowRun, feature: str, setting: dict[str, object]
+def test_settings_of_features_that_no_stream_reads_rerun_those_features_only(
+    finished_run: WorkflowRun,
 ) -> None:
-    planned = finished_run.planned("submission", "features", features={feature: setting})
-    assert planned == {feature: shard_count(finished_run), "features": 1, "submission": 1, **CONFIG}
+    settings: dict[str, dict[str, object]] = {
+        "frames": {"fidelity": "published"},
+        "hand_crops": {"fidelity": "published"},
+        "depth_hand_crops": {"fidelity": "published"},
+        "pose_flow": {"fidelity": "published"},
+        "flow": {"method": "dis"},
+        "depth_flow": {"bound_px": 10.0},
+        "hha": {"near_m": 0.4},
+        "heatmaps": {"sigma": 2.0},
+    }
+    targets = {"features": 1, "submission": 1, **CONFIG}
+    shards = shard_count(finished_run)
+    alone = {"flow": settings["flow"]}
+    assert finished_run.planned("submission", "features", features=alone) == {
+        "flow": shards,
+        **targets,
+    }
+    assert finished_run.planned("submission", "features", features=settings) == {
+        **dict.fromkeys(settings, shards),
+        **targets,
+    }
 
 
 def test_heatmaps_that_training_draws_are_not_stored(finished_run: WorkflowRun) -> None:
@@ -141,7 +145,7 @@ def test_a_changed_label_reruns_no_feature(finished_run: WorkflowRun) -> None:
 
 
 def name_for_a_shard_with_room(run: WorkflowRun) -> str:
-    """A name that joins one of several train shards without making it too big."""
+    """A sample name that joins an existing train shard without splitting it."""
     data = TableData(layout="table", table=str(run.folder / "samples.csv"))
     size = run.config["shard_size"]
     train = load_samples(data).split("train")
@@ -159,6 +163,6 @@ def shard_count(run: WorkflowRun) -> int:
 
 
 def copy_project(folder: Path) -> Path:
-    """The code without data and results."""
+    """The project without data and results."""
     ignored = shutil.ignore_patterns(".*", "demo", "results", "tests", "__pycache__", "*.egg-info")
     return Path(shutil.copytree(ROOT, folder / "project", ignore=ignored))
