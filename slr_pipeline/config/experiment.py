@@ -132,27 +132,15 @@ class Config(Section):
         return inherit_fidelity(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
-    def _fidelities_fit(self) -> "Config":
+    def _streams_fit(self) -> "Config":
         for name, stream in self.streams.items():
             problem = mixture_problem(stream, self.features)
             if problem is not None:
                 raise ValueError(f"streams.{name}.fidelity: {problem}")
-        return self
-
-    @model_validator(mode="after")
-    def _untrained_streams_have_weights(self) -> "Config":
-        for name, stream in self.streams.items():
             if isinstance(stream, ImportedSettings):
                 continue
             if stream.training.epochs == 0 and stream.init is None:
                 raise ValueError(f"streams.{name}.training.epochs: 0 needs weights; set init")
-        return self
-
-    @model_validator(mode="after")
-    def _batches_divide_among_processes(self) -> "Config":
-        for name, stream in self.streams.items():
-            if isinstance(stream, ImportedSettings):
-                continue
             processes = stream.gpus * stream.nodes
             for phase in self.phases:
                 size = recipe_of(stream, phase).batch_size
@@ -165,7 +153,7 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _tracks_name_known_streams(self) -> "Config":
+    def _tracks_fit(self) -> "Config":
         for track, settings in self.tracks.items():
             for stream in (*settings.streams, *settings.untuned):
                 if stream not in self.streams:
@@ -179,11 +167,6 @@ class Config(Section):
                         f"tracks.rgb.streams.{stream}: it reads {', '.join(read)}, and track rgb "
                         "allows no feature from depth; move it to another track"
                     )
-        return self
-
-    @model_validator(mode="after")
-    def _untuned_needs_fine_tuning(self) -> "Config":
-        for track, settings in self.tracks.items():
             if settings.untuned and self.protocol == "strict":
                 raise ValueError(
                     f"tracks.{track}.untuned: protocol strict does not fine-tune; set protocol "
@@ -192,27 +175,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _fitted_streams_have_val_logits(self) -> "Config":
+    def _calibrated_streams_fit(self) -> "Config":
         for name in self.fitted_streams():
             stream = self.streams[name]
-            if isinstance(stream, ImportedSettings) and stream.val is None:
-                raise ValueError(
-                    f"streams.{name}.val: missing, but a calibrated track needs it; set it to "
-                    "the logits of val, or set fusion published and weights"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _fold_streams_can_be_trained(self) -> "Config":
-        for name in self.fitted_streams() if self.folds else ():
-            stream = self.streams[name]
             if isinstance(stream, ImportedSettings):
-                if stream.out_of_fold is None:
+                if stream.val is None:
+                    raise ValueError(
+                        f"streams.{name}.val: missing, but a calibrated track needs it; set it to "
+                        "the logits of val, or set fusion published and weights"
+                    )
+                if self.folds and stream.out_of_fold is None:
                     raise ValueError(
                         f"streams.{name}.out_of_fold: missing, but folds is {self.folds}; set it "
                         "to out-of-fold logits of train, or set folds to null to fit on val"
                     )
-            elif stream.training.epochs == 0:
+            elif self.folds and stream.training.epochs == 0:
                 raise ValueError(
                     f"streams.{name}.training.epochs: 0 with folds {self.folds}: weights trained "
                     "elsewhere may have seen every signer; set folds to null to fit on val"
