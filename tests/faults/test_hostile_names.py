@@ -21,7 +21,7 @@ from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
 from slr_pipeline.steps.verify import verify
-from tests.workflow.conftest import DEMO, Run
+from tests.workflow.conftest import DEMO, WorkflowRun
 
 CLIPS = (
     ("train", "signer0_sample1", "0"),
@@ -36,7 +36,7 @@ CLIPS = (
 TRAP = "'\"; touch canary; $(touch canary) `touch canary` & ü*?[a]"
 
 
-def make_run(folder: Path) -> Run:
+def make_run(folder: Path) -> WorkflowRun:
     """Clips, table, results, weights and more, all of whose names would run `touch`."""
     clips = folder / f"clips {TRAP}"
     clips.mkdir(parents=True)
@@ -48,7 +48,7 @@ def make_run(folder: Path) -> Run:
         rows.append([sample, split, label, f"{clips.name}/{video}"])
     with (folder / f"table {TRAP}.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["sample", "split", "label", "color"], *rows])
-    return Run(
+    return WorkflowRun(
         folder,
         {
             "name": "tiny",
@@ -63,11 +63,11 @@ def make_run(folder: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
     return make_run(tmp_path_factory.mktemp("trap") / f"run {TRAP}".replace("/", ""))
 
 
-def test_it_works_and_nothing_is_run_or_written_elsewhere(run: Run) -> None:
+def test_it_works_and_nothing_is_run_or_written_elsewhere(run: WorkflowRun) -> None:
     home = run.folder.parent
     before = {path for path in home.rglob("*") if ".snakemake" not in path.parts}
     results = run.folder / run.config["results"]
@@ -89,7 +89,7 @@ def test_it_works_and_nothing_is_run_or_written_elsewhere(run: Run) -> None:
     assert not list(home.rglob("canary"))
 
 
-def test_every_command_of_a_run_quotes_them(run: Run) -> None:
+def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
     """All rules, in a dry run: a shell takes each name for one word."""
     for name in ("weights", "template", "baseline", "val", "test"):
         (run.folder / f"{name} {TRAP}").write_text("")
