@@ -108,9 +108,6 @@ JOINTS_27: Final[tuple[int, ...]] = (
 """The 27 joints of SAM-SLR's graph as indices of the 133: nose, left and right shoulder, elbow and
 wrist, then ten joints of the left and ten of the right hand."""
 
-NAMES_27: Final[tuple[str, ...]] = tuple(KEYPOINTS_133[i] for i in JOINTS_27)
-"""Names of the 27 joints."""
-
 BONES_27: Final[tuple[tuple[int, int], ...]] = (
     # Arms, outwards from the nose.
     *((0, 1), (0, 2), (1, 3), (3, 5), (2, 4), (4, 6)),

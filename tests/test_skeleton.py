@@ -80,7 +80,8 @@ def test_joints_are_the_published_ones() -> None:
     left = (91, 95, 96, 99, 100, 103, 104, 107, 108, 111)
     right = (112, 116, 117, 120, 121, 124, 125, 128, 129, 132)
     assert body + left + right == skeleton.JOINTS_27
-    assert skeleton.NAMES_27[8:11] == ("left_thumb4", "left_forefinger1", "left_forefinger4")
+    names = [skeleton.KEYPOINTS_133[i] for i in skeleton.JOINTS_27[8:11]]
+    assert names == ["left_thumb4", "left_forefinger1", "left_forefinger4"]
 
 
 def test_flip_of_27_agrees_with_flip_of_133() -> None:

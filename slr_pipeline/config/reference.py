@@ -95,19 +95,31 @@ def weights_markdown() -> str:
 
 def config_schema() -> str:
     """JSON schema of the configuration, for editors that complete YAML."""
-    return json.dumps(Config.model_json_schema(), indent=2) + "\n"
+    return json.dumps(_schema(), indent=2) + "\n"
+
+
+def _schema() -> dict[str, Any]:
+    """The schema with each description, a docstring in the code, on one line."""
+
+    def unwrapped(part: dict[str, Any]) -> dict[str, Any]:
+        text = part.get("description")
+        return {**part, "description": " ".join(text.split())} if isinstance(text, str) else part
+
+    schema: dict[str, Any] = json.loads(
+        json.dumps(Config.model_json_schema()), object_hook=unwrapped
+    )
+    return schema
 
 
 def config_markdown() -> str:
     """A table of keys, types, defaults and meanings for each section."""
-    schema = Config.model_json_schema()
+    schema = _schema()
     sections = {"Config": schema, **schema["$defs"]}
     lines = [HEADER]
     for name, section in sections.items():
         if "properties" not in section:
             continue
-        summary = " ".join(section["description"].split())
-        lines += [f"## {name}", "", summary, ""]
+        lines += [f"## {name}", "", section["description"], ""]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
         lines += list(_rows(section))
         lines.append("")
@@ -120,9 +132,8 @@ def _rows(section: dict[str, Any]) -> Iterator[str]:
         default = "required" if key in required else f"`{json.dumps(value.get('default'))}`"
         if key not in required and "default" not in value:
             default = "inherited" if key == "fidelity" else "its own defaults"
-        meaning = " ".join(value.get("description", "").split())
         kind = _kind(value).replace("|", "\\|")
-        yield f"| `{key}` | {kind} | {default} | {meaning} |"
+        yield f"| `{key}` | {kind} | {default} | {value.get('description', '')} |"
 
 
 def _kind(value: dict[str, Any]) -> str:
