@@ -187,8 +187,8 @@ def _training_figure(stream: Scored) -> PageImage | None:
         axes[0].set_ylim(-0.03, 1.03)
         axes[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         losses = [row[key] for row in stream.history for key in row if key.endswith("_loss")]
-        known = [loss for loss in losses if loss > 0]
-        if known and max(known) > MANY_TIMES * min(known):
+        positive = [loss for loss in losses if loss > 0]
+        if positive and max(positive) > MANY_TIMES * min(positive):
             axes[1].set_yscale("log")
             axes[1].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes[1].yaxis.set_minor_formatter(NullFormatter())

@@ -8,6 +8,7 @@ temperatures and weights.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,20 +56,6 @@ class Calibration:
     weights: dict[str, float]
 
 
-@dataclass(frozen=True)
-class HeldOut:
-    """Top-1 accuracy of the calibrated fusion on val, and the weights with each signer left out.
-
-    `in_sample`: temperatures and weights are fitted to the scored samples. `held_out`: they are
-    fitted to the other signers. Both count the `samples` that have a label and an answer.
-    """
-
-    samples: int
-    in_sample: float
-    held_out: float
-    weights: dict[str, dict[str, float]]
-
-
 def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration:
     """Fit the temperature of each stream, then all weights, to the samples with a label (N,).
 
@@ -77,19 +64,21 @@ def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration
     labelled sample.
     """
     rows, truth = _labelled(labels, joined.answered.shape[1])
-    known = _take_samples(joined, rows)
+    labelled = _take_samples(joined, rows)
     temperatures = {}
-    for m, stream in enumerate(known.streams):
-        given = known.answered[m]
-        if not given.any():
+    for m, stream in enumerate(labelled.streams):
+        answered = labelled.answered[m]
+        if not answered.any():
             raise DataError(
                 f"stream {stream}: it answered none of the {len(rows)} labelled samples, so it "
                 "cannot be calibrated; remove it from the track or set fusion: published"
             )
-        temperatures[stream] = fit_temperature(known.values[m, given], truth[given].tolist())
-    scaled = calibrated(known, Calibration(temperatures, {}))
+        temperatures[stream] = fit_temperature(
+            labelled.values[m, answered], truth[answered].tolist()
+        )
+    scaled = calibrated(labelled, Calibration(temperatures, {}))
     weights = fit_weights(scaled.values, truth.tolist(), scaled.answered)
-    return Calibration(temperatures, dict(zip(known.streams, weights.tolist(), strict=True)))
+    return Calibration(temperatures, dict(zip(labelled.streams, weights.tolist(), strict=True)))
 
 
 def join(logits: Mapping[str, Logits], samples: Sequence[str]) -> Joined:
@@ -189,11 +178,13 @@ def drop_one_stream(
 
 def leave_one_signer_out(
     joined: Joined, labels: Sequence[int | None], signers: Sequence[str | None]
-) -> HeldOut | None:
+) -> dict[str, Any] | None:
     """Accuracy of the calibrated fusion on signers left out of the fit, one fit per signer.
 
-    `joined` holds raw logits; `labels`, `signers` (N,). Uses the samples with a label and an
-    answer. None for fewer than two signers or if a signer is unknown.
+    `joined` holds raw logits; `labels`, `signers` (N,). Uses the `samples` (count) with a label and
+    an answer. `in_sample` is the accuracy if temperatures and weights are fitted to all of them,
+    `held_out` if they are fitted to the other signers, with these `weights` for each signer. None
+    for fewer than two signers or if a signer is unknown.
     """
     rows, truth = _labelled(labels, joined.answered.shape[1])
     seen = joined.answered[:, rows].any(axis=0)
@@ -202,21 +193,21 @@ def leave_one_signer_out(
     groups = sorted({name for name in names if name is not None})
     if None in names or len(groups) < 2:
         return None
-    known = _take_samples(joined, rows)
+    answered = _take_samples(joined, rows)
     picked = np.zeros_like(truth)
     weights = {}
     for signer in groups:
         out = np.asarray([name == signer for name in names])
-        fitted = fit_calibration(_take_samples(known, ~out), truth[~out].tolist())
-        picked[out] = _picked(_take_samples(known, out), fitted)
+        fitted = fit_calibration(_take_samples(answered, ~out), truth[~out].tolist())
+        picked[out] = _picked(_take_samples(answered, out), fitted)
         weights[signer] = fitted.weights
-    everyone = _picked(known, fit_calibration(known, truth.tolist()))
-    return HeldOut(
-        samples=len(truth),
-        in_sample=float((everyone == truth).mean()),
-        held_out=float((picked == truth).mean()),
-        weights=weights,
-    )
+    everyone = _picked(answered, fit_calibration(answered, truth.tolist()))
+    return {
+        "samples": len(truth),
+        "in_sample": float((everyone == truth).mean()),
+        "held_out": float((picked == truth).mean()),
+        "weights": weights,
+    }
 
 
 def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:

@@ -248,8 +248,7 @@ def score_left_out_signers(
     ):
         return None
     signers = [sample.signer for sample in table.split("val")]
-    held_out = leave_one_signer_out(val, labels_of(table, "val"), signers)
-    return None if held_out is None else asdict(held_out)
+    return leave_one_signer_out(val, labels_of(table, "val"), signers)
 
 
 def compare_with_baseline(

@@ -241,7 +241,7 @@ class TestLeaveOneSignerOut:
         names = logits["good"].samples
         found = leave_one_signer_out(join(logits, names), labels, SIGNERS)
         assert found is not None
-        assert sorted(found.weights) == ["signer0", "signer1", "signer2", "signer3"]
+        assert sorted(found["weights"]) == ["signer0", "signer1", "signer2", "signer3"]
         rows = np.array([signer != "signer0" for signer in SIGNERS])
         others = {
             name: stream(x.values[rows], np.array(names)[rows].tolist())
@@ -250,9 +250,9 @@ class TestLeaveOneSignerOut:
         first = fit_calibration(
             join(others, others["good"].samples), np.array(labels)[rows].tolist()
         )
-        assert found.weights["signer0"] == pytest.approx(first.weights)
-        assert found.samples == 240
-        assert found.in_sample == pytest.approx(found.held_out, abs=0.03)
+        assert found["weights"]["signer0"] == pytest.approx(first.weights)
+        assert found["samples"] == 240
+        assert found["in_sample"] == pytest.approx(found["held_out"], abs=0.03)
 
     def test_a_stream_that_overfits_signers_scores_lower_when_held_out(self) -> None:
         generator = np.random.default_rng(6)
@@ -263,8 +263,8 @@ class TestLeaveOneSignerOut:
         logits["good"] = stream(memory)
         found = leave_one_signer_out(join(logits, logits["worse"].samples), labels, SIGNERS)
         assert found is not None
-        assert found.held_out < found.in_sample
-        assert found.weights["signer3"]["good"] > found.weights["signer0"]["good"]
+        assert found["held_out"] < found["in_sample"]
+        assert found["weights"]["signer3"]["good"] > found["weights"]["signer0"]["good"]
 
     def test_samples_without_label_or_answer_do_not_count(self) -> None:
         logits, labels = three_streams(seed=7)
@@ -274,7 +274,7 @@ class TestLeaveOneSignerOut:
         signers = [None if not 9 < n < 230 else name for n, name in enumerate(SIGNERS)]
         found = leave_one_signer_out(join(logits, logits["good"].samples), some, signers)
         assert found is not None
-        assert found.samples == 220
+        assert found["samples"] == 220
 
     @pytest.mark.parametrize("signers", [["a"] * 240, [*SIGNERS[1:], None]])
     def test_one_signer_or_unknown_ones_give_no_estimate(self, signers: list[str | None]) -> None:
