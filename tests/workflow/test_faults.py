@@ -28,11 +28,6 @@ def test_wrong_key(run: WorkflowRun) -> None:
     assert error_of(run, sead=1).startswith("error: config: sead: unknown key (known: data,")
 
 
-def test_weight_for_no_stream(run: WorkflowRun) -> None:
-    line = error_of(run, tracks={"rgb": {"streams": {"bone": 1.0}}})
-    assert line == ("error: config: tracks.rgb.streams.bone: no such stream (known: joint)")
-
-
 def test_missing_weights(run: WorkflowRun) -> None:
     keypoints = {"estimator": "mmpose", "config": "any", "checkpoint": {"path": "hrnet.pth"}}
     line = error_of(run, features={"keypoints": keypoints})
@@ -50,13 +45,6 @@ def test_label_out_of_range(run: WorkflowRun) -> None:
     (run.folder / "classes.txt").write_text("0\n1\n2\n")
     data = {**run.config["data"], "classes": "classes.txt"}
     assert "label '3' is not a class (known: 0, 1, 2)" in error_of(run, data=data)
-
-
-def test_unreadable_table(run: WorkflowRun) -> None:
-    (run.folder / "samples.csv").write_bytes(b"\xff\xfe\x00sample")
-    assert "samples.csv: not UTF-8 text" in error_of(run)
-    (run.folder / "samples.csv").unlink()
-    assert "samples.csv: cannot be read (No such file or directory)" in error_of(run)
 
 
 @pytest.mark.slow

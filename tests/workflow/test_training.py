@@ -184,15 +184,3 @@ def test_the_protocol_alone_adds_finetunings(finished_run: WorkflowRun) -> None:
     planned = finished_run.planned(protocol="challenge")
     jobs = ("config", "train", "predict", "evaluate", "ensemble", "submission")
     assert planned == dict.fromkeys(jobs, 1)
-
-
-def test_a_stream_of_depth_needs_depth_videos(finished_run: WorkflowRun) -> None:
-    rows = finished_run.rows()
-    changes = {"streams": {"hands": HANDS}, "tracks": {"rgbd": {"streams": {"hands": 1.0}}}}
-    try:
-        finished_run.write_rows([{**row, "depth": ""} for row in rows])
-        done = finished_run.snakemake("--dry-run", "submission", **changes)
-    finally:
-        finished_run.write_rows(rows)
-    assert done.returncode == 1
-    assert "error: streams.hands: it reads depth_hand_crops, made from depth" in done.stderr
