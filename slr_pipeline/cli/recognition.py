@@ -195,7 +195,11 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
             )
     calibration = _calibration(metrics, settings, list(paths))
     torch_device = choose_device(device)
-    models = {stream: load_trained(str(path)) for stream, path in paths.items()}
+    members = dict(zip(paths, _members(config, name), strict=True))
+    models = {
+        key: load_trained(str(path), getattr(config.streams[members[key]], "test_clips", None))
+        for key, path in paths.items()
+    }
     read = {"keypoints"}
     for model in models.values():
         read.update(features_of(model.settings, config.features))

@@ -31,20 +31,21 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--features", required=True, nargs="+")
-    parser.add_argument("--quality", required=True, help="whom to leave out")
+    parser.add_argument("--quality", required=True, help="table with the samples to leave out")
+    parser.add_argument("--test-clips", type=int, help="of R(2+1)D; default: as when trained")
     parser.add_argument("--out", required=True)
     flags = parser.parse_args()
     device = choose_device(flags.device)
     workers = loading_workers(device, flags.threads)
-    model = load_trained(flags.model)
+    model = load_trained(flags.model, flags.test_clips)
     predict(model, device, workers, flags.features, flags.quality, flags.out)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained stream: its network, its settings, and all that its sidecar says.
+    """A trained stream: its network, its settings and its sidecar.
 
-    `heatmaps` are the settings of those that are drawn from keypoints; None: they are stored.
+    `heatmaps` are the settings for drawing heat-maps from keypoints; None: heat-maps are stored.
     """
 
     path: str
@@ -55,10 +56,16 @@ class Trained:
     sidecar: dict[str, Any]
 
 
-def load_trained(path: str) -> Trained:
-    """The stream of a model.safetensors and its sidecar. ArtifactError where they are not whole."""
+def load_trained(path: str, test_clips: int | None = None) -> Trained:
+    """Load the stream of a model.safetensors and its sidecar.
+
+    `test_clips` replaces that of the training: a run may change it afterwards. ArtifactError for
+    damaged files.
+    """
     state, sidecar = load_model(path)
     settings = check_stream(sidecar["stream"])
+    if test_clips is not None:
+        settings = settings.model_copy(update={"test_clips": test_clips})
     drawn = sidecar["heatmaps"]
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
@@ -69,9 +76,9 @@ def load_trained(path: str) -> Trained:
 def predict(
     model: Trained, device: torch.device, workers: int, features: list[str], quality: str, out: str
 ) -> None:
-    """Write the logits of every sample of the files; quarantined samples are not answered.
+    """Write the logits of every sample of the files; quarantined samples get no answer.
 
-    A model that was trained without some of train answers these alone. On a CPU the logits of a
+    A model of a fold answers only the samples that it was not trained on. On a CPU the logits of a
     sample do not depend on the others, to the bit: each item goes through the model alone.
     """
     stores = open_features(features, read_quarantined([quality]))
@@ -91,7 +98,7 @@ def predict(
             values[answered] = predict_logits(
                 model.network,
                 dataset,
-                # Sums of a larger batch are taken in another order, which its size decides.
+                # The order of float additions depends on the size of a batch.
                 batch_size=1 if device.type == "cpu" else settings.training.batch_size,
                 device=device,
                 workers=workers,

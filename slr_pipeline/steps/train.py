@@ -16,7 +16,7 @@ from slr_pipeline.config.experiment import AutslData, Split, TableData
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import parse_data, parse_section, parse_stream
 from slr_pipeline.config.recipes import Phase
-from slr_pipeline.config.streams import TrainedStream, recipe_of
+from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
 from slr_pipeline.errors import DataError, run
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.models import check_sha256, save_model
@@ -35,17 +35,17 @@ from slr_pipeline.training.streams import (
     Stores,
     build_dataset,
     build_model,
+    build_val_dataset,
     epoch_starter,
-    val_views,
 )
 
 log = logging.getLogger(__name__)
 
 SPLITS_OF: dict[Phase, tuple[Split, ...]] = {"train": ("train",), "finetune": ("train", "val")}
-"""What a phase trains on."""
+"""The splits that a phase trains on."""
 
 PROTOCOL_OF: dict[Phase, str] = {"train": "strict", "finetune": "challenge"}
-"""The protocol that the logits of a phase answer."""
+"""The protocol of a phase's logits."""
 
 
 def main() -> None:
@@ -54,16 +54,22 @@ def main() -> None:
     parser.add_argument("--data", required=True, type=parse_data)
     parser.add_argument("--stream", required=True, type=parse_stream)
     parser.add_argument("--phase", required=True, choices=SPLITS_OF)
-    parser.add_argument("--fold", type=int, help="leave out the signers of this one, from 1")
-    parser.add_argument("--folds", type=int, help="of so many")
+    parser.add_argument(
+        "--fold", type=int, help="number of the fold whose signers to leave out, from 1"
+    )
+    parser.add_argument("--folds", type=int, help="number of folds")
     parser.add_argument("--seed", required=True, type=int)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
-    parser.add_argument("--init", help="weights to start from")
+    parser.add_argument("--init", help="start weights")
     parser.add_argument("--features", required=True, nargs="+")
-    parser.add_argument("--quality", required=True, nargs="+", help="whom to leave out")
-    parser.add_argument("--state", required=True, type=Path, help="folder to go on from")
+    parser.add_argument(
+        "--quality", required=True, nargs="+", help="tables with the samples to leave out"
+    )
+    parser.add_argument(
+        "--state", required=True, type=Path, help="folder of the state to resume from"
+    )
     parser.add_argument("--out", required=True)
     parser.add_argument("--history", required=True)
     flags = parser.parse_args()
@@ -100,23 +106,22 @@ def train(
     out: str,
     history: str,
 ) -> None:
-    """Write the chosen weights with their sidecar, and one CSV row an epoch.
+    """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
-    `fold` (n, of N) leaves out the signers of train that are of this fold.
+    `fold` (n, N) leaves out the signers of train that belong to fold n of N.
     """
     table = load_samples(data)
     held_out = [] if fold is None else held_out_samples(table, *fold, seed)
     recipe = recipe_of(settings, phase)
     torch.manual_seed(seed)
     model = start_weights(settings, phase, init, table)
-    build = partial(build_dataset, settings, stores, seed=seed, heatmaps=heatmaps)
     samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
     check_classes(table, samples, left_out=bool(held_out))
     val = None
     if phase == "train":
-        views = val_views(settings)
-        val = build(labelled(table, stores, ("val",)), train=False, views=views)
-    facts = {
+        val_samples = labelled(table, stores, ("val",))
+        val = build_val_dataset(settings, stores, val_samples, seed=seed, heatmaps=heatmaps)
+    inputs = {
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
         "init": None if init is None else sha256_of(init),
@@ -128,12 +133,13 @@ def train(
         "held_out": held_out,
         "seed": seed,
         "estimator": next(iter(stores.values())).estimator,
-        "provenance": provenance(**facts),
+        "provenance": provenance(**inputs),
     }
-    kept = TrainingState(state, fingerprint(about, samples))
+    weights_of = {**about, "stream": weights_settings(settings, phase)}
+    saved_state = TrainingState(state, fingerprint(weights_of, samples))
     fitted = fit(
         model,
-        build(samples, train=True),
+        build_dataset(settings, stores, samples, train=True, seed=seed, heatmaps=heatmaps),
         val,
         recipe=recipe,
         seed=seed,
@@ -142,7 +148,7 @@ def train(
         nodes=settings.nodes,
         workers=workers,
         start_epoch=epoch_starter(settings, recipe, model),
-        state=kept,
+        state=saved_state,
     )
     if fitted.rank > 0:
         return
@@ -158,13 +164,13 @@ def train(
     # Without their durations: equal runs give equal bytes.
     names = [name for name in best if name != "seconds"] or ["epoch"]
     write_table(history, fitted.history, names)
-    kept.remove()
+    saved_state.remove()
 
 
 def start_weights(
     settings: TrainedStream, phase: Phase, init: str | Path | None, table: SampleTable
 ) -> nn.Module:
-    """The model of a stream, its weights random or those of `init`; torch's generator is seeded.
+    """The model of a stream with the weights of `init`, or random ones from torch's generator.
 
     Raises ArtifactError for weights of another model or digest, DataError when there is no trained
     classifier to fine-tune.
@@ -184,7 +190,7 @@ def start_weights(
 
 
 def held_out_samples(table: SampleTable, fold: int, folds: int, seed: int) -> list[str]:
-    """The samples of train whose signers are of a fold; the same for all streams of a run."""
+    """The samples of train whose signers belong to a fold; the same for all streams of a run."""
     samples = table.split("train")
     labels = [sample.label for sample in samples]
     signers = [sample.signer or "" for sample in samples]
@@ -198,28 +204,27 @@ def labelled(
     splits: Sequence[Split],
     held_out: Collection[str] = (),
 ) -> list[tuple[str, int]]:
-    """Name and label of the labelled samples of some splits that have frames in every feature.
+    """(name, label) of the labelled samples of some splits that have frames in every feature.
 
-    Those `held_out` are left out.
-
-    DataError when there are none, or when a sample's features have unequal numbers of frames.
+    Samples in `held_out` are left out. DataError when none remains, or when the features of a
+    sample have unequal numbers of frames.
     """
     rows = [
         sample for split in splits for sample in table.split(split) if sample.name not in held_out
     ]
-    found = [
+    chosen = [
         (sample.name, sample.label)
         for sample in rows
         if sample.label is not None and common_frames(stores, sample.name) > 0
     ]
     where = " and ".join(splits)
-    if not found:
+    if not chosen:
         raise DataError(
             f"{where}: no labelled sample has frames; see results/quarantine.csv and "
             "results/quality/"
         )
-    log.info("%s: %d of %d samples", where, len(found), len(rows))
-    return found
+    log.info("%s: %d of %d samples", where, len(chosen), len(rows))
+    return chosen
 
 
 def common_frames(stores: Stores, name: str) -> int:
@@ -236,7 +241,7 @@ def common_frames(stores: Stores, name: str) -> int:
 def check_classes(
     table: SampleTable, samples: Sequence[tuple[str, int]], *, left_out: bool
 ) -> None:
-    """DataError when a class has no sample to learn from; `left_out`: as a fold's are not there."""
+    """DataError when a class has no training sample; `left_out`: a fold's signers are left out."""
     count = Counter(label for _, label in samples)
     empty = [f"{label} ({name})" for label, name in enumerate(table.classes) if not count[label]]
     if empty:
@@ -244,15 +249,15 @@ def check_classes(
             f"{len(empty)} of {len(table.classes)} classes have no training sample: "
             f"{', '.join(empty[:10])}{', ...' if len(empty) > 10 else ''}; "
             + (
-                "only signers of this fold have them, set folds null to fit on val"
+                "only signers of this fold have them; set folds: null to calibrate on val"
                 if left_out
-                else "take them from the class list, or see results/quarantine.csv"
+                else "remove them from the class list, or see results/quarantine.csv"
             )
         )
 
 
 def fingerprint(about: Mapping[str, object], samples: Sequence[tuple[str, int]]) -> str:
-    """Changes when a kept state would go on with another training."""
+    """Digest of a training; a saved state with another one belongs to another training."""
     return hashlib.sha256(json.dumps([about, samples], sort_keys=True).encode()).hexdigest()
 
 

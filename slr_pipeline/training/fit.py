@@ -1,35 +1,38 @@
 """Training: one plain loop for every stream.
 
-Deterministic: on one machine with one number of threads, the same arguments and start weights give
-the same weights bit for bit, however many workers load the items and however often the run was
-stopped and went on. What is random is seeded from (seed, epoch): the order of samples, what is
-dropped; and, with the sample's name, the augmentation.
+Deterministic on the CPU: on one machine with one number of threads, the same arguments and start
+weights give the same weights bit for bit, for any number of loading workers and however often one
+process was stopped and resumed. On a GPU this holds where torch has deterministic algorithms. All
+random numbers come from (seed, epoch): the order of samples and dropout; with the sample's name
+also the augmentation.
 """
 
 import logging
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import Tensor, distributed, nn
 
 from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.io.progress import terminal_bars
 from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training import schedules
 from slr_pipeline.training.gate import check_above_chance, check_learns
-from slr_pipeline.training.numerics import make_fabric, own_randomness, set_random_state
+from slr_pipeline.training.numerics import own_randomness, set_random_state
 from slr_pipeline.training.predict import predict
-from slr_pipeline.training.processes import gathered, largest, of_first, said_once, together
-from slr_pipeline.training.progress import shown_progress
-from slr_pipeline.training.run import Position, Run, new_run, restore_run, saved_run
-from slr_pipeline.training.state import Interrupted, TrainingState, noted_signals
+from slr_pipeline.training.processes import ends_with_the_others, make_fabric
+from slr_pipeline.training.run import Progress, TrainingRun, new_run, restore_run, saved_run
+from slr_pipeline.training.state import Interrupted, TrainingState, record_signals
 from slr_pipeline.training.step import take_step
 
 log = logging.getLogger(__name__)
@@ -41,10 +44,13 @@ EpochRow = dict[str, float]
 
 @dataclass(frozen=True)
 class Fitted:
-    """Weights (on the CPU), the number of their epoch from 0, and a row for every epoch.
+    """The result of a training.
 
-    Without an epoch the weights are those of the start, and `epoch` is -1. Of several processes
-    each has them; the one of `rank` 0 may keep them.
+    Attributes:
+        state: weights, on the CPU.
+        epoch: number of their epoch from 0; -1 where they are the start weights.
+        history: a row for every epoch.
+        rank: of this process; the result of rank 0 is the one to keep.
     """
 
     state: dict[str, Tensor]
@@ -67,111 +73,109 @@ def fit(
     start_epoch: Callable[[int], object] = lambda epoch: None,
     state: TrainingState | None = None,
 ) -> Fitted:
-    """Train `model` in place; the weights of the epoch that is best on `val` are returned.
+    """Train `model` in place; returns the weights of the epoch that is best on `val`.
 
-    Which one is best `recipe.monitor` says; without `val` the last weights are returned, and there
-    is no plateau and no end before the last epoch. The samples that do not fill the last batch of
-    an epoch are left out of it; fewer samples than `batch_size` are one batch. Weight decay is on
-    all parameters, biases and norms too. Where memory does not suffice the micro-batch is halved.
+    `recipe.monitor` decides which epoch is best. Without `val` the last weights are returned, and
+    plateaus and `patience` have no effect. Samples that do not fill the last batch of an epoch are
+    left out of it; fewer samples than `batch_size` are one batch. Weight decay is on all
+    parameters, including biases and norms. Out of memory, one process halves the micro-batch.
 
-    With several processes each takes an equal share of every batch, and of val; after each step
-    all have the same weights. `micro_batch` and batch norm are those of a share.
+    With several processes each takes an equal share of every batch and of val; `micro_batch` and
+    the statistics of batch norm are those of a share, see `processes`. After a resume their
+    dropout differs from that of an undisturbed run.
 
     Args:
-        model: takes the tensors of an item and gives logits (B, K).
+        model: takes the tensors of an item and returns logits (B, K).
         train: samples to learn from.
         val: samples that choose the epoch, or None.
-        recipe: all that is not said here.
+        recipe: the other settings.
         seed: of order, dropout and augmentation.
         device: to train on.
         gpus: processes on each machine, with a device each; see `make_fabric`.
         nodes: machines.
-        workers: processes that load items, for each that trains; 0: that one does.
+        workers: processes that load items, for each training process; 0: it loads them itself.
         start_epoch: called with the number of each epoch before it, from 0, to change the model.
-            A parameter that needs no gradient is not changed, not even by decay or momentum.
-        state: where the run is kept at the end of each epoch, and every ten minutes within, so that
-            the same call goes on from there; SIGTERM and SIGUSR1 then stop it after a batch.
+            A parameter without `requires_grad` stays fixed: neither weight decay nor momentum
+            changes it.
+        state: where the run is saved at the end of each epoch and every ten minutes within, so that
+            the same call resumes there; SIGTERM and SIGUSR1 then stop it after a batch.
 
     Raises DataError without samples or with unlabelled ones; ConfigError for a precision the device
     does not have; Interrupted; SlrError when the loss or a gradient is not finite, when one sample
-    is too large for the memory, or when `check_learns` or `check_above_chance` finds that the model
+    does not fit in memory, or when `check_learns` or `check_above_chance` finds that the model
     does not learn.
     """
     fabric = make_fabric(torch.device(device), recipe.precision, gpus=gpus, nodes=nodes)
     if recipe.epochs == 0:
         return Fitted(_weights(model), -1, [], fabric.global_rank)
-    with together(fabric):
-        _check(train, val, fabric.world_size)
-    size = _batch_size(len(train), recipe, fabric.world_size)
-    if size < recipe.batch_size and fabric.global_rank == 0:
+    _check_samples(train, val, fabric.world_size)
+    size = _batch_size(train, recipe, fabric)
+    if size < recipe.batch_size and fabric.is_global_zero:
         log.warning("%d train samples make one batch (batch_size %d)", size, recipe.batch_size)
     signals: AbstractContextManager[list[str]] = nullcontext([])
     if state is not None:
-        signals = noted_signals()
-    with own_randomness(fabric.device, recipe.deterministic), signals as came:
+        signals = record_signals()
+    with (
+        ends_with_the_others(fabric),
+        own_randomness(fabric.device, recipe.deterministic),
+        signals as received,
+    ):
         run = new_run(fabric, model, recipe, size // fabric.world_size)
-        _begin(run, train, state)
-        at = run.at
-        while not _is_done(at, val, recipe):
+        _resume_or_check(run, train, state)
+        progress = run.progress
+        while not _is_done(progress, val, recipe):
             started = time.monotonic()
             rate = _set_rates(run, val)
-            start_epoch(at.epoch)
+            start_epoch(progress.epoch)
             for _ in _train_epoch(run, train, seed=seed, workers=workers):
-                _keep(run, state, came)
+                _save_or_stop(run, state, received)
             row: EpochRow = {
-                "epoch": at.epoch,
+                "epoch": progress.epoch,
                 "learning_rate": rate,
-                "train_loss": at.loss_sum / at.count,
-                "train_accuracy": at.correct / at.count,
+                "train_loss": progress.loss_sum / progress.count,
+                "train_accuracy": progress.correct / progress.count,
             }
             if val is not None:
                 scores = _val_scores(run, val, workers=workers)
                 row |= {"val_loss": scores["loss"], "val_accuracy": scores["top1"]}
-            at.history.append(row | {"seconds": time.monotonic() - started})
-            log.info(_line(at.history[-1]))
+            progress.history.append(row | {"seconds": time.monotonic() - started})
+            log.info(_line(progress.history[-1]))
             if val is not None:
-                if schedules.best_epoch(at.history, recipe.monitor) == at.epoch:
-                    at.best = _weights(run.result)
-                with together(fabric):
-                    check_above_chance(
-                        at.history,
-                        samples=len(val.names),
-                        chance=scores["chance"],
-                        epochs=recipe.chance_epochs,
-                    )
-            at.epoch, at.step = at.epoch + 1, 0
-            _keep(run, state, came, now=True)
+                _judge_epoch(run, samples=len(val.names), chance=scores["chance"])
+            progress.epoch, progress.step = progress.epoch + 1, 0
+            _save_or_stop(run, state, received, save=True)
     if val is None:
-        return Fitted(_weights(run.result), at.epoch - 1, at.history, fabric.global_rank)
-    best = schedules.best_epoch(at.history, recipe.monitor)
-    return Fitted(at.best, best, at.history, fabric.global_rank)
+        return Fitted(
+            _weights(run.result), progress.epoch - 1, progress.history, fabric.global_rank
+        )
+    best = schedules.best_epoch(progress.history, recipe.monitor)
+    return Fitted(progress.best, best, progress.history, fabric.global_rank)
 
 
-def _begin(run: Run, train: StreamDataset, state: TrainingState | None) -> None:
-    """Go on from the kept state, or see first whether the model learns. The first process looks."""
+def _resume_or_check(run: TrainingRun, train: StreamDataset, state: TrainingState | None) -> None:
+    """Restore the saved state; without one check that the model can learn. Rank 0 decides."""
     saved = None
-    with together(run.fabric):
-        if run.fabric.global_rank == 0:
-            saved = None if state is None else state.load()
-            if saved is None:
-                check_learns(run.model, train, run.recipe, device=run.fabric.device)
-    saved = of_first(run.fabric, saved)
+    if run.fabric.is_global_zero:
+        saved = None if state is None else state.load()
+        if saved is None:
+            check_learns(run.model, train, run.recipe, device=run.fabric.device)
+    saved = run.fabric.broadcast(saved)
     if saved is not None:
         restore_run(run, saved)
-        log.info("goes on in epoch %d after %d batches", run.at.epoch, run.at.step)
+        log.info("resumes in epoch %d after %d batches", run.progress.epoch, run.progress.step)
 
 
-def _is_done(at: Position, val: StreamDataset | None, recipe: TrainingSettings) -> bool:
+def _is_done(progress: Progress, val: StreamDataset | None, recipe: TrainingSettings) -> bool:
     patience = None if val is None else recipe.patience
-    return at.epoch >= recipe.epochs or schedules.out_of_patience(
-        at.history, monitor=recipe.monitor, patience=patience
+    return progress.epoch >= recipe.epochs or schedules.out_of_patience(
+        progress.history, monitor=recipe.monitor, patience=patience
     )
 
 
-def _set_rates(run: Run, val: StreamDataset | None) -> float:
-    """Set the weight decay and the learning rate of the epoch; the latter is returned."""
-    epoch, recipe = run.at.epoch, run.recipe
-    losses = [] if val is None else [row["val_loss"] for row in run.at.history]
+def _set_rates(run: TrainingRun, val: StreamDataset | None) -> float:
+    """Set weight decay and learning rate of the epoch; returns the learning rate."""
+    epoch, recipe = run.progress.epoch, run.recipe
+    losses = [] if val is None else [row["val_loss"] for row in run.progress.history]
     rate = schedules.learning_rate(
         epoch,
         base=recipe.learning_rate,
@@ -188,94 +192,128 @@ def _set_rates(run: Run, val: StreamDataset | None) -> float:
     return rate
 
 
-def _train_epoch(run: Run, train: StreamDataset, *, seed: int, workers: int) -> Iterator[None]:
-    """What is left of a pass over `train`; yields after each step."""
-    at, recipe = run.at, run.recipe
-    rank, world = run.fabric.global_rank, run.fabric.world_size
-    order_seed, dropout_seed = np.random.SeedSequence((seed, at.epoch)).generate_state(2).tolist()
-    if rank > 0:  # each process drops something else
-        dropout_seed = int(np.random.SeedSequence((seed, at.epoch, rank)).generate_state(1)[0])
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(order_seed))
+def _train_epoch(
+    run: TrainingRun, train: StreamDataset, *, seed: int, workers: int
+) -> Iterator[None]:
+    """The remaining steps of an epoch; yields after each."""
+    progress, fabric = run.progress, run.fabric
+    epoch, rank, world = progress.epoch, fabric.global_rank, fabric.world_size
+    order_seed, dropout_seed = np.random.SeedSequence((seed, epoch)).generate_state(2).tolist()
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(order_seed)).tolist()
     torch.manual_seed(dropout_seed)
-    if at.step == 0:
-        at.loss_sum, at.correct, at.count = 0.0, 0, 0
+    if progress.step == 0:
+        progress.loss_sum, progress.correct, progress.count = 0.0, 0, 0
     else:
-        set_random_state(run.fabric.device, at.random)
-    train.set_epoch(at.epoch)
+        set_random_state(fabric.device, progress.random)
+    if rank > 0:  # each process drops other activations
+        rank_seed = np.random.SeedSequence((seed, epoch, rank, progress.step))
+        torch.manual_seed(int(rank_seed.generate_state(1)[0]))
+    train.set_epoch(epoch)
     run.model.train()
-    size = _batch_size(len(train), recipe, world)
+    # Wrapped in each epoch: DDP does not notice parameters that `start_epoch` freezes or frees.
+    wrapped = fabric.setup_module(run.model)
+    size = _batch_size(train, run.recipe, fabric)
     steps = len(train) // size
-    ahead = order[at.step * size : steps * size]
-    left = batches(
+    shares = batches(
         train,
         batch_size=size // world,
-        order=ahead.view(-1, world, size // world)[:, rank].flatten().tolist(),
+        order=order[progress.step * size : steps * size][rank::world],
         workers=workers,
-        pin_memory=run.fabric.device.type == "cuda",
+        pin_memory=fabric.device.type == "cuda",
     )
-    with shown_progress(
-        epoch=at.epoch, epochs=recipe.epochs, step=at.step, steps=steps, shown=rank == 0
-    ) as advance:
-        while at.step < steps:
-            take_step(run, left)
+    with _epoch_bars(run, steps) as advance:
+        while progress.step < steps:
+            take_step(run, wrapped, shares)
             advance()
             yield
 
 
-def _batch_size(samples: int, recipe: TrainingSettings, world: int) -> int:
-    """Samples of a batch: fewer where there are fewer; each process has as many."""
-    size = min(recipe.batch_size, samples)
-    return size - size % world
+@contextmanager
+def _epoch_bars(run: TrainingRun, steps: int) -> Iterator[Callable[[], None]]:
+    """Yield a function to call after each of the `steps` batches of an epoch.
+
+    On a terminal it moves a bar of the epoch and one of the run; elsewhere it shows nothing.
+    """
+    if not (run.fabric.is_global_zero and sys.stderr.isatty()):
+        yield lambda: None
+        return
+    epoch, epochs, step = run.progress.epoch, run.recipe.epochs, run.progress.step
+    with terminal_bars("batches") as bars:
+        bars.add_task(f"epoch {epoch}", total=steps, completed=step)
+        bars.add_task("run", total=epochs * steps, completed=epoch * steps + step)
+
+        def advance() -> None:
+            for task in bars.task_ids:
+                bars.advance(task)
+
+        yield advance
 
 
-def _val_scores(run: Run, val: StreamDataset, *, workers: int) -> dict[str, float]:
-    """What `evaluate` says of val, of which each process predicts its share."""
+def _batch_size(train: StreamDataset, recipe: TrainingSettings, fabric: Fabric) -> int:
+    """Samples of a batch: at most as many as there are, the same number for each process."""
+    size = min(recipe.batch_size, len(train))
+    return size - size % fabric.world_size
+
+
+def _val_scores(run: TrainingRun, val: StreamDataset, *, workers: int) -> dict[str, float]:
+    """Scores of `evaluate` on val; each process predicts a share of it."""
     fabric, N = run.fabric, len(val.names)
-    # The last shares begin again at the first samples, so that all are of one length.
-    share = [
-        number % N
-        for number in range(fabric.global_rank, N + -N % fabric.world_size, fabric.world_size)
-    ]
-    with together(fabric):
-        own = predict(
-            *(run.result, val),
-            batch_size=run.at.micro,
-            device=fabric.device,
-            workers=workers,
-            samples=share,
-        )
-    logits = np.stack(gathered(fabric, own), axis=1).reshape(-1, own.shape[1])[:N]
+    rank, world = fabric.global_rank, fabric.world_size
+    if world > 1:  # batch norm of each process has seen other samples
+        for buffer in run.result.buffers():
+            distributed.broadcast(buffer, 0)
+    logits = predict(
+        run.result,
+        val,
+        batch_size=run.progress.micro_batch,
+        device=fabric.device,
+        workers=workers,
+        # The last shares start again at the first samples, so that all have the same length.
+        samples=[number % N for number in range(rank, N + -N % world, world)],
+    )
+    K = logits.shape[1]
+    gathered = fabric.all_gather(torch.from_numpy(logits))
+    assert isinstance(gathered, Tensor)
+    logits = gathered.cpu().view(world, -1, K).transpose(0, 1).reshape(-1, K)[:N].numpy()
     if not np.isfinite(logits).all():
-        error = SlrError(
-            f"epoch {run.at.epoch}: the logits of val are not finite after training; "
+        raise SlrError(
+            f"epoch {run.progress.epoch}: the logits of val are not finite after training; "
             "lower learning_rate"
         )
-        raise said_once(fabric, error)
     return evaluate(logits, val.labels)
 
 
-def _keep(run: Run, state: TrainingState | None, came: list[str], *, now: bool = False) -> None:
-    """Save the run if it is time to; stop it if a signal came to any of its processes."""
+def _judge_epoch(run: TrainingRun, *, samples: int, chance: float) -> None:
+    """Keep the weights of the best epoch; SlrError if no epoch is better than guessing."""
+    history, recipe = run.progress.history, run.recipe
+    if schedules.best_epoch(history, recipe.monitor) == run.progress.epoch:
+        run.progress.best = _weights(run.result)
+    check_above_chance(history, samples=samples, chance=chance, epochs=recipe.chance_epochs)
+
+
+def _save_or_stop(
+    run: TrainingRun, state: TrainingState | None, received: list[str], *, save: bool = False
+) -> None:
+    """Save the run when that is due or asked for; stop it if any process received a signal."""
     if state is None:
         return
-    first = run.fabric.global_rank == 0
-    number, due = largest(
-        run.fabric, signal.Signals[came[0]] if came else 0, int(first and state.due)
-    )
-    if now or number or due:
-        content = saved_run(run)
-        with together(run.fabric):
-            if first:
-                state.save(content)
+    fabric = run.fabric
+    own = torch.tensor(signal.Signals[received[0]] if received else 0, device=fabric.device)
+    reduced = fabric.all_reduce(own, reduce_op="max")
+    assert isinstance(reduced, Tensor)
+    number = int(reduced)
+    if fabric.is_global_zero and (save or number or state.due):
+        state.save(saved_run(run))
+    if number and fabric.global_rank > 0:
+        raise SystemExit(0)  # rank 0 says why
     if number:
-        error = Interrupted(
-            f"stopped by {signal.Signals(number).name} in epoch {run.at.epoch} after "
-            f"{run.at.step} batches; the same command goes on from there ({state.folder})"
+        raise Interrupted(
+            f"stopped by {signal.Signals(number).name} in epoch {run.progress.epoch} after "
+            f"{run.progress.step} batches; the same command resumes there ({state.folder})"
         )
-        raise said_once(run.fabric, error)
 
 
-def _check(train: StreamDataset, val: StreamDataset | None, processes: int) -> None:
+def _check_samples(train: StreamDataset, val: StreamDataset | None, processes: int) -> None:
     for split, dataset in (("train", train), ("val", val)):
         if dataset is None:
             continue

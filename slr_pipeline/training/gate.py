@@ -1,4 +1,4 @@
-"""Stop a training that cannot come to anything before it costs hours."""
+"""Checks that stop a hopeless training before it costs hours."""
 
 import copy
 import logging
@@ -22,10 +22,11 @@ log = logging.getLogger(__name__)
 GATE_SAMPLES = 8
 
 GATE_RATES = (1e-3, 1e-2, 1e-4)
-"""Learning rates that are tried: narrow models want a high one, transformers a low one."""
+"""Learning rates to try: narrow models need a high one, transformers a low one."""
 
-LEARNT = 0.1
-"""Share of ln K, the loss of guessing, at which a batch is learnt, if no answer is wrong."""
+OVERFITTED = 0.1
+"""A batch is overfitted when all answers are right and the loss is below this share of ln K, the
+loss of guessing."""
 
 SIGNIFICANT = 0.05
 
@@ -39,13 +40,12 @@ def check_learns(
     *,
     device: torch.device | str = "cpu",
 ) -> None:
-    """A copy of `model` must learn a few training items by heart in `overfit_steps` steps.
+    """Sanity check: a copy of `model` must overfit one small batch in `overfit_steps` steps.
 
-    Up to 8 items, of as many classes as there are; Adam; nothing is dropped. A batch that does not
-    fit in memory is not tried. Three learning rates are.
+    The batch has up to 8 items of as many classes as possible. Adam with three learning rates, no
+    dropout. Out of memory, the check is skipped.
 
-    Raises SlrError when it does not learn them: then something is wrong with what it is given, or
-    with the model.
+    Raises SlrError when the copy does not overfit: something is wrong with the items or the model.
     """
     if recipe.overfit_steps == 0:
         return
@@ -61,24 +61,24 @@ def check_learns(
             try:
                 losses = _losses(model, inputs, labels, rate=rate, steps=recipe.overfit_steps)
             except torch.OutOfMemoryError:
-                log.warning("out of memory: whether the model can learn was not tried")
+                log.warning("out of memory: skipped the check that the model can learn")
                 return
             if losses is None:
                 return
             tries.append(losses)
     lowest = min(tries, key=lambda losses: losses[-1])
     raise SlrError(
-        f"the model does not learn {len(names)} training items by heart: their loss was "
-        f"{lowest[0]:.4g} and is {lowest[-1]:.4g} after {len(lowest)} steps; look at the labels "
-        f"and the features of {', '.join(names)}, and at init; or set overfit_steps to more, or to "
-        "0 for no such check"
+        f"the model does not overfit {len(names)} training items: their loss was {lowest[0]:.4g} "
+        f"and is {lowest[-1]:.4g} after {len(lowest)} steps; look at the labels and the features "
+        f"of {', '.join(names)}, and at init; or increase overfit_steps, or set it to 0 to skip "
+        "this check"
     )
 
 
 def _losses(
     model: nn.Module, inputs: Sequence[Tensor], labels: Tensor, *, rate: float, steps: int
 ) -> list[float] | None:
-    """The loss of a copy of the model at each step; None: it has learnt the batch."""
+    """The loss of a copy of the model at each step; None: it overfits the batch."""
     learner = copy.deepcopy(model).to(labels.device).eval()  # no dropout of any kind
     for module in learner.modules():
         if isinstance(module, NORMS):
@@ -90,7 +90,7 @@ def _losses(
         loss = cross_entropy(logits, labels)
         losses.append(loss.item())
         right = bool((logits.argmax(dim=1) == labels).all())
-        if right and losses[-1] <= LEARNT * math.log(logits.shape[1]):
+        if right and losses[-1] <= OVERFITTED * math.log(logits.shape[1]):
             return None
         if not (math.isfinite(losses[-1]) and loss.requires_grad):
             break
@@ -101,7 +101,7 @@ def _losses(
 
 
 def spread(labels: Sequence[int], count: int) -> list[int]:
-    """Indices of `count` labels, or of all: the first of every class, the second of every ..."""
+    """Indices of up to `count` labels: the first of each class, then the second of each, ..."""
     seen: Counter[int] = Counter()
     rounds = []
     for label in labels:
@@ -113,16 +113,16 @@ def spread(labels: Sequence[int], count: int) -> list[int]:
 def check_above_chance(
     history: Sequence[Mapping[str, float]], *, samples: int, chance: float, epochs: int | None
 ) -> None:
-    """After `epochs` epochs one of them must have been better on val than guessing; None: never.
+    """After `epochs` epochs the best val accuracy must be above chance; None: no check.
 
     Args:
         history: a row with `val_accuracy` for every epoch.
-        samples: of val.
+        samples: number of val samples.
         chance: accuracy of guessing.
-        epochs: from how many on.
+        epochs: number of epochs after which to check.
 
-    Raises SlrError when even the best epoch is not (one-sided binomial test, p < 0.05). Where val
-    is so small that no accuracy would be, nothing is checked.
+    Raises SlrError when it is not (one-sided binomial test, p < 0.05). Where val is too small for
+    any accuracy to be significant, there is no check.
     """
     if epochs is None or len(history) < epochs or chance**samples >= SIGNIFICANT:
         return
@@ -130,7 +130,7 @@ def check_above_chance(
     test = binomtest(round(best * samples), samples, chance, alternative="greater")
     if test.pvalue >= SIGNIFICANT:
         raise SlrError(
-            f"after {len(history)} epochs val accuracy is what guessing gives: at best {best:.4f} "
-            f"of {samples} samples, chance {chance:.4f} (p = {test.pvalue:.2g}); look at the "
-            "labels and the features, change learning_rate, or set chance_epochs to null to go on"
+            f"after {len(history)} epochs val accuracy is not above chance: at best {best:.4f} of "
+            f"{samples} samples, chance {chance:.4f} (p = {test.pvalue:.2g}); look at the labels "
+            "and the features, change learning_rate, or set chance_epochs to null to continue"
         )

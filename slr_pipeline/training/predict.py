@@ -1,14 +1,19 @@
 """Logits of a trained model."""
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
+from slr_pipeline.errors import SlrError
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -24,17 +29,53 @@ def predict(
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
-    With `samples` only of those, by their numbers. The model is moved to `device` and left in eval
-    mode, in which batches do not matter. `advance` is told how many more clips are done, of which a
-    sample has one a view.
+    Args:
+        model: moved to `device` and left in eval mode, in which batches do not affect logits.
+        dataset: the items.
+        batch_size: clips that go through the model at once; out of memory, it is halved from then
+            on. SlrError where one clip does not fit.
+        device: to predict on.
+        workers: processes that load items; 0: none.
+        samples: numbers of the samples to predict; None: all.
+        advance: called with the number of clips of each batch; a sample has one per view.
     """
     views = len(dataset.views)
     chosen = range(len(dataset.names)) if samples is None else samples
     order = [sample * views + view for sample in chosen for view in range(views)]
     model.to(device).eval()
     logits = []
+    at_once = batch_size
     for inputs, _, names in batches(dataset, batch_size=batch_size, order=order, workers=workers):
-        logits.append(model(*(part.to(device) for part in inputs)).float().cpu())
+        done = 0
+        while done < len(names):
+            part = [values[done : done + at_once] for values in inputs]
+            answer = _logits(model, part, device)
+            if answer is not None:
+                logits.append(answer)
+                done += len(answer)
+                continue
+            if at_once == 1:
+                raise SlrError(
+                    f"{names[done]}: out of memory on {device} with one clip at a time; use "
+                    "another device, or train a smaller model"
+                )
+            at_once = math.ceil(min(at_once, len(names)) / 2)
+            log.warning("out of memory on %s; continuing with %d clips at a time", device, at_once)
         advance(len(names))
     rows = torch.cat(logits).numpy().reshape(len(chosen), views, -1)
     return np.asarray(rows.mean(axis=1), np.float32)
+
+
+def _logits(
+    model: nn.Module, inputs: Sequence[Tensor], device: torch.device | str
+) -> Tensor | None:
+    """Logits on the CPU; None where memory is exhausted."""
+    try:
+        logits: Tensor = model(*(part.to(device) for part in inputs)).float().cpu()
+    except torch.OutOfMemoryError:
+        pass  # the traceback, gone after this, keeps the tensors that fill the memory
+    else:
+        return logits
+    if torch.device(device).type == "cuda":
+        torch.cuda.empty_cache()
+    return None

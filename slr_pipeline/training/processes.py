@@ -1,4 +1,9 @@
-"""The processes of one training: how they start, and what they agree on. One may be on its own."""
+"""The process or processes of a training: Fabric with a precision, and DDP where there are several.
+
+With DDP each process trains on an equal share of every batch and the gradients are averaged, so
+that all processes take the same steps. Batch norm sees the share of its process; its running
+statistics are those of rank 0, which DDP broadcasts before every step.
+"""
 
 import logging
 import os
@@ -6,42 +11,74 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Literal
 
 import torch
-import torch.distributed as dist
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
-from torch import Tensor
+from torch import distributed
 
 from slr_pipeline.errors import ConfigError, SlrError
+from slr_pipeline.training.device import several_gpus
 
-T = TypeVar("T")
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "fp32": "32-true",
+    "bf16": "bf16-mixed",
+    "fp16": "16-mixed",
+}
+"""Our names of precisions, and Fabric's."""
 
-LAUNCHER = "SLR_LAUNCHER"
-"""Environment variable: number of the process that started the others of this machine."""
 
+def make_fabric(device: torch.device, precision: str, *, gpus: int = 1, nodes: int = 1) -> Fabric:
+    """Fabric for one process on one device, or for `gpus` processes on each of `nodes` machines.
 
-def launch(fabric: Fabric, gpus: int, nodes: int) -> None:
-    """Start the other processes of this machine, where no cluster has, and find all of them.
+    Precision `auto` is bf16 on a GPU that supports it, else fp32. With several processes Fabric
+    starts the others of this machine: they run the same command again. A cluster starts them all.
 
-    `gpus` processes on each of `nodes` machines, which share the threads of theirs.
-
-    Raises ConfigError when there are not as many.
+    Raises ConfigError for fp16 without a GPU, and for fewer GPUs or processes than expected.
     """
+    if precision == "auto":
+        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if has_bf16 else "fp32"
+    if precision == "fp16" and device.type != "cuda":
+        raise ConfigError(f"precision fp16 needs a GPU, found {device}; use auto, bf16 or fp32")
+    if gpus * nodes == 1:
+        return Fabric(
+            accelerator=device.type,
+            devices=1 if device.index is None else [device.index],
+            precision=PRECISIONS[precision],
+            # Without this, Fabric inside a SLURM job expects a process for each of its tasks.
+            plugins=LightningEnvironment(),
+        )
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=several_gpus(device, gpus) if device.type == "cuda" else gpus,
+        num_nodes=nodes,
+        strategy="ddp",
+        precision=PRECISIONS[precision],
+    )
+    _launch(fabric, gpus, nodes)
+    return fabric
+
+
+def _launch(fabric: Fabric, gpus: int, nodes: int) -> None:
+    """Start the processes, or join those that a cluster started; they share the threads."""
     assert isinstance(fabric.strategy, DDPStrategy)
     environment = fabric.strategy.cluster_environment
     assert environment is not None
-    if nodes > 1 and not environment.creates_processes_externally:
+    by_cluster = environment.creates_processes_externally
+    if nodes > 1 and not by_cluster:
         raise ConfigError(
-            f"nodes: {nodes}: nobody has started this training on other machines; submit it with "
-            "a cluster profile (docs/how-to/slurm.md), or set nodes: 1"
+            f"nodes: {nodes}: only a cluster can start processes on other machines; submit the "
+            "training with a cluster profile (docs/how-to/slurm.md), or set nodes: 1"
         )
     threads = torch.get_num_threads()
-    _end_with_the_launcher()
+    if not by_cluster and "LOCAL_RANK" in os.environ:
+        _exit_with_parent()
     fabric.launch()
     torch.set_num_threads(max(1, threads // gpus))
-    if fabric.global_rank > 0:  # the first one tells what all of them do
+    if fabric.global_rank > 0:  # rank 0 logs for all
         logging.getLogger("slr_pipeline").setLevel(logging.WARNING)
     if fabric.world_size != gpus * nodes:
         raise ConfigError(
@@ -50,92 +87,34 @@ def launch(fabric: Fabric, gpus: int, nodes: int) -> None:
         )
 
 
-def _end_with_the_launcher() -> None:
-    """A process that another one of this machine started does not outlive it."""
-    launcher = int(os.environ.setdefault(LAUNCHER, str(os.getpid())))
+def _exit_with_parent() -> None:
+    """End this process when the one that started it ends, however that happens."""
+    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == launcher:
+        while os.getppid() == parent:
             time.sleep(0.5)
         os._exit(1)
 
-    if launcher != os.getpid():
-        threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager
-def together(fabric: Fabric) -> Iterator[None]:
-    """All processes get out of this, or none: an error in one of them ends all.
+def ends_with_the_others(fabric: Fabric) -> Iterator[None]:
+    """Within, the end of another process ends this one, and rank 0 says so in one line.
 
-    The error that comes out is that of the first process, or speaks for another one.
+    The process that failed prints its error itself. Where the backend does not notice its end
+    (NCCL), Fabric's launcher or `srun --kill-on-bad-exit` kills the others.
     """
-    if fabric.world_size == 1:
-        yield
-        return
-    problem: Exception | None = None
-    try:
-        yield
-    except Exception as error:
-        problem = error
-    if largest(fabric, int(problem is not None)) == [0]:
-        return
-    lines = gathered(fabric, None if problem is None else _line(problem))
-    if problem is not None and (fabric.global_rank == 0 or not isinstance(problem, SlrError)):
-        raise problem
-    raise said_once(fabric, SlrError(next(line for line in lines if line is not None)))
-
-
-def said_once(fabric: Fabric, error: SlrError) -> BaseException:
-    """What each process raises for an error that all of them have: the first one says it."""
-    return error if fabric.global_rank == 0 else SystemExit(0)
-
-
-def largest(fabric: Fabric, *values: int) -> list[int]:
-    """The largest of each value that a process gives."""
-    if fabric.world_size == 1:
-        return list(values)
-    found = torch.tensor(values, device=fabric.device)
-    with _connected(fabric):
-        dist.all_reduce(found, dist.ReduceOp.MAX)
-    return found.tolist()
-
-
-def add_up(fabric: Fabric, values: Tensor) -> None:
-    """Put the sum over the processes in place of the values; the same bits in each of them."""
-    with _connected(fabric):
-        dist.all_reduce(values)
-
-
-def gathered(fabric: Fabric, value: T) -> list[T]:
-    """What each process gives, in their order."""
-    if fabric.world_size == 1:
-        return [value]
-    values = [value] * fabric.world_size
-    with _connected(fabric):
-        dist.all_gather_object(values, value)
-    return values
-
-
-def of_first(fabric: Fabric, value: T) -> T:
-    """What the first process gives."""
-    with _connected(fabric):
-        return fabric.broadcast(value)
-
-
-@contextmanager
-def _connected(fabric: Fabric) -> Iterator[None]:
-    """Say in a line that another process is gone."""
     try:
         yield
     except RuntimeError as error:
+        lost = isinstance(error, distributed.DistError) or "gloo" in str(error)
+        if fabric.world_size == 1 or not lost:
+            raise
         if fabric.global_rank > 0:
             raise SystemExit(1) from error
         raise SlrError(
-            f"another process of this training has ended ({_line(error)}); look above for its "
-            "error, then the same command goes on from the last state"
+            "another process of this training has ended; see its error above, then run the same "
+            "command again: it resumes from the last state"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, SlrError) else f"{type(error).__name__}: {text}"

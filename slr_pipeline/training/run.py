@@ -1,4 +1,4 @@
-"""What a run of training is made of, and how it is saved and goes on."""
+"""What changes while a stream is trained, and how it is saved and restored."""
 
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -10,43 +10,45 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.training.numerics import random_state
-from slr_pipeline.training.processes import gathered
 
 
 @dataclass
-class Position:
-    """Where a run stands between two batches; plain values, which are saved as they are."""
+class Progress:
+    """How far a training is; plain values, which are saved unchanged."""
 
-    micro: int  # most samples that go through the model of a process at once
+    micro_batch: int  # most samples that go through the model of a process at once
     epoch: int = 0
-    step: int = 0  # batches of the epoch that are done
-    loss_sum: float = 0.0  # over the samples of these batches, as are the next two
+    step: int = 0  # finished batches of the epoch
+    loss_sum: float = 0.0  # over the samples of these batches, like `correct` and `count`
     correct: int = 0
     count: int = 0
-    random: list[Tensor] = field(default_factory=list)  # states of torch's generators
+    random: list[Tensor] = field(default_factory=list)  # states of torch's generators, of rank 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: dict[str, Tensor] = field(default_factory=dict)  # weights, on the CPU
 
 
 @dataclass
-class Run:
-    """What the steps of a run change."""
+class TrainingRun:
+    """The parts of a training; `average` is the running mean of the model's weights, if any."""
 
     fabric: Fabric
     model: nn.Module
-    mean: AveragedModel | None  # running mean of the weights
+    average: AveragedModel | None
     optimizer: Optimizer
     recipe: TrainingSettings
-    at: Position
+    progress: Progress
 
     @property
     def result(self) -> nn.Module:
-        """The model that val judges."""
-        return self.model if self.mean is None else self.mean.module
+        """The model that is evaluated on val and returned."""
+        return self.model if self.average is None else self.average.module
 
 
-def new_run(fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: int) -> Run:
-    """A run before its first step, the model on its device; `share`: a process's of a batch."""
+def new_run(fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: int) -> TrainingRun:
+    """A run before its first step, the model on its device.
+
+    `share` is the number of samples of a batch that a process takes.
+    """
     optimizer: Optimizer
     match recipe.optimizer:
         case "sgd":
@@ -60,33 +62,31 @@ def new_run(fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: i
             optimizer = Adam(model.parameters(), lr=recipe.learning_rate)
     fabric.to_device(model)
     optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))  # one in, one out
-    mean = None
+    average = None
     if recipe.ema_decay is not None:
-        average = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
-        mean = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-    micro = min(recipe.micro_batch or share, share)
-    return Run(fabric, model, mean, optimizer, recipe, Position(micro))
+        average_fn = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+        average = AveragedModel(model, multi_avg_fn=average_fn, use_buffers=True)
+    progress = Progress(min(recipe.micro_batch or share, share))
+    return TrainingRun(fabric, model, average, optimizer, recipe, progress)
 
 
-def saved_run(run: Run) -> dict[str, Any]:
-    """All that the next step depends on, as plain values and tensors. All processes call this."""
-    random = gathered(run.fabric, random_state(run.fabric.device))
+def saved_run(run: TrainingRun) -> dict[str, Any]:
+    """Everything the next step depends on, as plain values and tensors."""
     return {
-        "position": {**vars(run.at), "random": random},
+        "progress": {**vars(run.progress), "random": random_state(run.fabric.device)},
         "model": run.model.state_dict(),
-        "mean": None if run.mean is None else run.mean.state_dict(),
+        "average": None if run.average is None else run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "scaler": run.fabric.strategy.precision.state_dict(),
     }
 
 
-def restore_run(run: Run, saved: dict[str, Any]) -> None:
-    """Put a run where it was when `saved_run` gave this."""
-    position = saved["position"]
-    run.at = Position(**{**position, "random": position["random"][run.fabric.global_rank]})
+def restore_run(run: TrainingRun, saved: dict[str, Any]) -> None:
+    """Put a new run into the state that `saved_run` gave."""
+    run.progress = Progress(**saved["progress"])
     run.model.load_state_dict(saved["model"])
-    if run.mean is not None:
-        run.mean.load_state_dict(saved["mean"])
+    if run.average is not None:
+        run.average.load_state_dict(saved["average"])
     run.optimizer.load_state_dict(saved["optimizer"])
     if saved["scaler"]:
         run.fabric.strategy.precision.load_state_dict(saved["scaler"])

@@ -1,6 +1,6 @@
-"""What changes from epoch to epoch: pure functions of the epoch, which counts from 0, and of val.
+"""Schedules: pure functions of the epoch, which counts from 0, and of the history.
 
-A run that was interrupted needs no more than its history to go on.
+They have no state, so an interrupted run needs only its history to resume.
 """
 
 import math
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 THRESHOLD = 1e-4
-"""Share of a loss by which another one must be lower to count as lower on a plateau."""
+"""A loss must be lower than the lowest by this share of it to end a plateau."""
 
 
 def learning_rate(
@@ -20,7 +20,7 @@ def learning_rate(
     decay: float,
     plateaus: int = 0,
 ) -> float:
-    """Rate of an epoch: a linear rise to `base`, then times `decay` from each milestone on.
+    """Learning rate of an epoch: linear warm-up to `base`, times `decay` at each milestone.
 
     Each of the `plateaus` so far counts as a milestone.
     """
@@ -29,30 +29,30 @@ def learning_rate(
 
 
 def plateaus(losses: Sequence[float], patience: int | None) -> int:
-    """How often the losses of val stayed for more than `patience` epochs; None: not counted.
+    """Number of plateaus: periods of more than `patience` epochs without a lower loss; None: 0.
 
-    As `ReduceLROnPlateau` of torch has it: a loss counts as lower when it is below the lowest by
-    more than a ten-thousandth of it, and after a plateau the epochs are counted afresh.
+    Same as torch's `ReduceLROnPlateau`: a loss is lower when it is below the lowest by more than a
+    ten-thousandth of it, and counting restarts after a plateau.
     """
     if patience is None:
         return 0
-    lowest, waited, found = math.inf, 0, 0
+    lowest, waited, count = math.inf, 0, 0
     for loss in losses:
         if loss < lowest * (1 - THRESHOLD):
             lowest, waited = loss, 0
         else:
             waited += 1
         if waited > patience:
-            found, waited = found + 1, 0
-    return found
+            count, waited = count + 1, 0
+    return count
 
 
 def best_epoch(
     history: Sequence[Mapping[str, float]], monitor: Literal["val_accuracy", "val_loss"]
 ) -> int:
-    """The epoch with the highest accuracy or the lowest loss on val, one row an epoch.
+    """The epoch with the highest accuracy or the lowest loss on val.
 
-    Among equals the other one of the two decides, then the earlier epoch.
+    Ties are broken by the other of the two, then by the earlier epoch.
     """
 
     def merit(epoch: int) -> tuple[float, float]:
@@ -75,5 +75,5 @@ def out_of_patience(
 
 
 def weight_decay(epoch: int, *, base: float, epochs: int | None) -> float:
-    """`base`, and 0 once so many epochs have passed; None: always `base`."""
+    """Weight decay of an epoch: `base` for `epochs` epochs, then 0; None: always `base`."""
     return base if epochs is None or epoch < epochs else 0.0

@@ -1,7 +1,4 @@
-"""The state of an unfinished training, kept so that it can go on, and the signals that ask for it.
-
-Two files take turns, so that one is whole whenever the process or the machine stops.
-"""
+"""The saved state of an unfinished training, and the signals that stop one."""
 
 import logging
 import pickle
@@ -28,29 +25,31 @@ DAMAGE = (
     *(OSError, EOFError, ValueError, LookupError, RuntimeError, TypeError, AttributeError),
     *(BadZipFile, struct.error, pickle.UnpicklingError),
 )
-"""What `zipfile` and `torch.load` raise for files that are not what they should be."""
+"""What `zipfile` and `torch.load` raise for damaged or foreign files."""
 
 
 class Interrupted(SlrError):  # noqa: N818 - nothing went wrong
-    """A signal stopped the training; its state is kept."""
+    """A signal stopped the training; its state is saved."""
 
 
 class TrainingState:
-    """`state-0.pt` and `state-1.pt` in `folder`: plain values and tensors, no code.
+    """The file `state.pt` in `folder`: plain values and tensors, no code.
+
+    A new state replaces the file at once, so that a whole one is there whenever the process or the
+    machine stops.
 
     Args:
-        folder: made when first saved to.
-        fingerprint: of all that a training is made from; a state with another one is not loaded.
-        save_every_s: seconds from one save to the next within an epoch.
+        folder: created by the first save.
+        fingerprint: of everything a training depends on; a state with another one is not loaded.
+        save_every_s: seconds between saves within an epoch.
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, *, save_every_s: float = 600) -> None:
         self.folder = Path(folder)
-        self._paths = [self.folder / f"state-{number}.pt" for number in range(2)]
+        self._path = self.folder / "state.pt"
         self._fingerprint = fingerprint
         self._save_every_s = save_every_s
         self._saved_at_s = time.monotonic()
-        self._counter = 0
 
     @property
     def due(self) -> bool:
@@ -58,73 +57,67 @@ class TrainingState:
         return time.monotonic() - self._saved_at_s >= self._save_every_s
 
     def save(self, content: dict[str, Any]) -> None:
-        """Write over the older one of the two files. SlrError where that is not possible."""
-        path = self._paths[(self._counter + 1) % 2]
-        whole = {"fingerprint": self._fingerprint, "counter": self._counter + 1, "content": content}
+        """Replace the file. SlrError where it cannot be written; the older one then remains."""
         try:
-            # Given a name, torch would not tell why it could not write.
-            with atomic_write(path) as partial, partial.open("wb") as file:
-                torch.save(whole, file)
+            # Given a path, torch would not say why it cannot write.
+            with atomic_write(self._path) as partial, partial.open("wb") as file:
+                torch.save({"fingerprint": self._fingerprint, "content": content}, file)
         except OSError as error:
             raise SlrError(
-                f"{path}: the state of the training cannot be written ({_line(error)}); mend that, "
-                "then the same command goes on from the state before"
+                f"{self._path}: cannot write the state of the training ({_line(error)}); fix that, "
+                "then run the same command again: it resumes from the state before"
             ) from error
-        self._counter += 1
         self._saved_at_s = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """What was saved last, on the CPU; None without a whole file of this fingerprint."""
-        self._counter, latest = 0, None
-        for path in self._paths:
-            found = self._read(path)
-            if found is not None and found["counter"] > self._counter:
-                self._counter, latest = found["counter"], found["content"]
-        return latest
-
-    def remove(self) -> None:
-        """Delete the files, and the folder if nothing else is in it."""
-        for path in self._paths:
-            path.unlink(missing_ok=True)
-        if self.folder.is_dir() and not any(self.folder.iterdir()):
-            self.folder.rmdir()
-
-    def _read(self, path: Path) -> dict[str, Any] | None:
+        """The last saved content, on the CPU; None without a whole file of this fingerprint."""
         try:
-            with ZipFile(path) as file:
-                damaged = file.testzip()  # torch itself does not look at the checksums
+            with ZipFile(self._path) as file:
+                damaged = file.testzip()  # torch itself does not verify the checksums
             if damaged is not None:
                 raise BadZipFile(f"{damaged} is damaged")
-            found: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-            foreign = found["fingerprint"] != self._fingerprint
+            saved = torch.load(self._path, map_location="cpu", weights_only=True)
+            fingerprint, content = saved["fingerprint"], dict(saved["content"])
         except FileNotFoundError:
             return None
         except DAMAGE as error:
-            log.warning("%s: passed over, not a whole state (%s)", path, _line(error))
+            log.warning(
+                "%s: ignored, a damaged state (%s); training starts anew", self._path, _line(error)
+            )
             return None
-        if foreign:
-            log.warning("%s: passed over, it is of a training with other settings or data", path)
+        if fingerprint != self._fingerprint:
+            log.warning(
+                "%s: ignored, the state of a training with other settings or data; training "
+                "starts anew",
+                self._path,
+            )
             return None
-        return found
+        return content
+
+    def remove(self) -> None:
+        """Delete the file, and the folder if it is empty then."""
+        self._path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
 
 @contextmanager
-def noted_signals() -> Iterator[list[str]]:
-    """Within, SIGTERM and SIGUSR1 end nothing: their names come into the list.
+def record_signals() -> Iterator[list[str]]:
+    """Within, SIGTERM and SIGUSR1 end nothing: their names are appended to the yielded list.
 
-    Handlers belong to the main thread: in another one nothing is noted.
+    Only the main thread can handle signals: in others none are recorded.
     """
-    came: list[str] = []
+    received: list[str] = []
 
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(signal.Signals(number).name)
+    def record(number: int, frame: FrameType | None) -> None:
+        received.append(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():
-        yield came
+        yield received
         return
-    before = [(number, signal.signal(number, note)) for number in STOP_SIGNALS]
+    before = [(number, signal.signal(number, record)) for number in STOP_SIGNALS]
     try:
-        yield came
+        yield received
     finally:
         for number, handler in before:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

@@ -1,146 +1,133 @@
-"""One step of the optimiser: gradients of a batch in parts that fit in memory, and their check."""
+"""One optimiser step: the gradients of a batch, in parts that fit in memory, and their check."""
 
 import logging
 import math
 from collections.abc import Iterator, Sequence
 
 import torch
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from slr_pipeline.data.loading import Batch
 from slr_pipeline.errors import SlrError
-from slr_pipeline.training.gate import NORMS
 from slr_pipeline.training.numerics import random_state, set_random_state
-from slr_pipeline.training.processes import add_up, gathered, said_once, together
-from slr_pipeline.training.run import Run
+from slr_pipeline.training.run import TrainingRun
 
 log = logging.getLogger(__name__)
 
-NAMED = 32
+MOST_NAMED = 32
 """Samples of a bad batch that a message names."""
 
 
-def take_step(run: Run, left: Iterator[Batch]) -> None:
-    """One step of the optimiser, on the next batch, of which each process has its share."""
-    at, recipe = run.at, run.recipe
-    with together(run.fabric):
-        inputs, labels, names = next(left)
-        sums = _gradients_in_memory(run, inputs, labels, names)
-    if run.fabric.world_size > 1:
-        sums = _shared(run, sums)
-    norm = run.fabric.clip_gradients(
+def take_step(run: TrainingRun, wrapped: _FabricModule, shares: Iterator[Batch]) -> None:
+    """One optimiser step on the next batch, of which each process has a share.
+
+    `wrapped` is the model as `fabric.setup_module` returns it.
+    """
+    progress, recipe, fabric = run.progress, run.recipe, run.fabric
+    inputs, labels, names = next(shares)
+    sums = fabric.all_reduce(
+        _gradients_in_memory(run, wrapped, inputs, labels, names), reduce_op="sum"
+    )
+    assert isinstance(sums, Tensor)
+    norm = fabric.clip_gradients(
         run.model,
         run.optimizer,
         max_norm=recipe.clip_norm or math.inf,  # inf: measured, not clipped
         error_if_nonfinite=False,
     )
-    assert norm is not None  # as it is where values are clipped, not the norm
+    assert norm is not None  # None only where values are clipped
     loss_sum, correct, length = torch.cat([sums, norm[None]]).tolist()
     if not math.isfinite(loss_sum):
-        raise _not_finite(run, "loss", loss_sum, names)
+        raise _not_finite(progress.epoch, "loss", loss_sum, names)
     if not math.isfinite(length) and recipe.precision != "fp16":  # its scaler skips such a step
-        raise _not_finite(run, "norm of the gradients", length, names)
-    if at.epoch in recipe.reset_epochs:
+        raise _not_finite(progress.epoch, "norm of the gradients", length, names)
+    if progress.epoch in recipe.reset_epochs:
         run.optimizer.state.clear()
     run.optimizer.step()
-    if run.mean is not None:
-        run.mean.update_parameters(run.model)
-    at.step += 1
-    at.loss_sum += loss_sum
-    at.correct += int(correct)
-    at.count += len(names) * run.fabric.world_size
+    if run.average is not None:
+        run.average.update_parameters(run.model)
+    progress.step += 1
+    progress.loss_sum += loss_sum
+    progress.correct += int(correct)
+    progress.count += len(names) * fabric.world_size
 
 
 def _gradients_in_memory(
-    run: Run, inputs: Sequence[Tensor], labels: Tensor, names: Sequence[str]
+    run: TrainingRun,
+    wrapped: _FabricModule,
+    inputs: Sequence[Tensor],
+    labels: Tensor,
+    names: Sequence[str],
 ) -> Tensor:
-    """As `_gradients`; where memory does not suffice, again from the start in smaller parts."""
-    device = run.fabric.device
+    """Like `_gradients`; out of memory, one process starts the batch again with smaller parts.
+
+    Several processes do not: the others may already wait for the gradients of this one.
+    """
+    progress, device = run.progress, run.fabric.device
     while True:
         random = random_state(device)
         buffers = [buffer.clone() for buffer in run.model.buffers()]  # such as those of batch norm
         try:
-            return _gradients(run, inputs, labels)
+            return _gradients(run, wrapped, inputs, labels)
         except torch.OutOfMemoryError as error:
-            if run.at.micro == 1:
-                raise SlrError(
-                    f"epoch {run.at.epoch}: out of memory on {device} with one sample at a time "
-                    f"({', '.join(names[:NAMED])}); use a smaller model or another device"
-                ) from error
-        # Not in the handler: its traceback holds on to what fills the memory.
+            if progress.micro_batch == 1 or run.fabric.world_size > 1:
+                raise _out_of_memory(run, names) from error
+        # Not in the handler: its traceback keeps the tensors that fill the memory.
         run.optimizer.zero_grad()
         for buffer, before in zip(run.model.buffers(), buffers, strict=True):
             buffer.copy_(before)
         set_random_state(device, random)
         if device.type == "cuda":
             torch.cuda.empty_cache()
-        run.at.micro = math.ceil(run.at.micro / 2)
+        progress.micro_batch = math.ceil(progress.micro_batch / 2)
         log.warning(
-            "epoch %d: out of memory on %s; from here on %d samples at a time (micro_batch)",
-            run.at.epoch,
+            "epoch %d: out of memory on %s; continuing with %d samples at a time (micro_batch)",
+            progress.epoch,
             device,
-            run.at.micro,
+            progress.micro_batch,
         )
 
 
-def _gradients(run: Run, inputs: Sequence[Tensor], labels: Tensor) -> Tensor:
-    """Set the gradients of a share's part in the mean loss of a batch.
+def _gradients(
+    run: TrainingRun, wrapped: _FabricModule, inputs: Sequence[Tensor], labels: Tensor
+) -> Tensor:
+    """Set the gradients of the mean loss; returns summed loss and right answers of the share (2,).
 
-    Gives the share's summed loss and right answers (2,).
-    The parts are of equal size, as far as that goes: batch norm sees no small rest.
+    The parts are of about equal size, so that batch norm does not see a small rest. With several
+    processes, DDP averages the gradients in the backward pass of the last part.
     """
+    fabric = run.fabric
     run.optimizer.zero_grad()
-    parts = math.ceil(len(labels) / run.at.micro)
-    sums = torch.zeros(2, device=run.fabric.device)
-    for part in zip(*(values.tensor_split(parts) for values in (*inputs, labels)), strict=True):
-        *x, truth = run.fabric.to_device(part)
-        with run.fabric.autocast():
-            logits = run.model(*x)
-        loss = cross_entropy(
-            logits.float(), truth, label_smoothing=run.recipe.label_smoothing, reduction="sum"
-        )
-        run.fabric.backward(loss / (len(labels) * run.fabric.world_size))
+    count = math.ceil(len(labels) / run.progress.micro_batch)
+    parts = zip(*(values.tensor_split(count) for values in (*inputs, labels)), strict=True)
+    sums = torch.zeros(2, device=fabric.device)
+    for number, part in enumerate(parts, start=1):
+        *x, truth = fabric.to_device(part)
+        with fabric.no_backward_sync(wrapped, enabled=number < count):
+            logits = wrapped(*x)
+            loss = cross_entropy(
+                logits.float(), truth, label_smoothing=run.recipe.label_smoothing, reduction="sum"
+            )
+            fabric.backward(loss / len(labels))
         sums += torch.stack([loss.detach(), (logits.argmax(dim=1) == truth).sum()])
     return sums
 
 
-def _shared(run: Run, sums: Tensor) -> Tensor:
-    """Gradients and sums of the batch out of those of its shares; batch norm: mean statistics.
-
-    A parameter without a gradient in all processes stays without. All in one message.
-    """
-    moved = [weight for weight in run.model.parameters() if weight.requires_grad]
-    norms = [module for module in run.model.modules() if isinstance(module, NORMS)]
-    statistics = [
-        values
-        for norm in norms
-        for values in (norm.running_mean, norm.running_var)
-        if values is not None
-    ]
-    known = torch.tensor([float(weight.grad is not None) for weight in moved])
-    parts = [
-        run.fabric.to_device(known),
-        sums,
-        *(torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in moved),
-        *(values / run.fabric.world_size for values in statistics),
-    ]
-    message = torch.cat([part.flatten() for part in parts])
-    add_up(run.fabric, message)
-    known, sums, *rest = torch.split(message, [part.numel() for part in parts])
-    for weight, gradient, count in zip(moved, rest, known.tolist(), strict=False):
-        weight.grad = gradient.view_as(weight) if count else None
-    for values, mean in zip(statistics, rest[len(moved) :], strict=True):
-        values.copy_(mean.view_as(values))
-    return sums
-
-
-def _not_finite(run: Run, what: str, value: float, names: Sequence[str]) -> BaseException:
-    names = [name for share in gathered(run.fabric, names) for name in share]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    error = SlrError(
-        f"epoch {run.at.epoch}: the {what} is {value} for the batch of "
-        f"{', '.join(names[:NAMED])}{more}; lower learning_rate, set clip_norm, or look at the "
-        "features of these samples"
+def _out_of_memory(run: TrainingRun, names: Sequence[str]) -> SlrError:
+    micro_batch, size, advice = run.progress.micro_batch, "one sample", "use a smaller model"
+    if micro_batch > 1:
+        size, advice = f"{micro_batch} samples", "set a smaller micro_batch"
+    return SlrError(
+        f"epoch {run.progress.epoch}: out of memory on {run.fabric.device} with {size} at a time "
+        f"({', '.join(names[:MOST_NAMED])}); {advice} or use another device"
     )
-    return said_once(run.fabric, error)
+
+
+def _not_finite(epoch: int, what: str, value: float, names: Sequence[str]) -> SlrError:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return SlrError(
+        f"epoch {epoch}: the {what} is {value} for the batch of {', '.join(names[:MOST_NAMED])}"
+        f"{more}; lower learning_rate, set clip_norm, or look at the features of these samples"
+    )

@@ -118,10 +118,24 @@ def test_views(settings: TrainedStream) -> tuple[int, ...]:
     return tuple(range(settings.test_clips)) if isinstance(settings, R2plus1dSettings) else (0,)
 
 
-def val_views(settings: TrainedStream) -> tuple[int, ...]:
-    """View of a sample for validation during training: the clip in the middle."""
-    views = test_views(settings)
-    return (views[len(views) // 2],)
+def build_val_dataset(
+    settings: TrainedStream,
+    stores: Stores,
+    samples: Sequence[tuple[str, int]],
+    *,
+    seed: int,
+    heatmaps: HeatmapsSettings | None = None,
+) -> StreamDataset:
+    """Build the data set that chooses the epoch: one view of each sample, the clip in the middle.
+
+    It does not depend on `test_clips`, a setting of evaluation.
+    """
+    views: tuple[int, ...] = (0,)
+    if isinstance(settings, R2plus1dSettings):
+        settings, views = settings.model_copy(update={"test_clips": 3}), (1,)
+    return build_dataset(
+        settings, stores, samples, train=False, seed=seed, views=views, heatmaps=heatmaps
+    )
 
 
 def epoch_starter(

@@ -61,10 +61,10 @@ def read_feature(path: Path) -> object:
 
 
 def read_state(path: Path) -> object:
-    found = TrainingState(path.parent, "this").load()
-    if found is None:  # ignored with a warning: the training starts anew
+    content = TrainingState(path.parent, "this").load()
+    if content is None:  # ignored with a warning: the training starts anew
         raise ArtifactError(f"{path}: ignored")
-    return found["epoch"], found["weights"].numpy().tobytes()
+    return content["epoch"], content["weights"].numpy().tobytes()
 
 
 def read_model(path: Path) -> object:
@@ -101,7 +101,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "metrics.json": read_metrics,
     "quality.csv": read_rows,
     "verify.csv": read_verified,
-    "state-1.pt": read_state,
+    "state.pt": read_state,
 }
 
 

@@ -77,7 +77,7 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
         jobs = cluster.running("train")
         if not jobs or "\nepoch " not in text or "stopped by" in text:
             return None
-        return jobs[0]["JobId"] if ("goes on in epoch" in text) == again else None
+        return jobs[0]["JobId"] if ("resumes in epoch" in text) == again else None
 
     def disturb(again: bool, *command: str) -> str:
         wait_until("training", lambda: trained(again), running)

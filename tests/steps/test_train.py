@@ -1,12 +1,15 @@
 """What a training refuses, each in one line that says where and what."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from slr_pipeline.config.experiment import check_stream
+from slr_pipeline.config.recipes import Phase
+from slr_pipeline.config.streams import weights_settings
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
@@ -95,7 +98,21 @@ def test_a_wrong_digest_is_refused(tmp_path: Path) -> None:
         start_weights(stream, "train", path, table(0))
 
 
-def test_a_state_is_of_the_same_training_only() -> None:
+def test_evaluation_settings_do_not_change_the_weights() -> None:
+    def settings(phase: Phase, training: object = None, **changes: object) -> dict[str, Any]:
+        section = {"model": "r2plus1d", "feature": "frames", **changes}
+        return weights_settings(check_stream({**section, "training": training or {}}), phase)
+
+    for phase in ("train", "finetune"):
+        same = settings(phase)
+        assert settings(phase, test_clips=9) == same
+        assert settings(phase, {"overfit_steps": 7, "chance_epochs": None}) == same
+        assert settings(phase, {"epochs": 7}) != same
+        assert settings(phase, size=64) != same
+        assert (settings(phase, finetune={"epochs": 7}) == same) == (phase == "train")
+
+
+def test_a_state_belongs_to_one_training() -> None:
     about = {"stream": STREAM.model_dump(), "seed": 1}
     first = fingerprint(about, [("s0", 0)])
     assert fingerprint(about, [("s0", 0)]) == first

@@ -1,6 +1,6 @@
-"""The small task as a command, which starts its other processes by itself: FOLDER OPTIONS-IN-JSON.
+"""The small task as a command, which starts its other processes itself: FOLDER OPTIONS-IN-JSON.
 
-Each process writes what it has seen and what came out, by its rank.
+Each process writes the names of its items and its result, by rank.
 """
 
 import hashlib
@@ -26,33 +26,42 @@ RANK = os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0"))
 
 
 @dataclass
-class Noted:
-    """Makes items and notes their names; in the process of rank 1 they may be bad in a way."""
+class RecordingMake:
+    """Makes items and records their names; on rank 1 they may be bad in some way."""
 
     bad: str | None
     wait_s: float
 
     def __call__(self, name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+        item = point(name, view, rng, wait_s=self.wait_s)
         with (FOLDER / f"seen-{RANK}").open("a") as file:
             file.write(f"{name}\n")
-        made = point(name, view, rng, wait_s=self.wait_s)
-        if rng is None or RANK != "1":
-            return made
-        match self.bad:
+        match self.bad if RANK == "1" else None:
             case "sample":
                 raise DataError(f"{name}: cannot be read")
             case "bug":
                 raise ValueError("a bug")
             case "nan":
-                return [part * np.float32(np.nan) for part in made]
-        return made
+                return [part * np.float32(np.nan) for part in item]
+        return item
 
 
 def main() -> None:
     torch.set_num_threads(1)
+    bad = OPTIONS.get("bad")
     labelled = [(name, int(name[0])) for name in points(OPTIONS["samples"], train=True).names]
-    make = Noted(OPTIONS.get("bad"), OPTIONS.get("wait_s", 0))
+    make = RecordingMake(bad, OPTIONS.get("wait_s", 0))
     model = net(norm=OPTIONS["norm"], dropout=OPTIONS.get("dropout", 0))
+    if bad == "memory" and RANK == "1":
+
+        def refuse(module: torch.nn.Module, inputs: Any) -> None:
+            raise torch.OutOfMemoryError("no more")
+
+        model.register_forward_pre_hook(refuse)
+
+    def start_epoch(epoch: int) -> None:
+        model.hidden.weight.requires_grad_(epoch >= OPTIONS.get("frozen_epochs", 0))
+
     result = fit(
         model,
         StreamDataset(make, labelled, train=True, seed=1),
@@ -61,11 +70,11 @@ def main() -> None:
         seed=3,
         gpus=OPTIONS.get("gpus", 1),
         nodes=OPTIONS.get("nodes", 1),
-        start_epoch=lambda epoch: (FOLDER / f"started-{RANK}").touch(),
+        start_epoch=start_epoch,
         state=TrainingState(FOLDER / "state", "this"),
     )
     assert int(RANK) == result.rank
-    weights = [tensor.numpy().tobytes() for tensor in model.state_dict().values()]
+    weights = [tensor.detach().numpy().tobytes() for tensor in model.parameters()]
     rows = [{k: v for k, v in row.items() if k != "seconds"} for row in result.history]
     best = {name: tensor.tolist() for name, tensor in result.state.items()}
     out = {"digest": hashlib.sha256(b"".join(weights)).hexdigest(), "rows": rows, "best": best}

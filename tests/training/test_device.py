@@ -1,15 +1,18 @@
-"""Jobs on a host with several devices, as real processes: each gets its own."""
+"""Jobs on a host with several devices, as real processes, get a device each."""
 
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.training.device import choose_device, several_gpus
+from slr_pipeline.training import device
+from slr_pipeline.training.device import choose_device, claim_device, several_gpus
 
 CLAIM = """
 import sys
@@ -66,7 +69,7 @@ def test_a_device_is_known_by_its_name_not_its_index(claim: Claim) -> None:
     assert claim("b", "c")[0] == 1
 
 
-def test_a_device_that_is_not_there() -> None:
+def test_a_device_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"device cuda:63: \d+ GPUs are visible"):
         choose_device("cuda:63")
     with pytest.raises(ConfigError, match=r"gpus: 64: \d+ GPUs are visible to torch .*; set fewer"):
@@ -75,9 +78,19 @@ def test_a_device_that_is_not_there() -> None:
     assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@pytest.mark.gpu
-def test_a_gpu_has_a_name_that_every_process_knows() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    assert len(str(torch.cuda.get_device_properties(0).uuid)) >= 32
-    assert choose_device("cuda") == choose_device("auto") == choose_device("cuda")
+def test_auto_claims_a_free_gpu_and_keeps_it(
+    claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two pretended GPUs, of which another process holds the first."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index])
+    )
+    monkeypatch.setattr(device, "claim_device", partial(claim_device, folder=tmp_path / "claims"))
+    assert claim("a", "b")[0] == 0
+    choose_device.cache_clear()
+    try:
+        assert choose_device("auto") == choose_device("auto") == torch.device("cuda", 1)
+        assert claim("b", "a")[0] == 0  # both are taken: the first name again
+    finally:
+        choose_device.cache_clear()

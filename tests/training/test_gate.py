@@ -61,7 +61,7 @@ def random_labels(count: int = 10) -> list[int]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_every_model_learns_noise_by_heart(name: str) -> None:
+def test_every_model_overfits_noise(name: str) -> None:
     build, shapes = MODELS[name]
     torch.manual_seed(0)
     model = build()
@@ -74,16 +74,16 @@ def test_every_model_learns_noise_by_heart(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_equal_items_of_different_classes_are_not_learnt(name: str) -> None:
+def test_equal_items_of_different_classes_cannot_be_overfitted(name: str) -> None:
     build, shapes = MODELS[name]
     torch.manual_seed(0)
     data = noise(shapes, random_labels(), same=True)
-    with pytest.raises(SlrError, match=r"does not learn 8 training items by heart.*after \d+ st"):
+    with pytest.raises(SlrError, match=r"does not overfit 8 training items.*after \d+ st"):
         check_learns(build(), data, RECIPE.model_copy(update={"overfit_steps": 20}))
 
 
-class Deaf(nn.Module):
-    """Its logits do not depend on what it is given."""
+class Constant(nn.Module):
+    """Its logits do not depend on its input."""
 
     def __init__(self, *, constant: bool) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Deaf(nn.Module):
 @pytest.mark.parametrize("constant", [False, True])
 def test_a_model_that_cannot_learn_is_named_with_its_losses(constant: bool) -> None:
     with pytest.raises(SlrError) as error:
-        check_learns(Deaf(constant=constant), noise([(3,)], [0, 1, 2, 3]), RECIPE)
+        check_learns(Constant(constant=constant), noise([(3,)], [0, 1, 2, 3]), RECIPE)
     numbers = re.search(r"loss was (\S+) and is (\S+) after (\d+) steps", str(error.value))
     assert numbers is not None
     assert float(numbers[2]) <= float(numbers[1])
@@ -107,7 +107,7 @@ def test_a_model_that_cannot_learn_is_named_with_its_losses(constant: bool) -> N
     assert "\n" not in str(error.value)
 
 
-def test_values_that_are_not_finite_are_not_learnt() -> None:
+def test_values_that_are_not_finite_are_refused() -> None:
     def make(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
         return [np.full(3, np.nan, np.float32)]
 
@@ -116,19 +116,19 @@ def test_values_that_are_not_finite_are_not_learnt() -> None:
         check_learns(nn.Linear(3, K), data, RECIPE)
 
 
-def test_zero_steps_ask_for_nothing() -> None:
+def test_zero_steps_disable_the_check() -> None:
     no_gate = RECIPE.model_copy(update={"overfit_steps": 0})
-    check_learns(Deaf(constant=True), noise([(3,)], [0, 1]), no_gate)
+    check_learns(Constant(constant=True), noise([(3,)], [0, 1]), no_gate)
 
 
-def test_as_many_classes_as_possible_are_tried() -> None:
+def test_the_batch_has_as_many_classes_as_possible() -> None:
     assert spread([0, 0, 0, 1, 1, 2, 0], 4) == [0, 3, 5, 1]
     assert spread([0, 0, 0, 1, 1, 2, 0], 5) == [0, 3, 5, 1, 4]
     assert sorted(spread([0, 0, 1], 8)) == [0, 1, 2]
 
 
 class Greedy(nn.Module):
-    """Linear, but short of memory with more than `most` items."""
+    """Linear; out of memory with more than `most` items."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Greedy(nn.Module):
         return logits
 
 
-def test_items_at_once_are_no_more_than_the_micro_batch(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_batch_is_no_larger_than_the_micro_batch(caplog: pytest.LogCaptureFixture) -> None:
     data = noise([(64,)], random_labels())
     check_learns(Greedy(3), data, TrainingSettings(batch_size=8, micro_batch=3))
     assert caplog.text == ""
@@ -156,7 +156,7 @@ def rows(*accuracies: float) -> list[dict[str, float]]:
     return [{"val_accuracy": accuracy} for accuracy in accuracies]
 
 
-def test_guessing_is_told_from_knowing() -> None:
+def test_accuracy_must_be_above_chance() -> None:
     """15 of 100 with 10 classes: P(X >= 15) = 0.073; 16 of 100: 0.040."""
     with pytest.raises(
         SlrError, match=r"at best 0\.1500 of 100 samples, chance 0\.1000 \(p = 0\.0"
@@ -165,13 +165,13 @@ def test_guessing_is_told_from_knowing() -> None:
     check_above_chance(rows(0.1, 0.16, 0.1), samples=100, chance=0.1, epochs=3)
 
 
-def test_nothing_is_said_before_the_time_or_where_it_never_comes() -> None:
+def test_no_check_before_its_epoch_or_with_null() -> None:
     check_above_chance(rows(0.0, 0.0), samples=100, chance=0.1, epochs=3)
     check_above_chance(rows(0.0, 0.0), samples=100, chance=0.1, epochs=None)
 
 
-def test_val_of_which_even_all_right_means_nothing_is_passed_over() -> None:
+def test_no_check_where_val_is_too_small_to_be_significant() -> None:
     check_above_chance(rows(0.0), samples=4, chance=0.5, epochs=1)  # 0.5 ** 4 = 0.0625
-    with pytest.raises(SlrError, match="guessing"):
+    with pytest.raises(SlrError, match="not above chance"):
         check_above_chance(rows(0.0), samples=5, chance=0.5, epochs=1)
     check_above_chance(rows(1.0), samples=5, chance=0.5, epochs=1)

@@ -3,8 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.errors import SlrError
 from slr_pipeline.models.dropgraph import set_keep
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.training.predict import predict
@@ -44,3 +46,37 @@ def test_the_global_generator_is_left_alone(
     before = torch.random.get_rng_state()
     predict(model, clips(range(3)), batch_size=2)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def limit_memory(model: nn.Module, most: int) -> list[int]:
+    """Let the model run out of memory with more than `most` items; returns the sizes it accepts."""
+    accepted: list[int] = []
+
+    def check(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) > most:
+            raise torch.OutOfMemoryError("no more")
+        accepted.append(len(inputs[0]))
+
+    model.register_forward_pre_hook(check)
+    return accepted
+
+
+def test_out_of_memory_halves_the_batch(
+    clips: Callable[..., StreamDataset],
+    slgcn: Callable[[], SLGCN],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    data, advanced = clips(range(9)), []
+    expected = predict(slgcn(), data, batch_size=9)
+    model = slgcn()
+    accepted = limit_memory(model, most=3)
+    logits = predict(model, data, batch_size=7, advance=advanced.append)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert (accepted, advanced) == ([2, 2, 2, 1, 2], [7, 2])
+    assert [record.message for record in caplog.records] == [
+        "out of memory on cpu; continuing with 4 clips at a time",
+        "out of memory on cpu; continuing with 2 clips at a time",
+    ]
+    limit_memory(model, most=0)
+    with pytest.raises(SlrError, match=r"^0_0: out of memory on cpu with one clip at a time; "):
+        predict(model, data, batch_size=2)

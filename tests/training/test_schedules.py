@@ -47,7 +47,7 @@ def test_published_keep_probability(epoch: int, expected: float) -> None:
     assert keep_probability(epoch, final=0.9, epochs=100) == pytest.approx(expected)
 
 
-def test_keep_probability_without_a_fall() -> None:
+def test_constant_keep_probability() -> None:
     assert keep_probability(0, final=0.8, epochs=0) == 0.8
     assert keep_probability(5, final=1.0, epochs=100) == 1.0
 
@@ -61,7 +61,7 @@ def test_plateaus_by_hand() -> None:
     losses = [1.0, 0.9, 0.95, 0.92, 0.91, 0.9, 0.9, 0.9, 0.5]
     assert [plateaus(losses[:n], 1) for n in range(10)] == [0, 0, 0, 0, 1, 1, 2, 2, 3, 3]
     assert plateaus(losses, None) == 0
-    assert plateaus([1.0, 1.0 - 5e-5, 1.0 - 2e-4], 0) == 1  # within a ten-thousandth is no better
+    assert plateaus([1.0, 1.0 - 5e-5, 1.0 - 2e-4], 0) == 1  # not lower by a ten-thousandth
 
 
 LOSSES = st.one_of(
@@ -70,7 +70,7 @@ LOSSES = st.one_of(
 
 
 @given(losses=st.lists(LOSSES, max_size=60), patience=st.integers(0, 5))
-def test_plateaus_are_those_of_torch(losses: list[float], patience: int) -> None:
+def test_plateaus_equal_those_of_torch(losses: list[float], patience: int) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=0.5, patience=patience, eps=0.0

@@ -1,4 +1,4 @@
-"""A training that stops, by a signal or dead, and goes on, ends as one that never stopped."""
+"""A training that is stopped or killed and resumes ends like an undisturbed one."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.training.fit import Fitted, fit
-from slr_pipeline.training.state import Interrupted, TrainingState, noted_signals
+from slr_pipeline.training.state import Interrupted, TrainingState, record_signals
 from tests.training.small_task import net, point, points, recipe
 
 Models = Callable[[], SLGCN]
 Clips = Callable[..., StreamDataset]
 
 CONTENT: dict[str, Any] = {
-    "position": {"epoch": 3, "rows": [{"loss": 0.5}]},
+    "progress": {"epoch": 3, "rows": [{"loss": 0.5}]},
     "weights": {"a": torch.arange(100.0)},
 }
 
@@ -41,34 +41,30 @@ CONTENT: dict[str, Any] = {
 # --- files ---------------------------------------------------------------------------------------
 
 
-def same(found: dict[str, Any] | None) -> bool:
+def is_content(loaded: dict[str, Any] | None) -> bool:
     return (
-        found is not None
-        and found["position"] == CONTENT["position"]
-        and torch.equal(found["weights"]["a"], CONTENT["weights"]["a"])
+        loaded is not None
+        and loaded["progress"] == CONTENT["progress"]
+        and torch.equal(loaded["weights"]["a"], CONTENT["weights"]["a"])
     )
 
 
-def test_what_was_saved_last_is_loaded(tmp_path: Path) -> None:
+def test_the_last_save_is_loaded(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     state = TrainingState(folder, "this")
     assert state.load() is None
-    for number in range(5):
+    for number in range(3):
         state.save({"number": number})
         assert TrainingState(folder, "this").load() == {"number": number}
-        assert state.load() == {"number": number}
-    assert {path.name for path in folder.iterdir()} == {"state-0.pt", "state-1.pt"}
-    again = TrainingState(folder, "this")
-    again.load()
-    again.save(CONTENT)
-    assert same(again.load())
+    assert [path.name for path in folder.iterdir()] == ["state.pt"]
+    state.save(CONTENT)
+    assert is_content(TrainingState(folder, "this").load())
 
 
 def test_nothing_is_left_after_removal(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     state = TrainingState(folder, "this")
     state.remove()
-    state.save({})
     state.save({})
     state.remove()
     assert not folder.exists()
@@ -78,41 +74,35 @@ def test_nothing_is_left_after_removal(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["other"]
 
 
-def test_a_state_of_another_training_is_passed_over(
+def test_a_state_of_another_training_is_ignored(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     TrainingState(tmp_path, "other").save(CONTENT)
     state = TrainingState(tmp_path, "this")
     assert state.load() is None
-    assert "state-1.pt: passed over, it is of a training with other settings" in caplog.text
+    assert "state.pt: ignored, the state of a training with other settings" in caplog.text
     state.save(CONTENT)
-    assert same(state.load())
+    assert is_content(state.load())
 
 
-def test_damage_leaves_the_state_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_state_is_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Cut short, empty, or one byte changed: never a crash, never other values."""
-    state = TrainingState(tmp_path, "this")
-    state.save(CONTENT)
-    state.save({"newer": True, "weights": torch.arange(100.0)})
-    newer = tmp_path / "state-0.pt"
-    whole = newer.read_bytes()
+    TrainingState(tmp_path, "this").save(CONTENT)
+    path = tmp_path / "state.pt"
+    whole = path.read_bytes()
     rng = random.Random(1)
     damaged = [whole[: rng.randrange(len(whole))] for _ in range(20)] + [b""]
     for place in [*range(200), *(rng.randrange(len(whole)) for _ in range(300))]:
-        damaged.append(
-            whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :]
-        )
-    passed_over = 0
+        changed = bytes([whole[place] ^ 1 << rng.randrange(8)])
+        damaged.append(whole[:place] + changed + whole[place + 1 :])
+    ignored = 0
     for content in damaged:
-        newer.write_bytes(content)
-        found = TrainingState(tmp_path, "this").load()
-        if found is not None and "newer" in found:  # the byte means nothing
-            assert torch.equal(found["weights"], torch.arange(100.0))
-        else:
-            assert same(found)
-            passed_over += 1
-    assert passed_over > 21
-    assert "state-0.pt: passed over, not a whole state (" in caplog.text
+        path.write_bytes(content)
+        loaded = TrainingState(tmp_path, "this").load()
+        assert loaded is None or is_content(loaded)  # some bytes have no meaning
+        ignored += loaded is None
+    assert ignored > 21
+    assert "state.pt: ignored, a damaged state (" in caplog.text
     assert all("\n" not in record.message for record in caplog.records)
 
 
@@ -125,17 +115,19 @@ class Hostile:
 
 
 def test_code_in_a_state_is_not_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    trap = tmp_path / "trap"
-    torch.save({"fingerprint": "this", "content": Hostile(trap)}, tmp_path / "state-0.pt")
-    (tmp_path / "state-1.pt").write_bytes(pickle.dumps(Hostile(trap)))
+    path, trap = tmp_path / "state.pt", tmp_path / "trap"
+    content = {"fingerprint": "this", "content": Hostile(trap)}
+    torch.save(content, path)
+    assert TrainingState(tmp_path, "this").load() is None
+    path.write_bytes(pickle.dumps(content))
     assert TrainingState(tmp_path, "this").load() is None
     assert not trap.exists()
-    assert caplog.text.count("passed over") == 2
+    assert caplog.text.count("ignored, a damaged state") == 2
 
 
 def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SlrError, match=r"file/state-1.pt: the state .* cannot be written \(.*\); "):
+    with pytest.raises(SlrError, match=r"file/state.pt: cannot write the state of .* \(.*\); "):
         TrainingState(tmp_path / "file", "this").save({})
 
 
@@ -143,29 +135,29 @@ def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_signals_are_noted_and_handlers_given_back(number: signal.Signals) -> None:
+def test_signals_are_recorded_and_handlers_restored(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with noted_signals() as came:
-        assert came == []
+    with record_signals() as received:
+        assert received == []
         os.kill(os.getpid(), number)
-        assert came == [number.name]
+        assert received == [number.name]
     assert signal.getsignal(number) == before
 
 
-def test_other_threads_do_without() -> None:
+def test_other_threads_record_no_signals() -> None:
     before, seen = signal.getsignal(signal.SIGTERM), []
 
-    def note() -> None:
-        with noted_signals() as came:
-            seen.append((came, signal.getsignal(signal.SIGTERM)))
+    def record() -> None:
+        with record_signals() as received:
+            seen.append((received, signal.getsignal(signal.SIGTERM)))
 
-    thread = threading.Thread(target=note)
+    thread = threading.Thread(target=record)
     thread.start()
     thread.join()
     assert seen == [([], before)]
 
 
-# --- stopping and going on, in this process ------------------------------------------------------
+# --- stopping and resuming, in this process ------------------------------------------------------
 
 
 def without_seconds(result: Fitted) -> list[dict[str, float]]:
@@ -208,7 +200,7 @@ ALL = {"ema_decay": 0.8, "clip_norm": 0.5, "weight_decay": 0.01, "label_smoothin
         {**ALL, "overfit_steps": 200, "patience": 2, "learning_rate": 0.3},
     ],
 )
-def test_a_stopped_run_goes_on_bit_for_bit(
+def test_a_stopped_run_resumes_bit_for_bit(
     tmp_path: Path, changes: dict[str, Any], with_val: bool
 ) -> None:
     """24 items an epoch, 4 batches: stops within epochs, at their ends, and one after another."""
@@ -233,7 +225,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
             break
     assert len(stopped) >= 4
     assert_equal(result, undisturbed)
-    # A run that is over, but whose step was stopped before it wrote, is not trained again.
+    # A finished run whose step was stopped before it wrote the model is not trained again.
     made = make.made
     again = fit(net(norm=True), train, val, recipe=settings, seed=3, state=state)
     assert make.made == made
@@ -247,7 +239,7 @@ def test_the_line_says_where_it_stopped(tmp_path: Path) -> None:
     with pytest.raises(Interrupted) as error:
         fit(net(), train, None, recipe=recipe(), seed=1, state=state)
     assert str(error.value) == (
-        "stopped by SIGUSR1 in epoch 1 after 2 batches; the same command goes on from there "
+        "stopped by SIGUSR1 in epoch 1 after 2 batches; the same command resumes there "
         f"({tmp_path})"
     )
 
@@ -276,7 +268,7 @@ def test_a_micro_batch_halved_for_memory_stays_halved(
     assert_equal(result, undisturbed)
 
 
-def test_slgcn_goes_on_bit_for_bit(tmp_path: Path, clips: Clips, slgcn: Models) -> None:
+def test_slgcn_resumes_bit_for_bit(tmp_path: Path, clips: Clips, slgcn: Models) -> None:
     settings = recipe(epochs=3, batch_size=4, optimizer="sgd", ema_decay=0.5)
     train, val = clips(range(12), train=True), clips(range(4))
     undisturbed = fit(slgcn(), train, val, recipe=settings, seed=1)
@@ -297,15 +289,15 @@ def test_slgcn_goes_on_bit_for_bit(tmp_path: Path, clips: Clips, slgcn: Models) 
     assert_equal(fit(slgcn(), train, val, recipe=settings, seed=1, state=state), undisturbed)
 
 
-def test_without_a_state_signals_do_what_they_did() -> None:
+def test_without_a_state_signals_keep_their_handlers() -> None:
     samples = [(name, int(name[0])) for name in points(24, train=True).names]
-    came = []
-    before = signal.signal(signal.SIGUSR1, lambda number, frame: came.append(number))
+    received = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: received.append(number))
     try:
         fit(net(), StreamDataset(Stopping([5]), samples, train=True), None, recipe=recipe(), seed=1)
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert came == [signal.SIGUSR1]
+    assert received == [signal.SIGUSR1]
 
 
 # --- processes that are stopped or killed --------------------------------------------------------
@@ -314,9 +306,9 @@ SETTINGS = recipe(epochs=4, **ALL, micro_batch=4)
 
 
 def run(folder: Path, workers: int) -> None:
-    """In a process of its own, and a group of its own: train, then write what came out."""
+    """In its own process and process group: train, then write a digest of the result."""
     os.setsid()
-    multiprocessing.set_start_method("fork", force=True)  # of workers: Linux's usual one
+    multiprocessing.set_start_method("fork", force=True)  # of workers: the default on Linux
     torch.set_num_threads(1)
     logging.basicConfig(level=logging.INFO, filename=folder / "log")
     try:
@@ -351,7 +343,7 @@ def undisturbed() -> str:
 
 
 def started(folder: Path, target: Callable[..., None], *options: int) -> BaseProcess:
-    """A process that is about to begin, or within `fit`."""
+    """Start a process; wait until it is within `fit`."""
     (folder / "started").unlink(missing_ok=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["slr_pipeline.training.fit", "tests.training.small_task"])
@@ -388,7 +380,7 @@ def test_a_run_that_is_killed_again_and_again_ends_the_same(
 def test_a_signal_to_the_whole_group_stops_a_run_in_one_line(
     tmp_path: Path, undisturbed: str, number: signal.Signals, workers: int
 ) -> None:
-    """Workers of the data loader get it, too."""
+    """Workers of the data loader receive it, too."""
     rng = random.Random(int(number) + workers)
     codes = []
     while 0 not in codes:
@@ -402,11 +394,11 @@ def test_a_signal_to_the_whole_group_stops_a_run_in_one_line(
     line = (tmp_path / "line").read_text()
     assert line.startswith(f"stopped by {number.name} in epoch ")
     assert (tmp_path / "result").read_text() == undisturbed
-    assert "goes on in epoch" in (tmp_path / "log").read_text()
+    assert "resumes in epoch" in (tmp_path / "log").read_text()
 
 
 def fail(folder: Path) -> None:
-    """In a process of its own: a worker fails, and the error lives until the process ends."""
+    """In its own process: a worker fails, and the error object lives until the process ends."""
     multiprocessing.set_start_method("fork", force=True)
     torch.set_num_threads(1)
     (folder / "started").touch()
@@ -430,7 +422,7 @@ def test_workers_end_with_a_process_that_fails(tmp_path: Path) -> None:
     assert process.exitcode == 1
 
 
-def test_nothing_random_depends_on_when_it_is_saved(tmp_path: Path) -> None:
+def test_saving_changes_no_bit(tmp_path: Path) -> None:
     results = [
         fit(
             *(net(dropout=0.3), points(24, train=True), points(9)),

@@ -26,9 +26,9 @@ from slr_pipeline.training.streams import (
     Stores,
     build_dataset,
     build_model,
+    build_val_dataset,
     epoch_starter,
     test_views,
-    val_views,
 )
 from tests.feature_files import write_feature
 
@@ -164,11 +164,24 @@ def test_clips_of_a_video_are_averaged(files: dict[str, Path]) -> None:
         return predict(model, data, batch_size=4)
 
     assert test_views(stream) == (0, 1, 2, 3, 4)
-    assert val_views(stream) == (2,)
     each = np.concatenate([logits((view,)) for view in test_views(stream)])
     np.testing.assert_allclose(logits(test_views(stream)), each.mean(0, keepdims=True), atol=1e-6)
     assert np.abs(each - each[0]).max() > 1e-4  # they are different clips
-    assert test_views(settings("joint")) == val_views(settings("joint")) == (0,)
+    assert test_views(settings("joint")) == (0,)
+
+
+@pytest.mark.parametrize("test_clips", [1, 3, 5])
+def test_val_sees_the_middle_clip_for_any_test_clips(
+    files: dict[str, Path], test_clips: int
+) -> None:
+    stream = settings("rgb", test_clips=5)
+    stores = stores_of(stream, files)
+    middle = build_dataset(stream, stores, SAMPLES, train=False, seed=1, views=(2,))
+    stream = stream.model_copy(update={"test_clips": test_clips})
+    val = build_val_dataset(stream, stores, SAMPLES, seed=1)
+    assert val.names == middle.names
+    for index in range(len(val)):
+        assert all(map(np.array_equal, val[index][0], middle[index][0]))
 
 
 def test_drawn_heatmaps_are_the_stored_ones(files: dict[str, Path], tmp_path: Path) -> None:

@@ -37,6 +37,24 @@ def test_an_epoch_count_reruns_that_stream_only(finished_run: WorkflowRun) -> No
     assert planned == READERS | CONFIG
 
 
+def test_evaluation_settings_retrain_nothing(copied_run: WorkflowRun) -> None:
+    def changes(test_clips: int = 2, **training: object) -> dict[str, dict[str, object]]:
+        recipe = {"epochs": 1, "batch_size": 4, "overfit_steps": 0, **training}
+        size = {"width": 2, "frames": 2, "size": 16, "test_clips": test_clips}
+        video = {"model": "r2plus1d", "feature": "frames", **size, "training": recipe}
+        return {"streams": {"video": video}, "tracks": {"rgb": {"streams": {"video": 1.0}}}}
+
+    done = copied_run.snakemake("submission", **changes())
+    assert done.returncode == 0, done.stderr
+    assert (
+        copied_run.planned(**changes(overfit_steps=5, chance_epochs=7))
+        == {"submission": 1} | CONFIG
+    )
+    after_training = {rule: count for rule, count in READERS.items() if rule != "train"}
+    assert copied_run.planned(**changes(test_clips=3)) == after_training | CONFIG
+    assert copied_run.planned(**changes(epochs=2)) == READERS | CONFIG
+
+
 def test_a_seed_reruns_training_and_no_feature(finished_run: WorkflowRun) -> None:
     assert finished_run.planned(seed=2) == READERS | CONFIG
 

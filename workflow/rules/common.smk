@@ -1,7 +1,10 @@
 """Input functions and the settings that rules share."""
 
+import json
+
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
+from slr_pipeline.config.streams import weights_settings
 from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
@@ -59,9 +62,21 @@ def stream_features(stream, *splits):
 
 
 def stream_settings(stream, phase):
-    """A stream's section for a phase: `train` does not depend on the settings of `finetune`."""
+    """A stream's section for a phase: `train` does not read the settings of `finetune`."""
     unused = None if phase == "finetune" else {"finetune"}
     return CONFIG.streams[stream].model_dump_json(exclude=unused)
+
+
+def retraining_settings(stream, phase):
+    """The part of a stream's section whose change reruns a phase; a fold is phase `train`."""
+    phase = "finetune" if phase == "finetune" else "train"
+    return json.dumps(weights_settings(CONFIG.streams[stream], phase))
+
+
+def test_clips(stream):
+    """Flags of a prediction: the clips per video, which do not retrain a stream."""
+    clips = getattr(CONFIG.streams[stream], "test_clips", None)
+    return [] if clips is None else ["--test-clips", str(clips)]
 
 
 def start_weights(wildcards):

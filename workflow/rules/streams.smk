@@ -43,7 +43,13 @@ rule train:
         state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
         init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
         phase=lambda wildcards: phase_flags(wildcards.phase),
-        stream=lambda wildcards: stream_settings(wildcards.stream, wildcards.phase),
+        # The command gets all settings; only those that change the weights rerun it.
+        stream=lambda wildcards, output: stream_settings(
+            wildcards.stream, wildcards.phase
+        ),
+        retrained_by=lambda wildcards: retraining_settings(
+            wildcards.stream, wildcards.phase
+        ),
         heatmaps=lambda wildcards: drawn_heatmaps(wildcards.stream),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
@@ -80,6 +86,7 @@ rule predict:
         runtime=120,
     params:
         device=untracked(CONFIG.device),
+        test_clips=lambda wildcards: test_clips(wildcards.stream),
     message:
         start_message(
             "{rule} {wildcards.stream}, phase {wildcards.phase}, split {wildcards.split}; {log}"
@@ -87,7 +94,7 @@ rule predict:
     shell:
         "python -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
         "--threads {threads} --features {input.features:q} --quality {input.quality:q} "
-        "--out {output:q} 2> {log:q}"
+        "{params.test_clips:q} --out {output:q} 2> {log:q}"
 
 
 rule evaluate:

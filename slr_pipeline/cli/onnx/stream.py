@@ -63,7 +63,8 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         SlrError: onnx or onnxruntime is not installed.
     """
     package_versions = versions()
-    trained = load_trained(str(_weights(config, results, stream)))
+    weights = _weights(config, results, stream)
+    trained = load_trained(str(weights), getattr(config.streams[stream], "test_clips", None))
     settings, sidecar = trained.settings, trained.sidecar
     generator = torch.Generator().manual_seed(0)
     batches = [random_batch(settings, size, generator) for size in RANDOM_BATCHES]
