@@ -73,15 +73,8 @@ class Video:
 class Track:
     """A track of a finished run with loaded models and an open pose estimator.
 
-    Attributes:
-        config: of the run.
-        name: of the track.
-        settings: of the track.
-        features: that the streams read, and keypoints.
-        calibration: temperatures and weights of the run.
-        models: by stream; those of `streams`, then those of `untuned`.
-        write_poses: the pose step.
-        device: of the models.
+    `features` are keypoints and those that the streams read; `models` has first those of the
+    track's `streams`, then those of `untuned`.
     """
 
     config: Config
@@ -106,14 +99,10 @@ class Track:
 
 @dataclass(frozen=True)
 class Recognition:
-    """Result for a video.
+    """Result for a video: `probabilities` (K,), or the `reason` why there is no answer.
 
-    Attributes:
-        video: the video.
-        row: its row of the verify table; `reason` is set if it cannot be read.
-        reason: why there is no answer, or empty.
-        probabilities: (K,); None without an answer.
-        keypoints: (T, 133, 3); T = 0 for a video that cannot be read.
+    `row` is from the verify table; its own `reason` is set for a video that cannot be read, whose
+    `keypoints` (T, 133, 3) then have T = 0.
     """
 
     video: Video

@@ -66,7 +66,7 @@ def build_model(settings: TrainedStream, classes: int) -> nn.Module:
         case R2plus1dSettings():
             return R2Plus1D(
                 classes=classes,
-                channels=2 if _is_flow(settings) else 3,
+                channels=2 if is_flow(settings) else 3,
                 width=settings.width,
                 dropout=settings.dropout,
             )
@@ -297,5 +297,6 @@ def _finite(store: FeatureStore, name: str, frames: NDArray[np.int64] | None = N
     return clip
 
 
-def _is_flow(settings: R2plus1dSettings) -> bool:
+def is_flow(settings: R2plus1dSettings) -> bool:
+    """Whether the pictures of a stream have the two channels of flow."""
     return PICTURE_KINDS[settings.feature] == "flow"

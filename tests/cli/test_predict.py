@@ -147,14 +147,14 @@ def test_answers_are_those_of_the_pipeline(
     slr(clip(SECOND), clip(FIRST), *flags)
     out, err = capfd.readouterr()
     assert err == ""  # no progress bar and no log of MediaPipe
-    found = json.loads(out)
-    assert (found["format"], found["version"]) == ("slr-predictions", 1)
-    assert (found["track"], found["protocol"]) == (track, "challenge")
-    assert [probabilities_of(video) for video in found["videos"]] == [
+    document = json.loads(out)
+    assert (document["format"], document["version"]) == ("slr-predictions", 1)
+    assert (document["track"], document["protocol"]) == (track, "challenge")
+    assert [probabilities_of(video) for video in document["videos"]] == [
         expected[SECOND],
         expected[FIRST],
     ]
-    for video in found["videos"]:
+    for video in document["videos"]:
         assert [answer["gloss"] for answer in video["answers"]] == [
             SIGNS[answer["label"]] for answer in video["answers"]
         ]
@@ -209,11 +209,11 @@ def test_many_videos_are_processed_in_shards(
     names = [f"{clips}/{'c' if number % 3 else 'a'}.mp4" for number in range(SHARD_SIZE + 2)]
     steps: list[int] = []
     folders = []
-    found = []
+    recognised = []
     for one in recognise(track, [Video(name) for name in names], steps.append):
-        found.append(one.video.color)
+        recognised.append(one.video.color)
         folders.append([path.name for path in tmp_path.iterdir()])
-    assert found == names
+    assert recognised == names
     assert sum(steps) == track.stages * len(names)
     assert [len(there) for there in folders] == [1] * len(names)
     assert len({there[0] for there in folders}) == 2

@@ -266,13 +266,13 @@ def test_published_pads_depth_where_it_cuts_color(fidelity: Fidelity, darkest: s
     """So the two no longer show the same part."""
     crops, grey = np.full_like(CROPS, 200), np.full_like(GREY, 200)
     transform = replace(PLAIN, fidelity=fidelity, depth=True, size=256)
-    found = set()
+    minima = set()
     for seed in range(30):
         values = as_bytes(item(transform, seed, crops=crops, grey=grey)[0])
         np.testing.assert_allclose(values[:, :2], 200, atol=0.01)
         np.testing.assert_allclose(values[..., 0, 0], 200, atol=0.01)  # never above or left
-        found.add(round(values[:, 2:].min()))
-    assert found == darkest
+        minima.add(round(values[:, 2:].min()))
+    assert minima == darkest
 
 
 @pytest.mark.parametrize(

@@ -84,12 +84,6 @@ def test_clips_without_frames_are_refused(transform: SkeletonTransform) -> None:
 
 
 @BOTH
-def test_the_nose_has_mean_zero(transform: SkeletonTransform) -> None:
-    tensor = transform(person(60), 512, 512, None)
-    np.testing.assert_allclose(tensor[:2, :, 0].mean(axis=1), 0, atol=1e-3)
-
-
-@BOTH
 def test_same_generator_same_item(transform: SkeletonTransform) -> None:
     first = transform(person(60), 512, 512, np.random.default_rng(5))
     again = transform(person(60), 512, 512, np.random.default_rng(5))
@@ -101,9 +95,9 @@ def test_same_generator_same_item(transform: SkeletonTransform) -> None:
 @BOTH
 def test_without_augmentation_an_item_is_a_window(transform: SkeletonTransform) -> None:
     keypoints = np.repeat(person(1), 150, axis=0)  # all windows of a still person are equal
-    calm = replace(transform, flip_probability=0, shift_px=0)
-    item = calm(keypoints, 512, 512, np.random.default_rng(0))
-    np.testing.assert_array_equal(item, calm(keypoints, 512, 512, None)[:, :100])
+    plain = replace(transform, flip_probability=0, shift_px=0)
+    item = plain(keypoints, 512, 512, np.random.default_rng(0))
+    np.testing.assert_array_equal(item, plain(keypoints, 512, 512, None)[:, :100])
 
 
 @BOTH
@@ -180,9 +174,9 @@ def test_rotated_scales_every_distance_alike(skeleton: Array, angle: float, scal
 
 def test_rotation_and_scale_change_items_of_corrected_only() -> None:
     keypoints = np.repeat(person(1), 150, axis=0)
-    calm = replace(CORRECTED, flip_probability=0, shift_px=0)
-    still = calm(keypoints, 512, 512, None)[:, :100]
-    rotating = replace(calm, rotation_deg=10, scale_range=0.1)
+    plain = replace(CORRECTED, flip_probability=0, shift_px=0)
+    still = plain(keypoints, 512, 512, None)[:, :100]
+    rotating = replace(plain, rotation_deg=10, scale_range=0.1)
     item = rotating(keypoints, 512, 512, np.random.default_rng(0))
     size = np.linalg.norm(item[:2, 0], axis=0)[1:] / np.linalg.norm(still[:2, 0], axis=0)[1:]
     assert np.ptp(size) < 1e-4
@@ -351,9 +345,9 @@ def test_imputed_joints_stay_within_the_seen_ones(
 def test_a_clip_without_a_person_is_all_zero() -> None:
     nobody = np.zeros((30, 133, 3), np.float32)
     assert (CORRECTED(nobody, 1920, 1080, None) == 0).all()
-    calm = replace(CORRECTED, shift_px=0)
+    plain = replace(CORRECTED, shift_px=0)
     for seed in range(4):
-        assert (calm(nobody, 1920, 1080, np.random.default_rng(seed)) == 0).all()
+        assert (plain(nobody, 1920, 1080, np.random.default_rng(seed)) == 0).all()
 
 
 def test_corrected_centres_on_the_frames_that_have_the_nose() -> None:
@@ -460,7 +454,7 @@ def test_published_items_are_made_in_the_released_order(kind: Representation) ->
     """Window, mirror, nose to its mean, shift: all joints, or of vectors the nose alone."""
     transform = replace(PUBLISHED, representation=kind)
     for seed in range(6):
-        found = transform(walk(60), 512, 512, np.random.default_rng(seed))
+        item = transform(walk(60), 512, 512, np.random.default_rng(seed))
         rng = np.random.default_rng(seed)
         data = published_skeleton(walk(60), "joint", frames=150)
         if kind.startswith("bone"):
@@ -481,7 +475,7 @@ def test_published_items_are_made_in_the_released_order(kind: Representation) ->
         data[:, moved, :2] -= data[:, 0, :2].mean(axis=0, dtype=np.float64)
         rng.uniform(0, 0), rng.uniform(0, 0)  # rotation and scale, which are off
         data[:, moved, :2] += rng.uniform(-10, 10, 2).astype(np.float32)
-        np.testing.assert_allclose(found, data.transpose(2, 0, 1), atol=1e-3)
+        np.testing.assert_allclose(item, data.transpose(2, 0, 1), atol=1e-3)
 
 
 @VECTORS

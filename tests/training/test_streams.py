@@ -1,4 +1,4 @@
-"""Settings meet features and models: every kind of stream on real feature files."""
+"""Models and data sets built from settings: every kind of stream on real feature files."""
 
 import pickle
 from pathlib import Path
@@ -104,7 +104,7 @@ def stores_of(stream: StreamSettings, files: dict[str, Path]) -> Stores:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_items_fit_the_model_and_train_it(name: str, files: dict[str, Path]) -> None:
+def test_the_model_trains_on_the_items(name: str, files: dict[str, Path]) -> None:
     stream = settings(name)
     stores = stores_of(stream, files)
     torch.manual_seed(0)
@@ -117,12 +117,12 @@ def test_items_fit_the_model_and_train_it(name: str, files: dict[str, Path]) -> 
     logits = model(*inputs)
     assert logits.shape == (2, 3)
     logits.sum().backward()
-    still = build_dataset(stream, stores, SAMPLES, train=False, seed=1)
+    evaluation = build_dataset(stream, stores, SAMPLES, train=False, seed=1)
     expected = SHAPES.get(name) or SHAPES.get(stream.model) or SHAPES["rgb"]
     if name == "depth_flow":
         expected = SHAPES["flow"]
-    assert [tuple(part.shape) for part in still[0][0]] == expected
-    assert [tuple(part.shape) for part in still[1][0]] == expected
+    assert [tuple(part.shape) for part in evaluation[0][0]] == expected
+    assert [tuple(part.shape) for part in evaluation[1][0]] == expected
 
 
 @pytest.mark.parametrize("name", ["joint", "sstcn", "flow", "hha", "vtn_hcpf_d"])
@@ -184,7 +184,7 @@ def test_val_sees_the_middle_clip_for_any_test_clips(
         assert all(map(np.array_equal, val[index][0], middle[index][0]))
 
 
-def test_drawn_heatmaps_are_the_stored_ones(files: dict[str, Path], tmp_path: Path) -> None:
+def test_drawn_heatmaps_equal_stored_ones(files: dict[str, Path], tmp_path: Path) -> None:
     stream, drawing = settings("sstcn"), HeatmapsSettings(stored=False, sigma=2.5)
     keypoints = FeatureStore("keypoints", [files["keypoints"]])
     clips = []
@@ -204,7 +204,7 @@ def test_drawn_heatmaps_are_the_stored_ones(files: dict[str, Path], tmp_path: Pa
     assert features_of(stream, features) == ("keypoints",)
 
 
-def test_values_that_are_not_finite_name_file_sample_and_feature(tmp_path: Path) -> None:
+def test_nan_in_a_feature_names_file_and_sample(tmp_path: Path) -> None:
     path = write(tmp_path / "keypoints.h5", "keypoints")
     with h5py.File(path, "r+") as file:
         file["values"][int(file["offset"][2]), 0, 0] = np.nan  # the first frame of `long`
@@ -215,7 +215,7 @@ def test_values_that_are_not_finite_name_file_sample_and_feature(tmp_path: Path)
         list(batches(data, batch_size=1))
 
 
-def test_a_sample_that_a_feature_lacks_is_named(files: dict[str, Path]) -> None:
+def test_a_sample_missing_from_a_feature_is_named(files: dict[str, Path]) -> None:
     stream = settings("rgb")
     data = build_dataset(stream, stores_of(stream, files), [("other", 0)], train=True, seed=1)
     with pytest.raises(ArtifactError, match="sample other is in none of the frames files"):
@@ -242,7 +242,7 @@ def test_datasets_survive_pickling(files: dict[str, Path]) -> None:
     assert all(map(torch.equal, pickle.loads(pickle.dumps(data))[1][0], item))
 
 
-def test_epochs_of_slgcn_set_dropgraph_and_free_the_graph() -> None:
+def test_epochs_of_slgcn_set_dropgraph_and_unfreeze_the_graph() -> None:
     training = {"epochs": 4, "freeze_graph_epochs": 2, "keep_final": 0.8, "keep_epochs": 4}
     stream = settings("joint", training=training)
     model = build_model(stream, classes=3)

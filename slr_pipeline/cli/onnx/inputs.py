@@ -1,7 +1,6 @@
-"""Inputs of the models of streams: names, axes, and random inputs of the same shape."""
+"""Inputs of the models of streams: names, shapes, and random inputs of these shapes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 import torch
@@ -17,70 +16,35 @@ from slr_pipeline.config.streams import (
 from slr_pipeline.features.heatmaps import GRID, HEATMAP_KEYPOINTS
 from slr_pipeline.models.vtn import HANDS
 from slr_pipeline.skeleton import JOINTS_27, POSE_FLOW_KEYPOINTS
-from slr_pipeline.training.streams import PICTURE_KINDS
+from slr_pipeline.training.streams import is_flow
 
 CELLS = GRID // 4
 
 
-@dataclass(frozen=True)
-class Input:
-    """An input of a model, float32.
-
-    Attributes:
-        name: in the ONNX file.
-        axes: name and length of each axis except the batch.
-        values: range or unit of the values, in words.
-    """
-
-    name: str
-    axes: tuple[tuple[str, int], ...]
-    values: str
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one item, without the batch."""
-        return tuple(length for _, length in self.axes)
-
-
-def inputs_of(settings: TrainedStream) -> tuple[Input, ...]:
-    """Inputs of a stream's model in the order of its arguments."""
-    frames = ("frame", settings.frames)
-    axes: tuple[tuple[str, int], ...]
+def input_shapes(settings: TrainedStream) -> dict[str, tuple[int, ...]]:
+    """Shapes of a model's inputs without the batch axis, by name in the order of its arguments."""
+    frames = settings.frames
     match settings:
         case SlgcnSettings():
-            axes = (("x, y, score", 3), frames, ("joint", len(JOINTS_27)))
-            return (Input("skeleton", axes, "pixels, longer side of the frame 512; score 0 to 1"),)
+            return {"skeleton": (3, frames, len(JOINTS_27))}
         case SstcnSettings():
-            axes = (frames, ("keypoint", len(HEATMAP_KEYPOINTS)), ("row", CELLS), ("column", CELLS))
-            return (Input("heatmaps", axes, "0 to 1"),)
+            return {"heatmaps": (frames, len(HEATMAP_KEYPOINTS), CELLS, CELLS)}
         case R2plus1dSettings():
-            channel = {
-                "color": ("red, green, blue", 3),
-                "flow": ("x, y", 2),
-                "hha": ("disparity, height, angle", 3),
-            }[PICTURE_KINDS[settings.feature]]
-            axes = (channel, frames, ("row", settings.size), ("column", settings.size))
-            return (Input(settings.feature, axes, "-1 to 1"),)
+            channels = 2 if is_flow(settings) else 3
+            return {settings.feature: (channels, frames, settings.size, settings.size)}
         case VtnSettings():
-            hands = (
-                ("left, right, left depth, right depth", 2 * HANDS)
-                if settings.depth
-                else ("left, right", HANDS)
-            )
-            picture = (("red, green, blue", 3), ("row", settings.size), ("column", settings.size))
-            crops = Input(
-                "crops", (frames, hands, *picture), "normalised with ImageNet's mean and std"
-            )
-            moves = ("angle, magnitude of each keypoint", 2 * len(POSE_FLOW_KEYPOINTS))
-            pose = Input("pose_flow", (frames, moves), "angle / pi; head lengths per frame")
-            return crops, pose
+            hands = 2 * HANDS if settings.depth else HANDS
+            return {
+                "crops": (frames, hands, 3, settings.size, settings.size),
+                "pose_flow": (frames, 2 * len(POSE_FLOW_KEYPOINTS)),
+            }
         case _:
             assert_never(settings)
 
 
 def random_batch(settings: TrainedStream, size: int, generator: torch.Generator) -> list[Tensor]:
     """Random inputs in the range of real ones."""
-    shapes = [(size, *given.shape) for given in inputs_of(settings)]
+    shapes = [(size, *shape) for shape in input_shapes(settings).values()]
     match settings:
         case SlgcnSettings():
             skeletons = _normal(shapes[0], generator) * 100

@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slr_pipeline import skeleton
 from slr_pipeline.cli.onnx.graph import OPSET, TOLERANCE
-from slr_pipeline.cli.onnx.inputs import inputs_of
+from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import TrainedStream
 from slr_pipeline.data import clip_transform, hand_transform, skeleton_transform
@@ -79,7 +79,7 @@ def readme(
         features=features,
         drawn=drawn,
         model=MODELS[settings.model],
-        inputs=inputs_of(settings),
+        inputs=input_shapes(settings),
         views=len(test_views(settings)),
         classes=sidecar["classes"],
         protocol=sidecar["protocol"],

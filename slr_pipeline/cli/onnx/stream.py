@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from slr_pipeline.cli.onnx.graph import TOLERANCE, largest_difference, to_onnx, versions
-from slr_pipeline.cli.onnx.inputs import inputs_of, random_batch
+from slr_pipeline.cli.onnx.inputs import input_shapes, random_batch
 from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.streams import ImportedSettings
@@ -76,8 +76,7 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
         **package_versions,
     }
     metadata = {"stream": stream, "classes": sidecar["classes"], **facts}
-    names = [given.name for given in inputs_of(settings)]
-    content = to_onnx(trained.network, batches[1], names, metadata)
+    content = to_onnx(trained.network, batches[1], list(input_shapes(settings)), metadata)
     on_random = largest_difference(content, trained.network, batches, relative=True)
     on_clips = largest_difference(content, trained.network, real)
     if not (on_random <= TOLERANCE and on_clips <= TOLERANCE):
