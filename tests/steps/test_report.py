@@ -1,4 +1,4 @@
-"""The step `report` as the rule calls it: files as flags, one page, one line when it cannot."""
+"""The step `report` as its rule calls it."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ def step(results: Path, out: Path, *flags: str) -> subprocess.CompletedProcess[s
     return subprocess.run([*command, *files], capture_output=True, text=True, check=False)
 
 
-def test_the_page_shows_a_sample_and_the_features_it_is_given(tmp_path: Path) -> None:
+def test_the_page_shows_the_given_features(tmp_path: Path) -> None:
     results = make_results(tmp_path / "my run").parent
     shown = [results / "verify/train/all.csv"]
     shown += [results / f"features/{feature}/train/all.h5" for feature in SHOWN]
@@ -29,7 +29,7 @@ def test_the_page_shows_a_sample_and_the_features_it_is_given(tmp_path: Path) ->
     assert "flow wheel" not in out.read_text(encoding="utf-8")
 
 
-def test_a_missing_result_is_one_line_and_no_page(tmp_path: Path) -> None:
+def test_a_missing_result_gives_one_line_and_no_page(tmp_path: Path) -> None:
     results = make_results(tmp_path).parent
     (results / "tracks/rgb/metrics.json").unlink()
     done = step(results, tmp_path / "index.html")

@@ -9,11 +9,11 @@ from tests.workflow.conftest import MISSING, WorkflowRun
 def test_the_page_describes_the_run(finished_run: WorkflowRun) -> None:
     text = (finished_run.folder / "results/report/index.html").read_text()
     assert f'<th scope="row">{MISSING}</th>' in text
-    assert "1 stream learnt 4 signs from 8 clips" in text
+    assert "1 stream learned 4 signs from 8 clips" in text
     assert "of 5 clips of test" in text
     for rule in ("keypoints", "train", "ensemble"):
         assert f'<th scope="row">{rule}</th>' in text
-    assert "keypoints blue: left" in text
+    assert "keypoints (left: blue)" in text
 
 
 def test_new_metrics_rewrite_the_page(finished_run: WorkflowRun) -> None:
