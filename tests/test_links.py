@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [
-        ROOT / "README.md",
-        *(path for folder in ("docs", "demo", "config") for path in (ROOT / folder).rglob("*.md")),
-    ]
-)
+FOLDERS = ("config", "demo", "docs", "requirements")
+PAGES = [
+    ROOT / "README.md",
+    *sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.md")),
+]
 
 
 def links(text: str) -> list[str]:
