@@ -69,12 +69,12 @@ def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_pictures_of_no_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "frames.h5"
     write_feature(path, "frames", [NewClip("a")], ABOUT, provenance())
-    found = inspected(capsys, path)
-    assert found["frames"] == "0"
-    assert found["values"] == (
+    facts = inspected(capsys, path)
+    assert facts["frames"] == "0"
+    assert facts["values"] == (
         "(0) uint8, JPEGs of (256, 256, 3) per frame, (frame, y, x, channel): sRGB"
     )
-    assert found["attributes"] == "clips_without_person 0, codec jpeg, quality 90, subsampled True"
+    assert facts["attributes"] == "clips_without_person 0, codec jpeg, quality 90, subsampled True"
 
 
 def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,20 +114,20 @@ def test_a_model_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "provenance": provenance(),
     }
     save_model(path, state, sidecar)
-    found = inspected(capsys, path)
-    assert found["format"] == "slr-model, version 1: slgcn"
-    assert found["weights"] == "13 numbers in 2 tensors"
-    assert found["classes"].startswith("9: sign 0, ")
-    assert found["classes"].endswith("sign 7, ...")
-    assert found["trained"] == "phase train, protocol strict, seed 1"
-    assert found["epoch"] == "7: val_accuracy 0.5"
-    assert found["estimator"] == "some-1.0, weights 0123456789ab"
-    assert json.loads(found["settings"]) == {"model": "slgcn", "width": 16}
-    assert json.loads(found["training"]) == {"epochs": 9}
+    facts = inspected(capsys, path)
+    assert facts["format"] == "slr-model, version 1: slgcn"
+    assert facts["weights"] == "13 numbers in 2 tensors"
+    assert facts["classes"].startswith("9: sign 0, ")
+    assert facts["classes"].endswith("sign 7, ...")
+    assert facts["trained"] == "phase train, protocol strict, seed 1"
+    assert facts["epoch"] == "7: val_accuracy 0.5"
+    assert facts["estimator"] == "some-1.0, weights 0123456789ab"
+    assert json.loads(facts["settings"]) == {"model": "slgcn", "width": 16}
+    assert json.loads(facts["training"]) == {"epochs": 9}
     other = tmp_path / "weights.safetensors"
     save_weights(other, state, {"model": "slgcn", "source": "released", "classes": "226"})
-    found = inspected(capsys, other)
-    assert (found["format"], found["source"]) == ("slr-weights", "released")
+    facts = inspected(capsys, other)
+    assert (facts["format"], facts["source"]) == ("slr-weights", "released")
 
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
     assert "train the stream again" in refused(capsys, path)

@@ -1,159 +1,164 @@
-"""The `slr` command, and how steps end."""
+"""The `slr` command: help, errors of one line, and the commands without tests of their own."""
 
 import hashlib
 import json
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from slr_pipeline.cli.main import COMMANDS, main
 from slr_pipeline.io.logits import read_logits
+from tests.cli.conftest import one_error
 
 ROOT = Path(__file__).parents[2]
 
+Slr = Callable[..., tuple[int, str, str]]
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", *arguments]
+
+@pytest.fixture
+def slr(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Slr:
+    """Runs `slr` in the root of the project; exit status, stdout and stderr."""
+    monkeypatch.chdir(ROOT)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = 0
+        try:
+            main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return run
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def slr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run("slr_pipeline.cli.main", *arguments)
+def test_help_lists_every_command_with_a_sentence(slr: Slr) -> None:
+    status, out, _ = slr("--help")
+    text = " ".join(out.split())
+    assert status == 0
+    for name, command in COMMANDS.items():
+        assert f" {name} {command.__doc__}" in text
+        assert str(command.__doc__).endswith(".")
+        assert "\n" not in str(command.__doc__)
 
 
-def test_check_describes_the_demo() -> None:
-    done = slr("check")
-    assert done.returncode == 0, done.stderr
-    assert "demo: 128 samples, 8 classes" in done.stdout
-    assert "  train: 80 samples, 5 signers, " in done.stdout
-    assert "  track rgb: joint, bone" in done.stdout
+def test_help_and_check_import_no_heavy_package() -> None:
+    code = (
+        "import sys; from slr_pipeline.cli.main import main; main(['check']); "
+        "print(sorted({'cv2', 'h5py', 'numpy', 'pandas', 'torch'} & set(sys.modules)))"
+    )
+    done = python("-c", code)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
-def test_check_of_a_wrong_file_is_one_line(tmp_path: Path) -> None:
-    done = slr("check", str(tmp_path / "no.yaml"))
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {tmp_path}/no.yaml: not a readable YAML file")
-    assert len(done.stderr.splitlines()) == 1
+def test_check_describes_the_demo(slr: Slr) -> None:
+    status, out, err = slr("check")
+    assert (status, err) == (0, "")
+    assert "demo: 128 samples, 8 classes" in out
+    assert "  train: 80 samples, 5 signers, " in out
+    assert "  track rgb: joint, bone" in out
 
 
 @pytest.mark.parametrize(
-    ("flags", "line"),
+    ("step", "flags", "line"),
     [
-        (["--model", "none.safetensors", "--device", "cuda:99"], "error: device cuda:99: "),
-        (["--model", "none.safetensors", "--device", "cpu"], "error: none.safetensors: there is"),
+        ("predict", ["--device", "cuda:99"], "error: device cuda:99: "),
+        ("predict", ["--device", "cpu"], "error: none.safetensors: there is"),
+        (
+            "keypoints",
+            ["--settings", '{"estimator": "x"}'],
+            "error: keypoints: estimator: expected one of mediapipe, openp",
+        ),
     ],
 )
-def test_a_step_ends_with_one_line(tmp_path: Path, flags: list[str], line: str) -> None:
-    out = tmp_path / "logits.h5"
-    files = ["--features", "x.h5", "--quality", "x.csv", "--out", str(out)]
-    done = run("slr_pipeline.steps.predict", *flags, *files)
+def test_a_step_ends_with_one_line(tmp_path: Path, step: str, flags: list[str], line: str) -> None:
+    inputs = {
+        "predict": ["--model", "none.safetensors", "--features", "x.h5", "--quality", "x.csv"],
+        "keypoints": ["--device", "cpu", "--verified", "x.csv"],
+    }[step]
+    out = ["--out", str(tmp_path / "out.h5")]
+    done = python("-m", f"slr_pipeline.steps.{step}", *inputs, *flags, *out)
     assert done.returncode == 1
     assert done.stderr.startswith(line)
-    assert len(done.stderr.splitlines()) == 1
+    one_error(done.stderr)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_settings_flag_with_a_wrong_key_names_it(tmp_path: Path) -> None:
-    flags = [
-        "--settings",
-        '{"estimator": "x"}',
-        "--device",
-        "cpu",
-        "--verified",
-        "x.csv",
-        "--out",
-        str(tmp_path / "o"),
-    ]
-    done = run("slr_pipeline.steps.keypoints", *flags)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: keypoints: estimator: expected one of mediapipe, openp")
-
-
-def test_a_contact_sheet_of_an_unknown_sample_is_one_line(tmp_path: Path) -> None:
-    out = tmp_path / "sheet.png"
-    done = slr("contact-sheet", "nobody", "--results", str(tmp_path), "--out", str(out))
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: sample nobody is in none of the 0 tables ")
-    assert len(done.stderr.splitlines()) == 1
+def test_a_contact_sheet_of_an_unknown_sample_is_one_line(slr: Slr, tmp_path: Path) -> None:
+    status, _, err = slr(
+        "contact-sheet", "nobody", "--results", tmp_path, "--out", tmp_path / "sheet.png"
+    )
+    assert status == 1
+    assert one_error(err).startswith("sample nobody is in none of the 0 tables ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_opens_no_heavy_module() -> None:
-    code = (
-        "import sys; from slr_pipeline.cli.main import main; main(['check']); "
-        "print(sorted({'cv2', 'h5py', 'numpy', 'torch'} & set(sys.modules)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_a_submission_is_checked_against_its_template(tmp_path: Path) -> None:
+def test_a_submission_is_checked_against_its_template(slr: Slr, tmp_path: Path) -> None:
     template, right, wrong = (tmp_path / name for name in ("t.csv", "right.csv", "wrong.csv"))
     template.write_bytes(b"a,3\r\nb,4\r\n")
     right.write_bytes(b"a, 1\nb, 2\n")
     wrong.write_bytes(b"a,1\nc,226\n")
-    done = slr("check-submission", str(right), "--template", str(template))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"ok: {right} answers each of the 2 names of {template} once")
-    done = slr("check-submission", str(wrong), "--template", str(template))
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.splitlines() == [
-        f"error: {wrong}, line 2: label 226 is outside 0..225; labels count from 0",
-        f"error: {wrong}: expected 2 names, found 2; missing 1 ('b'), extra 1 ('c'), repeated "
-        "none; give each sample one line",
-    ]
-    done = slr("check-submission", str(right), "--template", str(template), "--classes", "2")
-    assert done.stderr.startswith(f"error: {right}, line 2: label 2 is outside 0..1")
+    status, out, err = slr("check-submission", right, "--template", template)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"ok: {right} answers each of the 2 names of {template} once")
+    status, out, err = slr("check-submission", wrong, "--template", template)
+    assert (status, out) == (1, "")
+    first, second = err.splitlines()
+    assert first.startswith(f"error: {wrong}, line 2: label 226 is outside 0..225")
+    assert "missing 1 ('b'), extra 1 ('c')" in second
+    _, _, err = slr("check-submission", right, "--template", template, "--classes", 2)
+    assert err.startswith(f"error: {right}, line 2: label 2 is outside 0..1")
 
 
-def test_a_split_is_made_with_its_hash(tmp_path: Path) -> None:
+def test_a_split_is_made_with_its_hash(slr: Slr, tmp_path: Path) -> None:
     table, out = tmp_path / "table.csv", tmp_path / "split.csv"
     rows = [f"s{i}_{j},{'ab'[j % 2]},s{i},s{i}_{j}.mp4\n" for i in range(10) for j in range(4)]
     table.write_text("sample,label,signer,color\n" + "".join(rows))
-    done = slr("make-split", str(table), str(out), "--val", "0.1", "--test", "0.2", "--seed", "1")
-    assert done.returncode == 0, done.stderr
+    shares = ("--val", 0.1, "--test", 0.2, "--seed", 1)
+    _, printed, _ = slr("make-split", table, out, *shares)
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
-    assert done.stdout.splitlines() == [
+    assert printed.splitlines() == [
         f"{out}: sha256 {digest}",
         "  train: 28 samples, 7 signers",
         "  val: 4 samples, 1 signers",
         "  test: 8 samples, 2 signers",
     ]
-    first = out.with_suffix(".json").read_bytes()
-    about = json.loads(first)
+    origin = out.with_suffix(".json").read_bytes()
+    about = json.loads(origin)
     assert (about["format"], about["version"], about["sha256"]) == ("slr-split", 1, digest)
     assert about["rule"] == {"name": "stratified", "val": 0.1, "test": 0.2, "seed": 1}
     assert [about["splits"][name]["samples"] for name in ("train", "val", "test")] == [28, 4, 8]
-    assert slr("make-split", str(table), str(out)).returncode == 0
-    assert out.with_suffix(".json").read_bytes() == first
+    slr("make-split", table, out)  # the defaults are the same
+    assert out.with_suffix(".json").read_bytes() == origin
 
-    done = slr("make-split", str(table), str(out), "--rule", "decoster-dev")
-    assert done.returncode == 0, done.stderr
-    assert "  val: 8 samples, 2 signers" in done.stdout
-    done = slr("make-split", str(table), str(out), "--rule", "decoster-dev", "--seed", "2")
-    assert done.stderr.startswith("error: --seed: rule decoster-dev has its own")
-    done = slr("make-split", str(table), str(tmp_path / "split.json"))
-    assert "expected a name that ends in .csv" in done.stderr
-    done = slr("make-split", str(tmp_path / "no.csv"), str(out))
-    assert done.stderr.startswith(f"error: {tmp_path}/no.csv: cannot be read (No such file")
+    _, printed, _ = slr("make-split", table, out, "--rule", "decoster-dev")
+    assert "  val: 8 samples, 2 signers" in printed
+    _, _, err = slr("make-split", table, out, "--rule", "decoster-dev", "--seed", 2)
+    assert one_error(err).startswith("--seed: rule decoster-dev has its own")
+    _, _, err = slr("make-split", table, tmp_path / "split.json")
+    assert "expected a name that ends in .csv" in one_error(err)
 
 
-def test_logits_are_imported_for_a_split(tmp_path: Path) -> None:
+def test_logits_are_imported_for_a_split(slr: Slr, tmp_path: Path) -> None:
     names = [line.split(",")[0] for line in (ROOT / "demo/test_labels.csv").read_text().split()]
     values = np.random.default_rng(1).normal(size=(len(names), 8)).astype(np.float32)
     source, out = tmp_path / "scores.pkl", tmp_path / "logits.h5"
     scores = {f"{name}_color.mp4": row[None] for name, row in zip(names, values, strict=True)}
     source.write_bytes(pickle.dumps(dict(reversed(scores.items()))))
-    flags = ["--split", "test", "--protocol", "strict", "--reads", "keypoints", "frames"]
-    done = slr("import-logits", str(source), str(out), *flags)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == f"{out}: {len(names)} samples, 8 classes\n"
+    flags = ["--protocol", "strict", "--reads", "keypoints", "frames", "--split"]
+    status, printed, _ = slr("import-logits", source, out, *flags, "test")
+    assert (status, printed) == (0, f"{out}: {len(names)} samples, 8 classes\n")
     logits = read_logits(out)
     assert (list(logits.samples), logits.protocol) == (names, "strict")
     np.testing.assert_array_equal(logits.values, values)
@@ -166,9 +171,7 @@ def test_logits_are_imported_for_a_split(tmp_path: Path) -> None:
     }
 
     before = out.read_bytes()
-    flags[1] = "val"
-    done = slr("import-logits", str(source), str(out), *flags)
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"error: {source}: expected the 16 names of split val, found 32")
-    assert len(done.stderr.splitlines()) == 1
+    status, _, err = slr("import-logits", source, out, *flags, "val")
+    assert status == 1
+    assert one_error(err).startswith(f"{source}: expected the 16 names of split val, found 32")
     assert out.read_bytes() == before

@@ -1,4 +1,4 @@
-"""Pictures as a clip that an estimator can be given."""
+"""Pictures as the input of an estimator."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The truth of rendered clips, and files of other programs written from it by hand."""
+"""True keypoints of rendered clips, written as files of other programs."""
 
 import json
 import pickle
@@ -14,7 +14,7 @@ from slr_pipeline.skeleton import FLIP_133, KEYPOINTS_133
 
 DEMO = Path(__file__).parents[2] / "demo"
 SAMPLE = "signer0_sample1"
-"""A sign of the right hand alone, by a signer who faces the camera; 23 frames of 512 x 512."""
+"""A sign of the right hand alone; the signer faces the camera; 23 frames of 512 x 512."""
 
 BODY_25 = (
     *("nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder"),
@@ -23,7 +23,7 @@ BODY_25 = (
     *("left_big_toe", "left_small_toe", "left_heel"),
     *("right_big_toe", "right_small_toe", "right_heel"),
 )
-"""What OpenPose's own list of BODY_25 calls Nose, Neck, RShoulder, ..."""
+"""Our names of OpenPose's BODY_25: Nose, Neck, RShoulder, ..."""
 
 
 def truth(sample: str = SAMPLE) -> np.ndarray:
@@ -52,7 +52,7 @@ def point(name: str) -> int:
 
 
 def assert_right_handed(points: np.ndarray) -> None:
-    """The hand that signs is the signer's right, which is at the left of the picture."""
+    """The signing hand is the right one, at the left of the picture."""
     right, left = (points[:, point(f"{side}_wrist")] for side in ("right", "left"))
     right, left = (wrist[wrist[:, 2] > 0, :2] for wrist in (right, left))
     assert min(len(right), len(left)) > 10
@@ -78,7 +78,7 @@ def person_25(frame: np.ndarray) -> dict[str, Any]:
         if name in KEYPOINTS_133:
             body[row] = frame[point(name)]
         elif frame[:, 2].any():
-            body[row] = (7, 7, 0.5)  # neck and middle of the hips are there, and are not ours
+            body[row] = (7, 7, 0.5)  # neck and mid-hip, which the 133 lack
     face = np.concatenate([frame[23:91], [[9, 9, 0.5], [9, 9, 0.5]]])
     return {
         "person_id": [-1],
@@ -112,7 +112,7 @@ def write_openpose(folder: Path, people: list[list[dict[str, Any]]], stem: str =
 
 
 def write_samslr(path: Path, points: np.ndarray, width: int = 512) -> Path:
-    """As a program writes them that was shown the mirrored frames."""
+    """As a program writes them that sees mirrored frames."""
     seen = points[:, list(FLIP_133)]
     seen[..., 0] = width - seen[..., 0]
     np.save(path, seen.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Real networks of MMPose with random weights, and one whose answer is known, as files."""
+"""Networks of MMPose with random weights, and one with known output, as files."""
 
 import warnings
 from collections import OrderedDict
@@ -22,8 +22,8 @@ VECTORS = ("simcc_x", "simcc_y")
 def build(config: str, seed: int = 0) -> nn.Module:
     """The network of a config, with random weights.
 
-    Its norms have the statistics of a picture, so that something is left of it behind all layers,
-    and its heat-maps a standard deviation of 0.3.
+    Its norms have the statistics of a picture, so that the signal survives all layers, and its
+    heat-maps a standard deviation of 0.3.
     """
     mmpose_network._import_mmpose()
     torch.manual_seed(seed)
@@ -35,15 +35,15 @@ def build(config: str, seed: int = 0) -> nn.Module:
     coarse = torch.randn(2, 3, height // 32, width // 32)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = model.train()(nn.functional.interpolate(coarse, (height, width)), None, "tensor")
-        if isinstance(found, Tensor) and found.std() > 0:
-            model.head.final_layer.weight.mul_(0.3 / found.std())
+        result = model.train()(nn.functional.interpolate(coarse, (height, width)), None, "tensor")
+        if isinstance(result, Tensor) and result.std() > 0:
+            model.head.final_layer.weight.mul_(0.3 / result.std())
             model.head.final_layer.bias.zero_()
     return model.eval()
 
 
 def save(model: nn.Module, path: Path) -> str:
-    """A checkpoint as mmengine's runner saves one in the middle of training."""
+    """A checkpoint as mmengine's runner saves it during training."""
     from mmengine.logging import HistoryBuffer
 
     loss = HistoryBuffer()
@@ -71,7 +71,7 @@ def export(
     batch: int | None = None,
     size: tuple[int, int] = (256, 192),
 ) -> str:
-    """An ONNX file with outputs of these names, of a fixed batch or any, as MMDeploy writes it."""
+    """An ONNX file as MMDeploy writes it; `batch` None: any batch size."""
     dynamic = {} if batch else {name: {0: "batch"} for name in ("input", *names)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,9 +88,10 @@ def export(
 
 
 class TwoHands(nn.Module):
-    """Maps of the hands of somebody facing the camera: white is a hand, and the one at the right
-    of the picture is the left one. As a trained network does, it tells sides by what it sees: in a
-    mirrored picture left and right change places.
+    """Heat-maps of the hands of a person who faces the camera.
+
+    A hand is white, and the one at the right of the picture is the left hand. As in a trained
+    network, left and right change places in a mirrored picture.
     """
 
     def forward(self, pictures: Tensor) -> tuple[Tensor]:  # (B, 3, H, W), normalised
@@ -100,7 +101,7 @@ class TwoHands(nn.Module):
 
 
 def two_hands_config(folder: Path) -> str:
-    """A config of MMPose with `TwoHands` in the place of a backbone."""
+    """A config of MMPose with `TwoHands` as the backbone."""
     mmpose_network._import_mmpose()
     from mmpose.registry import MODELS
 
@@ -120,7 +121,7 @@ def two_hands_config(folder: Path) -> str:
 
 
 def two_hands(config: str) -> nn.Module:
-    """`TwoHands` with a head that gives all of a hand its map, and the rest none."""
+    """`TwoHands` with a head that gives its map to all points of a hand, nothing to others."""
     model = build(config)
     with torch.no_grad():
         layer: Any = model.head.final_layer

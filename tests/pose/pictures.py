@@ -1,4 +1,4 @@
-"""Pictures for estimators: noise, and white hands where a rendered signer has them."""
+"""Pictures for estimators: noise, and white spots at the hands of a rendered signer."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ DEMO = Path(__file__).parents[2] / "demo"
 
 
 def noise(T: int, width: int = 320, height: int = 256) -> list[np.ndarray]:
-    """Frames of coarse noise, each another."""
+    """Frames of coarse noise, all different."""
     rng = np.random.default_rng(T)
     small = rng.integers(0, 256, (T, 8, 10, 3), np.uint8)
     size = (width, height)
@@ -30,7 +30,7 @@ def truth(sample: str = "signer0_sample1") -> np.ndarray:
 
 
 def two_spots(pose: np.ndarray, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
-    """A picture with a white spot at each hand's middle, and the two places (2, 2) px."""
+    """A picture with a white spot at the centre of each hand, and the centres (2, 2) px."""
     places = np.stack([pose[list(hand), :2].mean(axis=0) for hand in (LEFT_HAND, RIGHT_HAND)])
     grid = np.arange(size)
     spots = [np.exp(-((grid[:, None] - y) ** 2 + (grid - x) ** 2) / (2 * 16**2)) for x, y in places]

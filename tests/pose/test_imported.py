@@ -117,14 +117,14 @@ def test_a_right_handed_sign_has_its_places_and_sides(name: str, tmp_path: Path)
     write, tolerance, absent = FORMATS[name]
     points = truth()
     points[4] = 0  # a frame without a person
-    found = opened(**write(tmp_path, points)).estimate(clip_of(points))
-    assert found.shape == points.shape
-    assert found.dtype == np.float32
+    result = opened(**write(tmp_path, points)).estimate(clip_of(points))
+    assert result.shape == points.shape
+    assert result.dtype == np.float32
     expected = points.copy()
     expected[:, [point(one) for one in absent]] = 0
-    assert np.abs(found - expected).max() <= tolerance
-    assert np.array_equal(found.any(axis=2), expected.any(axis=2))
-    assert_right_handed(found[found[..., 2].any(axis=1)])
+    assert np.abs(result - expected).max() <= tolerance
+    assert np.array_equal(result.any(axis=2), expected.any(axis=2))
+    assert_right_handed(result[result[..., 2].any(axis=1)])
 
 
 @needs_mediapipe
@@ -137,10 +137,10 @@ def test_samslr_files_are_unmirrored(
     frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in read_frames(video())]
     np.save(tmp_path / f"{SAMPLE}_color.mp4.npy", estimator.estimate(pose_clip(frames)))
     settings = {"format": "samslr", "path": tmp_path / "{sample}_color.mp4.npy"}
-    found = opened(**settings).estimate(clip_of(truth()))
-    assert_right_handed(found)
+    result = opened(**settings).estimate(clip_of(truth()))
+    assert_right_handed(result)
     arms = [point(f"{side}_{name}") for side in ("left", "right") for name in ("shoulder", "elbow")]
-    apart = np.linalg.norm((found - truth())[:, arms, :2], axis=2)
+    apart = np.linalg.norm((result - truth())[:, arms, :2], axis=2)
     assert np.median(apart) < 12
 
 
@@ -150,9 +150,9 @@ def test_mirrored_files_of_other_formats(format: str, tmp_path: Path) -> None:
     write_samslr(tmp_path / "x.npy", points)
     mirrored = np.load(tmp_path / "x.npy")
     write = {"openpose": openpose_25, "mmaction2": mmaction2, "pose": dot_pose("body-25")}[format]
-    found = opened(**write(tmp_path, mirrored), mirrored=True).estimate(clip_of(points))
-    assert np.abs(found - points).max() <= 0.13
-    assert_right_handed(found)
+    result = opened(**write(tmp_path, mirrored), mirrored=True).estimate(clip_of(points))
+    assert np.abs(result - points).max() <= 0.13
+    assert_right_handed(result)
 
 
 def test_what_the_artifact_says(tmp_path: Path) -> None:
@@ -218,8 +218,8 @@ def test_another_number_of_frames_is_named(name: str, tmp_path: Path) -> None:
 def test_samslr_of_other_square_videos_is_scaled(tmp_path: Path) -> None:
     points = truth()
     estimator = opened(**samslr(tmp_path, points))
-    found = estimator.estimate(clip_of(points, width=256, height=256))
-    assert np.abs(found[..., :2] - points[..., :2] / 2).max() < 3e-5
+    result = estimator.estimate(clip_of(points, width=256, height=256))
+    assert np.abs(result[..., :2] - points[..., :2] / 2).max() < 3e-5
     with pytest.raises(DataError, match=r"512 x 512 px, but .* has another shape, 640 x 480"):
         estimator.estimate(clip_of(points, width=640, height=480))
 
@@ -278,13 +278,13 @@ def test_real_pose_files(name: str, frames: int, sides: str, tmp_path: Path) -> 
     shutil.copy(POSE / f"{name}.pose", tmp_path / f"{SAMPLE}.pose")
     side = 1000 if name == "openpose" else 1250
     clip = clip_of(np.zeros((frames, 133, 3)), width=side, height=side)
-    found = opened("pose", tmp_path / "{sample}.pose").estimate(clip)
-    right, left = (np.median(found[:, point(f"{s}_shoulder"), 0]) for s in ("right", "left"))
+    result = opened("pose", tmp_path / "{sample}.pose").estimate(clip)
+    right, left = (np.median(result[:, point(f"{s}_shoulder"), 0]) for s in ("right", "left"))
     width = left - right
     assert width > 100
     for hand in ("left", "right"):
         root, wrist, elbow = (
-            found[:, point(f"{hand}_{joint}")] for joint in ("hand_root", "wrist", "elbow")
+            result[:, point(f"{hand}_{joint}")] for joint in ("hand_root", "wrist", "elbow")
         )
         seen = (root[:, 2] > 0) & (wrist[:, 2] > 0)
         assert (seen.sum() > 40) == (hand in sides.split())
@@ -306,11 +306,11 @@ def test_another_program_on_the_same_clip_agrees(path: Path, tmp_path: Path) -> 
     with (tmp_path / f"{path.stem}.pose").open("wb") as file:
         holistic.load_holistic(frames, fps=25, width=width, height=height).write(file)
     clip = PoseClip(path.stem, str(path), iter(frames), len(frames), width, height, 25.0)
-    found = opened("pose", tmp_path / "{sample}.pose").estimate(clip)
+    result = opened("pose", tmp_path / "{sample}.pose").estimate(clip)
     if path == video():
-        assert_right_handed(found)
+        assert_right_handed(result)
     own = open_estimator(MediapipeSettings(), "cpu").estimate(clip)
     joints = ("shoulder", "elbow", "wrist")
     arms = [point(f"{side}_{joint}") for side in ("left", "right") for joint in joints]
     assert (own[:, arms, 2] > 0).all()
-    assert np.linalg.norm((found - own)[:, arms, :2], axis=2).max() < 0.1
+    assert np.linalg.norm((result - own)[:, arms, :2], axis=2).max() < 0.1

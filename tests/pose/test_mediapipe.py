@@ -1,4 +1,4 @@
-"""MediaPipe on real clips: sides, order and scale are those of COCO-WholeBody."""
+"""MediaPipe on real clips: sides, order and scale of COCO-WholeBody."""
 
 import importlib.util
 import os
@@ -21,7 +21,7 @@ from tests.pose.clips import pose_clip
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("SLR_SHARED_DATA", ROOT.parent / "shared/data"))
 DEMO = ROOT / "demo"
-CLIPS = [  # signers who face the camera with both hands in the picture: rendered, and real
+CLIPS = [  # a rendered and a real signer who face the camera with both hands visible
     DEMO / "train/signer0_sample1_color.mp4",
     SHARED / "wlasl20/videos/69241.mp4",
 ]
@@ -55,7 +55,7 @@ def keypoints(estimator: PoseEstimator, clip: list[np.ndarray]) -> np.ndarray:
 
 
 @needs_mediapipe
-def test_name_and_weights_say_what_ran(estimator: PoseEstimator) -> None:
+def test_name_and_checksum_of_the_model(estimator: PoseEstimator) -> None:
     assert estimator.name == "mediapipe-0.10.21-holistic"
     assert estimator.weights_sha256.startswith("4341edd91efb5cfd")
 
@@ -66,10 +66,10 @@ def test_no_person_is_zero_in_every_frame(
     estimator: PoseEstimator, height: int, width: int
 ) -> None:
     frames = np.full((5, height, width, 3), 90, np.uint8)
-    found = estimator.estimate(pose_clip(frames))
-    assert found.shape == (5, 133, 3)
-    assert found.dtype == np.float32
-    assert not found.any()
+    result = estimator.estimate(pose_clip(frames))
+    assert result.shape == (5, 133, 3)
+    assert result.dtype == np.float32
+    assert not result.any()
     assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
 
 
@@ -88,7 +88,7 @@ def test_every_frame_has_a_row_of_finite_values(
 
 
 @needs_mediapipe
-def test_bytes_do_not_depend_on_what_ran_before(
+def test_results_do_not_depend_on_earlier_clips(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     estimator.estimate(pose_clip([frame[:, ::-1].copy() for frame in clip[:3]]))
@@ -98,7 +98,7 @@ def test_bytes_do_not_depend_on_what_ran_before(
 
 
 @needs_mediapipe
-def test_a_failing_video_leaves_nothing_behind(
+def test_a_failing_video_leaves_no_state(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     def broken() -> object:
@@ -122,14 +122,14 @@ def test_left_is_the_signers_left(keypoints: np.ndarray) -> None:
 @needs_mediapipe
 @pytest.mark.parametrize(("side", "hand"), [("left", LEFT_HAND), ("right", RIGHT_HAND)])
 def test_hands_hang_on_their_wrists(keypoints: np.ndarray, side: str, hand: range) -> None:
-    found = keypoints[keypoints[:, hand.start, 2] > 0]
-    assert len(found) > 0.5 * len(keypoints)
-    shoulders = distance(found, point("left_shoulder"), point("right_shoulder"))
-    to_wrist = distance(found, hand.start, point(f"{side}_wrist"))
+    result = keypoints[keypoints[:, hand.start, 2] > 0]
+    assert len(result) > 0.5 * len(keypoints)
+    shoulders = distance(result, point("left_shoulder"), point("right_shoulder"))
+    to_wrist = distance(result, hand.start, point(f"{side}_wrist"))
     assert np.median(to_wrist / shoulders) < 0.2
-    for finger in range(5):  # the four points of a finger lie next to each other
+    for finger in range(5):  # the four points of a finger are close to each other
         chain = [hand.start + 1 + 4 * finger + joint for joint in range(4)]
-        bones = [distance(found, a, b) for a, b in pairwise(chain)]
+        bones = [distance(result, a, b) for a, b in pairwise(chain)]
         assert np.median(np.max(bones, axis=0) / shoulders) < 0.25
 
 
@@ -182,24 +182,24 @@ def test_pixels_follow_the_size_of_the_picture(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     wide = [np.pad(frame, ((0, 0), (50, 101), (0, 0)), mode="edge") for frame in clip]
-    found = estimator.estimate(pose_clip(wide))
-    moved = np.median(found[:, FACE, :2] - keypoints[:, FACE, :2], axis=(0, 1))
+    result = estimator.estimate(pose_clip(wide))
+    moved = np.median(result[:, FACE, :2] - keypoints[:, FACE, :2], axis=(0, 1))
     assert np.abs(moved - (50, 0)).max() < 3
 
 
 @needs_mediapipe
 @pytest.mark.parametrize("sample", ["signer2_sample3", "signer3_sample4"])
 def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> None:
-    """Swapped sides or fingers give almost nothing; a flat hand seen edge-on still gives 0.77."""
+    """Swapped sides or fingers score near 0; a flat hand seen edge-on still scores 0.77."""
     with h5py.File(DEMO / "truth/train.h5") as file:
         truth = file[sample]["keypoints"][:]
-    found = estimator.estimate(pose_clip(read_frames(DEMO / f"train/{sample}_color.mp4")))
+    result = estimator.estimate(pose_clip(read_frames(DEMO / f"train/{sample}_color.mp4")))
     neck, hip = (
         truth[:, [point(f"left_{name}"), point(f"right_{name}")], :2].mean(axis=1)
         for name in ("shoulder", "hip")
     )
     torso = np.linalg.norm(neck - hip, axis=1)
-    body = keypoint_accuracy(found[:, BODY], truth[:, BODY], torso, threshold=0.1)
+    body = keypoint_accuracy(result[:, BODY], truth[:, BODY], torso, threshold=0.1)
     assert (body.recall, body.visible > 100) == (1, True)
     assert body.pck > 0.95
     for part, threshold, least in (
@@ -208,11 +208,11 @@ def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> No
         (FACE, 0.1, 0.8),
     ):
         size = np.ptp(truth[:, part, :2], axis=1).max(axis=1)
-        score = keypoint_accuracy(found[:, part], truth[:, part], size, threshold)
+        score = keypoint_accuracy(result[:, part], truth[:, part], size, threshold)
         assert score.pck > least, part
 
 
 @needs_mediapipe
-def test_start_up_says_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
+def test_start_up_prints_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
     open_estimator(MediapipeSettings(), "cpu").estimate(pose_clip(clip[:3]))
     assert capfd.readouterr() == ("", "")

@@ -74,16 +74,16 @@ def estimated(settings: MmposeSettings, frames: list[np.ndarray]) -> np.ndarray:
 )
 def test_every_frame_has_133_finite_points(weights: Any, config: str) -> None:
     estimator = open_estimator(settings(config, weights(config), flip_average=False), "cpu")
-    found = estimator.estimate(pose_clip(noise(2)))
-    assert found.shape == (2, 133, 3)
-    assert found.dtype == np.float32
-    assert np.isfinite(found).all()
-    given = found[found[..., 2] > 0]
+    result = estimator.estimate(pose_clip(noise(2)))
+    assert result.shape == (2, 133, 3)
+    assert result.dtype == np.float32
+    assert np.isfinite(result).all()
+    given = result[result[..., 2] > 0]
     assert len(given) > 100
     assert given[:, 2].max() <= 1
     assert given[:, :2].min() > -160  # a portrait crop of a landscape frame
     assert given[:, :2].max() < 480
-    assert not found[found[..., 2] == 0].any()
+    assert not result[result[..., 2] == 0].any()
     assert estimator.name == f"mmpose-1.3.2-{config}"
     assert estimator.weights_sha256 == sha256_of(weights(config))
     assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
@@ -105,11 +105,11 @@ def test_a_mirrored_clip_has_mirrored_vectors(weights: Any, flip: bool) -> None:
     """RTMPose: W - 1/2 - x is the mirror of bin x; without flip averaging the two differ."""
     estimator = MMPose(settings(RTMPOSE, weights(RTMPOSE), flip_average=flip), "cpu")
     frames = noise(3)
-    found = estimator.estimate(pose_clip(frames))
+    result = estimator.estimate(pose_clip(frames))
     back = estimator.estimate(pose_clip(mirrored(frames)))[:, ORDER]
     scale = max(320 / 192, 256 / 256)
     x = 319 - back[..., 0] + scale / 2
-    same = (np.abs(x - found[..., 0]) < 0.01) & (np.abs(back[..., 1] - found[..., 1]) < 0.01)
+    same = (np.abs(x - result[..., 0]) < 0.01) & (np.abs(back[..., 1] - result[..., 1]) < 0.01)
     if flip:
         assert same.all()
     else:
@@ -137,9 +137,9 @@ def test_the_permutation_is_mmposes_own(weights: Any) -> None:
             "_base_/datasets/coco_wholebody.py"
         )
     )
-    found: dict[str, Any] = {}
-    exec(config.read_text(), found)
-    info = found["dataset_info"]["keypoint_info"]
+    result: dict[str, Any] = {}
+    exec(config.read_text(), result)
+    info = result["dataset_info"]["keypoint_info"]
     number = {each["name"]: i for i, each in info.items()}
     swapped = [number[each["swap"]] if each["swap"] else i for i, each in info.items()]
     assert swapped == ORDER
@@ -153,9 +153,9 @@ def test_half_precision_is_near_single(weights: Any) -> None:
         ours = settings(RTMPOSE, weights(RTMPOSE), precision=precision)
         network = MMPose(ours, "cpu").network
         with torch.inference_mode():
-            (found,) = network._features(network._inputs(pictures))
-        assert found.dtype == torch.float32
-        features.append(found.numpy().ravel())
+            (result,) = network._features(network._inputs(pictures))
+        assert result.dtype == torch.float32
+        features.append(result.numpy().ravel())
     assert not np.array_equal(*features)
     assert np.corrcoef(*features)[0, 1] > 0.99
 
@@ -234,8 +234,8 @@ def test_published_is_the_released_code_mirrored_back(weights: Any) -> None:
     model = networks.build(DARK)
     frames = noise(2, width=512, height=512)
     estimator = open_estimator(settings(DARK, weights(DARK), fidelity="published"), "cpu")
-    found = estimator.estimate(pose_clip(frames))
-    for ours, frame in zip(found, frames, strict=True):
+    result = estimator.estimate(pose_clip(frames))
+    for ours, frame in zip(result, frames, strict=True):
         released = released_keypoints(model, frame)
         back = released[ORDER]
         back[:, 0] = 512 - back[:, 0]
@@ -266,8 +266,8 @@ def test_heatmaps_have_the_hands_where_they_are(two_hands: tuple[str, str], fide
     both = NetworkHeatmaps(
         HeatmapsSettings(source="network", fidelity=fidelity), settings(*two_hands), "cpu"
     )
-    found, values = both.estimate(pose_clip(pictures))
-    assert np.array_equal(found, both.estimator.estimate(pose_clip(pictures)))
+    result, values = both.estimate(pose_clip(pictures))
+    assert np.array_equal(result, both.estimator.estimate(pose_clip(pictures)))
     assert values.shape == (60, 33, 24, 24)
     assert values.dtype == np.uint8
     frames = sixty_frames(len(spots), fidelity=fidelity)

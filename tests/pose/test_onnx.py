@@ -56,7 +56,7 @@ class RawBox(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         sides = [pictures.shape[-1] // stride for stride in (8, 16, 32)]
         starts = [0, sides[0] ** 2, sides[0] ** 2 + sides[1] ** 2]
-        found = torch.zeros(1, sum(side**2 for side in sides), 85)
+        result = torch.zeros(1, sum(side**2 for side in sides), 85)
         for number, x, y, width, height, person, car in (
             (starts[2] + 3 * sides[2] + 5, 0.5, 0.25, 2.0, 4.0, 0.9, 0.0),
             (starts[2] + 3 * sides[2] + 6, -0.5, 0.25, 2.2, 4.0, 0.8, 0.0),
@@ -64,8 +64,8 @@ class RawBox(nn.Module):
             (starts[1] + 9, 0.0, 0.0, 9.0, 9.0, 0.1, 0.9),
         ):
             place = [x, y, float(np.log(width)), float(np.log(height)), 1.0, person, 0.0, car]
-            found[0, number, : len(place)] = torch.tensor(place)
-        return found + 0 * pictures.mean()
+            result[0, number, : len(place)] = torch.tensor(place)
+        return result + 0 * pictures.mean()
 
 
 class BrightBox(nn.Module):
@@ -124,11 +124,11 @@ def test_the_file_of_a_network_gives_the_keypoints_of_the_network(
     )
     frames = noise(3)
     estimator = open_estimator(settings(rtmpose, flip_average=flip), "cpu")
-    found, expected = (each.estimate(pose_clip(frames)) for each in (estimator, original))
-    same = np.abs(found[..., :2] - expected[..., :2]).max(axis=2) < 1e-3
+    result, expected = (each.estimate(pose_clip(frames)) for each in (estimator, original))
+    same = np.abs(result[..., :2] - expected[..., :2]).max(axis=2) < 1e-3
     assert same.mean() > 0.99  # equal peaks may fall either way
-    assert np.abs(found - expected)[..., 2].max() < 1e-3
-    assert len(np.unique(found[0, :, 0])) > 20
+    assert np.abs(result - expected)[..., 2].max() < 1e-3
+    assert len(np.unique(result[0, :, 0])) > 20
     assert estimator.name == "onnxruntime-1.31.1-rtmpose-t"
     assert estimator.weights_sha256 == sha256_of(rtmpose)
     assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
@@ -138,12 +138,12 @@ def test_the_size_of_a_batch_changes_nothing(rtmpose: str, folder: Path) -> None
     """Neither in the settings nor in the file."""
     fixed = export(networks.build(RTMPOSE), folder / "fixed.onnx", batch=3)
     frames = noise(5)
-    found = [
+    result = [
         open_estimator(settings(path, batch_size=size), "cpu").estimate(pose_clip(frames))
         for path, size in ((rtmpose, 1), (rtmpose, 2), (rtmpose, 8), (fixed, 8), (fixed, 2))
     ]
-    for other in found[1:]:
-        assert np.abs(other - found[0]).max() < 1e-2
+    for other in result[1:]:
+        assert np.abs(other - result[0]).max() < 1e-2
 
 
 def test_half_precision_is_that_of_the_file(rtmpose: str, folder: Path) -> None:
@@ -166,9 +166,9 @@ def test_half_precision_is_that_of_the_file(rtmpose: str, folder: Path) -> None:
     path = str(folder / "half.onnx")
     onnx.save(model, path)
     picture, places = two_spots(truth()[10])
-    found = open_estimator(settings(path), "cpu").estimate(pose_clip([picture]))[0]
-    assert found.dtype == np.float32
-    assert np.abs(found[RIGHT_HAND[0], :2] - places[1]).max() < 4
+    result = open_estimator(settings(path), "cpu").estimate(pose_clip([picture]))[0]
+    assert result.dtype == np.float32
+    assert np.abs(result[RIGHT_HAND[0], :2] - places[1]).max() < 4
 
 
 def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand(two_hands: str) -> None:
@@ -176,15 +176,15 @@ def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand(two_hands: str)
     frames = [picture for picture, _ in spots]
     places = np.stack([place for _, place in spots])
     estimator = open_estimator(settings(two_hands), "cpu")
-    found = estimator.estimate(pose_clip(frames))
-    left, right = found[:, LEFT_HAND[0]], found[:, RIGHT_HAND[0]]
+    result = estimator.estimate(pose_clip(frames))
+    left, right = result[:, LEFT_HAND[0]], result[:, RIGHT_HAND[0]]
     assert np.abs(left[:, :2] - places[:, 0]).max() < 4
     assert np.abs(right[:, :2] - places[:, 1]).max() < 4
     assert np.ptp(right[:, 1]) > 200  # the hand that signs
     assert np.ptp(left[:, 1]) < 5
-    assert not found[:, : LEFT_HAND[0]].any()
+    assert not result[:, : LEFT_HAND[0]].any()
     back = estimator.estimate(pose_clip(mirrored(frames)))[:, list(FLIP_133)]
-    assert np.abs(511 - back[:, 91:, 0] - found[:, 91:, 0]).max() < 4
+    assert np.abs(511 - back[:, 91:, 0] - result[:, 91:, 0]).max() < 4
 
 
 # --- the detector --------------------------------------------------------------------------------
@@ -201,12 +201,12 @@ def test_a_detector_finds_a_small_person(two_hands: str, detector: str) -> None:
         open_estimator(settings(two_hands, detector=file), "cpu")
         for file in (None, WeightsFile(path=detector))
     )
-    found = near.estimate(pose_clip(clip, width=1600, height=900))
-    assert not found[1].any()  # nobody
-    assert np.array_equal(found[0], found[2])
+    result = near.estimate(pose_clip(clip, width=1600, height=900))
+    assert not result[1].any()  # nobody
+    assert np.array_equal(result[0], result[2])
     bright = np.argwhere(frame[..., 0] > 200)
     low, high = bright.min(axis=0)[::-1] - 10, bright.max(axis=0)[::-1] + 10
-    hands = found[0, 91:, :2]
+    hands = result[0, 91:, :2]
     assert ((hands > low) & (hands < high)).all()
     assert near.attributes["box"] == "detector"
     assert wide.attributes["box"] == "frame"

@@ -1,6 +1,6 @@
-"""OpenPose's program, stood in for by one with the same flags that answers with the truth.
+"""OpenPose's program, replaced by one with the same flags that returns the true keypoints.
 
-The program itself needs a build of its own and is not run here.
+The real program needs its own build and is not run here.
 """
 
 import hashlib
@@ -73,14 +73,14 @@ MODELS = {
 
 @pytest.fixture
 def points() -> np.ndarray:
-    found = truth()
-    found[3] = 0
-    return found
+    result = truth()
+    result[3] = 0
+    return result
 
 
 @pytest.fixture
 def settings(tmp_path: Path, points: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Those of a program in a folder with a blank and a quote in its name."""
+    """Settings for a program in a folder with a blank and a quote in its name."""
     folder = tmp_path / "open 'pose"
     for name, data in MODELS.items():
         (folder / "models" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def opened(settings: dict[str, Any], **more: Any) -> PoseEstimator:
     return open_estimator(OpenposeSettings(estimator="openpose", **settings, **more), "cpu")
 
 
-def left_behind() -> list[str]:
+def temporary_files() -> list[str]:
     return os.listdir(tempfile.gettempdir())
 
 
@@ -114,33 +114,33 @@ def test_a_video_comes_back_as_its_keypoints(
     settings: dict[str, Any], points: np.ndarray, model: str
 ) -> None:
     estimator = opened(settings, model=model, arguments=["--net_resolution", "-1x480"])
-    found = estimator.estimate(clip_of(points))
+    result = estimator.estimate(clip_of(points))
     if model == "BODY_135":
         points[:, [point("left_hand_root"), point("right_hand_root")]] = 0
-    assert np.abs(found - points).max() < 6e-4
-    assert not found[3].any()
-    assert_right_handed(found[found[..., 2].any(axis=1)])
+    assert np.abs(result - points).max() < 6e-4
+    assert not result[3].any()
+    assert_right_handed(result[result[..., 2].any(axis=1)])
     assert estimator.name == f"openpose-{model}"
-    assert left_behind() == []
+    assert temporary_files() == []
 
 
 def test_the_command_has_the_users_flags_before_ours(settings: dict[str, Any]) -> None:
     flags = ["--net_resolution", "656x368", "--frame_flip", "--display", "2"]
     opened(settings, arguments=flags).estimate(clip_of(truth()))
-    found = (Path(settings["binary"]).parent / "log.json").read_text()
-    assert found.startswith(
+    result = (Path(settings["binary"]).parent / "log.json").read_text()
+    assert result.startswith(
         '["--net_resolution", "656x368", "--frame_flip", "--display", "2", "--video'
     )
-    assert found.endswith('"--frame_flip=false", "--display", "0", "--render_pose", "0"]')
+    assert result.endswith('"--frame_flip=false", "--display", "0", "--render_pose", "0"]')
 
 
 @pytest.mark.parametrize("person", ["best", "largest", "central", "tracked"])
-def test_the_person_is_chosen_by_the_program_or_by_us(
+def test_the_signer_is_chosen_by_the_program_or_by_us(
     settings: dict[str, Any], points: np.ndarray, person: str
 ) -> None:
-    """The small one stands nearer to the corner, and is who comes first."""
-    found = opened(settings, model="BODY_25", person=person).estimate(clip_of(points))
-    assert np.abs(found - points).max() < 6e-4
+    """The small person is nearer to the corner and comes first."""
+    result = opened(settings, model="BODY_25", person=person).estimate(clip_of(points))
+    assert np.abs(result - points).max() < 6e-4
     log = (Path(settings["binary"]).parent / "log.json").read_text()
     assert ('"--number_people_max", "1"' in log) == (person == "best")
 
@@ -173,10 +173,10 @@ def test_a_failing_program_is_one_line(settings: dict[str, Any], flag: str, mess
     assert expected in str(caught.value)
     assert str(video()) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert left_behind() == []
+    assert temporary_files() == []
 
 
-def test_what_is_not_there_is_said_before_any_video(settings: dict[str, Any]) -> None:
+def test_a_missing_program_or_model_is_an_error_before_any_video(settings: dict[str, Any]) -> None:
     with pytest.raises(SlrError, match=r"binary: /nowhere/openpose.bin does not exist; build"):
         opened({**settings, "binary": "/nowhere/openpose.bin"})
     Path(settings["model_folder"], "face/pose_iter_116000.caffemodel").unlink()
@@ -203,7 +203,7 @@ def test_other_programs(settings: dict[str, Any], text: str, message: str) -> No
     with pytest.raises(SlrError) as caught:
         opened(settings).estimate(clip_of(truth()))
     assert message in str(caught.value)
-    assert left_behind() == []
+    assert temporary_files() == []
 
 
 def test_nothing_goes_through_a_shell(settings: dict[str, Any], tmp_path: Path) -> None:
@@ -211,9 +211,9 @@ def test_nothing_goes_through_a_shell(settings: dict[str, Any], tmp_path: Path) 
     copy = tmp_path / f"{name}.mp4"
     copy.write_bytes(video().read_bytes())
     clip = clip_of(truth())
-    found = opened(settings, model="BODY_25").estimate(
+    result = opened(settings, model="BODY_25").estimate(
         type(clip)(SAMPLE, str(copy), clip.frames, clip.length, 512, 512, 25.0)
     )
-    assert found.any()
+    assert result.any()
     assert not list(tmp_path.rglob("hacked"))
     assert not Path("hacked").exists()

@@ -1,4 +1,4 @@
-"""The signer among several people, and the pixels of files."""
+"""Choosing the signer among people, and the coordinates of files."""
 
 import numpy as np
 import pytest
@@ -23,20 +23,20 @@ NOBODY = np.zeros((0, 133, 3), np.float32)
 
 
 def choose(frames: list[list[np.ndarray]], choice: str) -> list[list[int]]:
-    """Middles of the chosen boxes in whole px."""
+    """Centres of the chosen boxes in whole px."""
     arrays = [np.stack(frame) if frame else NOBODY for frame in frames]
     chosen = choose_person(arrays, choice, width=400, height=300)  # type: ignore[arg-type]
     assert chosen.shape == (len(frames), 133, 3)
     return [np.rint((f.min(axis=0) + f.max(axis=0))[:2] / 2).tolist() for f in chosen]
 
 
-def test_largest_is_by_the_box_of_found_points() -> None:
+def test_largest_uses_the_box_of_given_points() -> None:
     far_point = person(300, 100, 20)
-    far_point[5] = (0, 0, 0)  # missing: its place at the corner makes no box
+    far_point[5] = (0, 0, 0)  # missing: not part of the box
     assert choose([[person(100, 100, 80), far_point], []], "largest") == [[100, 100], [0, 0]]
 
 
-def test_central_is_by_the_middle_of_the_picture() -> None:
+def test_central_uses_the_centre_of_the_picture() -> None:
     frame = [person(60, 150, 100), person(210, 140, 20)]
     assert choose([frame, frame[::-1]], "central") == [[210, 140], [210, 140]]
 
@@ -53,7 +53,7 @@ def test_tracked_follows_the_largest_through_gaps_and_a_larger_passer_by() -> No
     assert choose(frames, "largest")[2] == [290, 100]
 
 
-def test_tracked_takes_who_shares_keypoints_before_who_does_not() -> None:
+def test_tracked_prefers_a_person_with_shared_keypoints() -> None:
     upper, lower = person(100, 100, 40), person(100, 100, 40)
     upper[60:], lower[:60] = 0, 0
     start = person(100, 100, 40)
@@ -63,7 +63,7 @@ def test_tracked_takes_who_shares_keypoints_before_who_does_not() -> None:
     assert np.array_equal(chosen[1], upper)
 
 
-def found(size: tuple[int, int] | None, *people: np.ndarray) -> ForeignClip:
+def foreign(size: tuple[int, int] | None, *people: np.ndarray) -> ForeignClip:
     return ForeignClip("x.pose", (np.stack(people),), size)
 
 
@@ -71,29 +71,29 @@ def test_pixels_are_scaled_with_the_picture() -> None:
     clip = pose_clip([None], width=256, height=144)
     at = person(640, 360, 100)
     for size in [(1280, 720), (1279, 720)]:  # sizes are rounded
-        scaled = signer_keypoints(found(size, at), clip, person="largest")
+        scaled = signer_keypoints(foreign(size, at), clip, person="largest")
         assert np.abs(scaled[0, :, :2] - at[:, :2] * 0.2).max() < 0.15
         assert np.array_equal(scaled[0, :, 2], at[:, 2])
-    same = signer_keypoints(found(None, person(100, 70, 50)), clip, person="largest")
+    same = signer_keypoints(foreign(None, person(100, 70, 50)), clip, person="largest")
     assert np.array_equal(same[0], person(100, 70, 50))
-    said = signer_keypoints(found(None, at), clip, person="largest", picture=(1280, 720))
+    said = signer_keypoints(foreign(None, at), clip, person="largest", picture=(1280, 720))
     assert np.allclose(said[0, :, :2], at[:, :2] * 0.2)
-    squeezed = signer_keypoints(found((9, 9), at), clip, person="largest", picture=(1024, 1440))
+    squeezed = signer_keypoints(foreign((9, 9), at), clip, person="largest", picture=(1024, 1440))
     assert np.allclose(squeezed[0, :, :2], at[:, :2] * (0.25, 0.1))
 
 
-def test_another_shape_is_no_scale() -> None:
+def test_another_aspect_ratio_is_refused() -> None:
     clip = pose_clip([None], width=256, height=256)
     with pytest.raises(DataError) as caught:
-        signer_keypoints(found((1280, 720), person(99, 99, 50)), clip, person="largest")
+        signer_keypoints(foreign((1280, 720), person(99, 99, 50)), clip, person="largest")
     assert str(caught.value) == (
         "x.pose: keypoints of 1280 x 720 px, but clip.mp4 has another shape, 256 x 256; "
         "make the keypoints of this video, or set features.keypoints.picture"
     )
 
 
-def test_the_size_of_who_does_not_know_it_is_not_believed() -> None:
-    clip, people = pose_clip([None], width=500, height=500), found((1000, 1000), person(9, 9, 90))
+def test_a_placeholder_size_is_refused() -> None:
+    clip, people = pose_clip([None], width=500, height=500), foreign((1000, 1000), person(9, 9, 90))
     with pytest.raises(DataError, match="1000 x 1000 is a placeholder of programs that"):
         signer_keypoints(people, clip, person="largest")
     kept = signer_keypoints(people, clip, person="largest", picture=(500, 500))
@@ -102,13 +102,13 @@ def test_the_size_of_who_does_not_know_it_is_not_believed() -> None:
     assert np.array_equal(signer_keypoints(people, true, person="largest")[0], person(9, 9, 90))
 
 
-def test_mirrored_turns_places_and_names_and_leaves_missing_ones_missing() -> None:
+def test_mirrored_exchanges_sides_and_keeps_missing_points_missing() -> None:
     at = person(100, 100, 50)
     at[91:112] = 0
-    turned = signer_keypoints(found(None, at), pose_clip([None]), person="largest", mirrored=True)[
-        0
-    ]
-    assert not turned[112:133].any()  # what was called left is the right of the signer
+    turned = signer_keypoints(
+        foreign(None, at), pose_clip([None]), person="largest", mirrored=True
+    )[0]
+    assert not turned[112:133].any()  # left in the file is the right of the signer
     given = [i for i in range(133) if not 112 <= i < 133]
     expected = at[list(FLIP_133)]
     assert np.allclose(turned[given, 0], 512 - expected[given, 0])
@@ -122,9 +122,9 @@ def test_mirrored_turns_places_and_names_and_leaves_missing_ones_missing() -> No
         (1e9, "a keypoint lies at 1e+09 px"),
     ],
 )
-def test_what_is_no_pixels_is_refused(x: float, message: str) -> None:
+def test_coordinates_that_are_not_pixels_are_refused(x: float, message: str) -> None:
     at = person(0, 0, 0.5)
     at[:, 0] = x
     with pytest.raises(DataError) as caught:
-        signer_keypoints(found(None, at), pose_clip([None]), person="largest")
+        signer_keypoints(foreign(None, at), pose_clip([None]), person="largest")
     assert message in str(caught.value)

@@ -126,10 +126,10 @@ def test_frames_without_a_person_are_zero_and_skip_the_network() -> None:
             pictures
         )
 
-    found = list(poses_in_crops([crop, None, crop, None, None], 2, network))
+    result = list(poses_in_crops([crop, None, crop, None, None], 2, network))
     assert batches == [1, 1]
-    assert [bool(each.keypoints.any()) for each in found] == [True, False, True, False, False]
-    keypoints = found[0].keypoints
+    assert [bool(each.keypoints.any()) for each in result] == [True, False, True, False, False]
+    keypoints = result[0].keypoints
     assert tuple(keypoints[0]) == (16, 26, 1)  # 3 px of the crop; its score is above 1
     assert tuple(keypoints[1]) == (0, 0, 0)  # no place
     assert tuple(keypoints[2]) == (20, 34, 1)  # no farther than the crop's last pixel
@@ -139,8 +139,8 @@ def test_frames_without_a_person_are_zero_and_skip_the_network() -> None:
 
 
 def test_a_given_point_has_at_least_the_lowest_score() -> None:
-    found = to_keypoints(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
-    assert (found[:, 2] == np.float32(MIN_SCORE)).all()
+    result = to_keypoints(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
+    assert (result[:, 2] == np.float32(MIN_SCORE)).all()
 
 
 def test_simcc_by_hand() -> None:

@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.atomic import atomic_write
-from slr_pipeline.io.foreign.files import damaged_file, read_bytes
+from slr_pipeline.io.foreign.files import read_bytes, reading
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, to_133
 from slr_pipeline.io.foreign.pickles import Array, load_pickle
 from slr_pipeline.io.messages import printable
@@ -51,12 +51,8 @@ class AnnotationFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         data = read_bytes(path, MAX_BYTES)
-        try:
+        with reading(path, "pickle of annotations"):
             self._annotations = _by_sample(path, load_pickle(path, data))
-        except SlrError:
-            raise
-        except Exception as error:  # a damaged file may raise anything
-            raise damaged_file(path, "pickle of annotations", error) from error
 
     def has(self, sample: str) -> bool:
         """Whether a sample is annotated."""
@@ -66,13 +62,9 @@ class AnnotationFile:
         """The clip of a sample, from `keypoint` (M, T, V, 2) and `keypoint_score` (M, T, V)."""
         where = f"{self.path}, {sample}"
         annotation = self._annotations[sample]
-        try:
+        with reading(where, "annotation"):
             points = _points(where, annotation)
             size = _size(annotation.get("img_shape"))
-        except SlrError:
-            raise
-        except Exception as error:
-            raise damaged_file(where, "annotation", error) from error
         return ForeignClip(where, people_in_frames(where, points), size)
 
 

@@ -1,8 +1,10 @@
 """Reading files of other programs: a limit on their size, and one line for a damaged one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.errors import ArtifactError, DataError, SlrError
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -24,10 +26,17 @@ def check_size(path: Path, size: int, max_bytes: int) -> None:
         )
 
 
-def damaged_file(path: Path | str, kind: str, error: Exception) -> ArtifactError:
-    """The error to raise when reading a file failed with `error`."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    reason = "".join(c for c in text[:200] if c.isprintable())
-    return ArtifactError(
-        f"{path}: not a complete {kind} ({reason}); copy it again from its source, or make it again"
-    )
+@contextmanager
+def reading(path: Path | str, kind: str) -> Iterator[None]:
+    """Turn exceptions into an ArtifactError: a damaged file may raise any. An SlrError passes."""
+    try:
+        yield
+    except SlrError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        reason = "".join(c for c in text[:200] if c.isprintable())
+        raise ArtifactError(
+            f"{path}: not a complete {kind} ({reason}); copy it again from its source, or make it "
+            "again"
+        ) from error

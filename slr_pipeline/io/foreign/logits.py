@@ -17,9 +17,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from slr_pipeline.config.experiment import Split
-from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.container import open_container
-from slr_pipeline.io.foreign.files import check_size, damaged_file, read_bytes
+from slr_pipeline.io.foreign.files import check_size, read_bytes, reading
 from slr_pipeline.io.foreign.pickles import Array, load_pickle
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.messages import listed, printable
@@ -31,9 +31,6 @@ MAX_BYTES: Final = 2**28
 
 VIDEO_ENDING: Final = "_color.mp4"
 """The score files of SAM-SLR may have it after a sample name."""
-
-NAME_ARRAYS: Final = ("sample", "names")
-VALUE_ARRAYS: Final = ("logits", "values")
 
 
 @dataclass(frozen=True)
@@ -68,12 +65,8 @@ def read_foreign_logits(path: str | Path) -> ForeignLogits:
     data = read_bytes(path, MAX_BYTES)
     if not data:
         raise DataError(f"{path}: the file is empty; expected logits")
-    try:
+    with reading(path, f"{path.suffix} of logits"):
         names, values, own = read(path, data)
-    except SlrError:
-        raise
-    except Exception as error:  # a damaged file may raise anything
-        raise damaged_file(path, f"{path.suffix} of logits", error) from error
     samples = _sample_names(path, names)
     _check_values(path, samples, values)
     return ForeignLogits(
@@ -211,7 +204,7 @@ def _read_npz(path: Path, data: bytes) -> _Content:
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         check_size(path, sum(info.file_size for info in archive.zip.infolist()), MAX_BYTES)
         arrays = []
-        for wanted in (NAME_ARRAYS, VALUE_ARRAYS):
+        for wanted in (("sample", "names"), ("logits", "values")):
             present = [name for name in wanted if name in archive.files]
             if len(present) != 1:
                 raise DataError(

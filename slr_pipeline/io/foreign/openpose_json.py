@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.io.foreign.files import damaged_file, read_bytes
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.foreign.files import read_bytes, reading
 from slr_pipeline.io.foreign.keypoints import ForeignClip, reorder, to_133
 from slr_pipeline.io.messages import listed
 from slr_pipeline.skeleton import BODY_25_HANDS_FACE, BODY_135, KEYPOINTS_133
@@ -67,12 +67,8 @@ def read_folder(folder: Path) -> ForeignClip:
 def _read_frame(path: Path) -> NDArray[np.float32]:
     """The people (P, 133, 3) of one frame."""
     data = read_bytes(path, MAX_BYTES)
-    try:
+    with reading(path, "frame of OpenPose's JSON"):
         people = [_person(path, person) for person in json.loads(data)["people"]]
-    except SlrError:
-        raise
-    except Exception as error:  # a damaged file may raise anything
-        raise damaged_file(path, "frame of OpenPose's JSON", error) from error
     if not people:
         return np.zeros((0, 133, 3), np.float32)
     points = np.stack(people)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.atomic import atomic_write
-from slr_pipeline.io.foreign.files import damaged_file, read_bytes
+from slr_pipeline.io.foreign.files import read_bytes, reading
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, reorder, to_133
 from slr_pipeline.skeleton import HOLISTIC, KEYPOINTS_133, LAYOUTS
 
@@ -54,7 +54,7 @@ def read_pose(path: Path) -> ForeignClip:
     """
     data = read_bytes(path, MAX_BYTES)
     _need_pose_format()
-    try:
+    with reading(path, ".pose"):
         pose = _parse(path, data)
         names = _names(path, pose.header)
         xy = np.asarray(pose.body.data.data)[..., :2]
@@ -63,10 +63,6 @@ def read_pose(path: Path) -> ForeignClip:
         size = (pose.header.dimensions.width, pose.header.dimensions.height)
         if min(size) < 1:
             raise DataError(f"{path}: has pictures of {size[0]} x {size[1]} px; make it again")
-    except SlrError:
-        raise
-    except Exception as error:  # a damaged file may raise anything
-        raise damaged_file(path, ".pose", error) from error
     return ForeignClip(str(path), people_in_frames(str(path), points), size)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.foreign.files import damaged_file
+from slr_pipeline.io.foreign.files import reading
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, to_133
 from slr_pipeline.skeleton import KEYPOINTS_133
 
@@ -20,12 +20,11 @@ def read_samslr(path: Path) -> ForeignClip:
     Left in the file is the signer's right. Nothing in the file is run. DataError when it cannot be
     read or has another shape, ArtifactError when it is damaged.
     """
-    try:  # memory-mapped: a header that claims more than the file has is refused
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except Exception as error:  # a damaged file may raise anything
-        raise damaged_file(path, ".npy of numbers", error) from error
+    with reading(path, ".npy of numbers"):
+        try:  # memory-mapped: a header that claims more than the file has is refused
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: an archive of arrays; expected a single .npy of one clip")
     if values.dtype.kind != "f" or values.ndim != 3 or values.shape[1:] != (133, 3):

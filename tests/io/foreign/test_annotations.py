@@ -19,18 +19,18 @@ POINTS = truth()
 @pytest.mark.parametrize("protocol", range(6))
 def test_pickles_of_every_protocol(tmp_path: Path, protocol: int) -> None:
     file = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [annotation(POINTS)], protocol))
-    found = file.read(SAMPLE)
-    assert found.size == (512, 512)
-    assert found.where == f"{tmp_path / 'x.pkl'}, {SAMPLE}"
-    assert np.abs(np.concatenate(found.frames) - POINTS).max() < 0.13
+    clip = file.read(SAMPLE)
+    assert clip.size == (512, 512)
+    assert clip.where == f"{tmp_path / 'x.pkl'}, {SAMPLE}"
+    assert np.abs(np.concatenate(clip.frames) - POINTS).max() < 0.13
 
 
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_arrays_in_the_order_of_columns(tmp_path: Path, protocol: int) -> None:
     whole = np.asfortranarray(POINTS[None, ..., :2])
     one = annotation(POINTS, keypoint=whole)
-    found = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [one], protocol)).read(SAMPLE)
-    assert np.array_equal(np.concatenate(found.frames)[..., :2], POINTS[..., :2])
+    clip = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [one], protocol)).read(SAMPLE)
+    assert np.array_equal(np.concatenate(clip.frames)[..., :2], POINTS[..., :2])
 
 
 @pytest.mark.parametrize(
@@ -50,11 +50,11 @@ def test_several_people_and_the_17_of_coco(tmp_path: Path) -> None:
     two = np.stack([POINTS, POINTS / 2])[:, :, : len(BODY)]
     two[1, 4] = 0
     one = annotation(POINTS, keypoint=two[..., :2], keypoint_score=two[..., 2], img_shape=None)
-    found = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [one])).read(SAMPLE)
-    assert found.size is None
-    assert [len(frame) for frame in found.frames[3:6]] == [2, 1, 2]
-    assert np.array_equal(found.frames[3][1, :17], two[1, 3])
-    assert not np.concatenate(found.frames)[:, 17:].any()
+    clip = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [one])).read(SAMPLE)
+    assert clip.size is None
+    assert [len(frame) for frame in clip.frames[3:6]] == [2, 1, 2]
+    assert np.array_equal(clip.frames[3][1, :17], two[1, 3])
+    assert not np.concatenate(clip.frames)[:, 17:].any()
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_nothing_is_run(tmp_path: Path) -> None:
     assert not Path("trap").exists()
 
 
-def test_what_is_written_is_read_back_and_opens_with_pickle_alone(tmp_path: Path) -> None:
+def test_written_annotations_are_read_back_and_open_with_pickle_alone(tmp_path: Path) -> None:
     path = tmp_path / "keypoints.pkl"
     rows = [
         Annotation("a", "train", 3, POINTS, 512, 256),
@@ -116,9 +116,9 @@ def test_what_is_written_is_read_back_and_opens_with_pickle_alone(tmp_path: Path
     write_annotations(path, rows)
     file = AnnotationFile(path)
     for row in rows:
-        found = file.read(row.sample)
-        assert np.array_equal(np.concatenate(found.frames), row.keypoints)
-        assert found.size == (512, 256)
+        clip = file.read(row.sample)
+        assert np.array_equal(np.concatenate(clip.frames), row.keypoints)
+        assert clip.size == (512, 256)
     content = pickle.loads(path.read_bytes())
     assert content["split"] == {"train": ["a"], "test": ["b"]}
     first, second = content["annotations"]

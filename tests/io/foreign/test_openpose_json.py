@@ -17,38 +17,38 @@ def test_people_are_those_with_a_keypoint(tmp_path: Path) -> None:
     points = truth()
     empty = {name: [0] * len(values) for name, values in person_25(points[0]).items()}
     people = [[], [person_25(points[1]), empty], [person_25(points[2]), person_135(points[3])]]
-    found = read_folder(write_openpose(tmp_path / "x", people))
-    assert [frame.shape for frame in found.frames] == [(0, 133, 3), (1, 133, 3), (2, 133, 3)]
-    assert np.abs(found.frames[1][0] - points[1]).max() < 6e-4
-    assert found.size is None
-    assert not found.frames[2][1][[LEFT_HAND[0], RIGHT_HAND[0]]].any()
+    clip = read_folder(write_openpose(tmp_path / "x", people))
+    assert [frame.shape for frame in clip.frames] == [(0, 133, 3), (1, 133, 3), (2, 133, 3)]
+    assert np.abs(clip.frames[1][0] - points[1]).max() < 6e-4
+    assert clip.size is None
+    assert not clip.frames[2][1][[LEFT_HAND[0], RIGHT_HAND[0]]].any()
 
 
-def test_frames_come_by_the_numbers_in_their_names(tmp_path: Path) -> None:
+def test_frames_are_ordered_by_the_numbers_in_their_names(tmp_path: Path) -> None:
     points = truth()
     folder = write_openpose(tmp_path / "x", [[person_25(frame)] for frame in points[:12]])
     for path in sorted(folder.iterdir()):  # from 5, without leading zeros: as text 10 is before 5
         path.rename(folder / f"clip_{int(path.name.split('_')[1]) + 5}_keypoints.json")
     (folder / "notes.txt").write_text("x")
-    found = read_folder(folder)
-    assert np.abs(np.stack(found.frames)[:, 0] - points[:12]).max() < 6e-4
+    clip = read_folder(folder)
+    assert np.abs(np.stack(clip.frames)[:, 0] - points[:12]).max() < 6e-4
 
 
-def test_a_part_that_was_not_run_is_absent(tmp_path: Path) -> None:
+def test_a_part_without_a_model_is_missing(tmp_path: Path) -> None:
     person = person_25(truth()[5])
     del person["face_keypoints_2d"]
     person["hand_left_keypoints_2d"] = []
-    found = read_folder(write_openpose(tmp_path / "x", [[person]])).frames[0][0]
-    assert not found[23:112].any()
-    assert np.array_equal(found[list(RIGHT_HAND)].any(axis=1), truth()[5, RIGHT_HAND].any(axis=1))
-    assert found[RIGHT_HAND].any()
+    clip = read_folder(write_openpose(tmp_path / "x", [[person]])).frames[0][0]
+    assert not clip[23:112].any()
+    assert np.array_equal(clip[list(RIGHT_HAND)].any(axis=1), truth()[5, RIGHT_HAND].any(axis=1))
+    assert clip[RIGHT_HAND].any()
 
 
 def test_scores_just_above_one_are_one(tmp_path: Path) -> None:
     person = person_25(truth()[5])
     person["hand_left_keypoints_2d"][2] = 1.00611
-    found = read_folder(write_openpose(tmp_path / "x", [[person]])).frames[0][0]
-    assert found[LEFT_HAND[0], 2] == 1
+    clip = read_folder(write_openpose(tmp_path / "x", [[person]])).frames[0][0]
+    assert clip[LEFT_HAND[0], 2] == 1
 
 
 def broken(**changes: Any) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def test_a_wrong_frame_is_one_line_that_names_it(
     assert "\n" not in str(caught.value)
 
 
-def test_folders_that_are_no_clip(tmp_path: Path) -> None:
+def test_folders_without_a_clip_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SlrError, match="No such file or directory"):
         read_folder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

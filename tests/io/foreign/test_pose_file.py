@@ -64,8 +64,8 @@ def test_names_are_those_of_mediapipe() -> None:
         assert (our.name, our.points) == (their.name, their.points)
 
 
-def test_what_openpose_calls_a_point_is_what_it_is_called_here() -> None:
-    """Sides and joints, where the names say them."""
+def test_our_names_have_the_sides_and_joints_of_openposes() -> None:
+    """Where the names contain them."""
     for theirs, ours in (
         (openpose_135.BODY_135_POINTS, BODY_135),
         (openpose.BODY_POINTS, BODY_25_HANDS_FACE[:25]),
@@ -88,12 +88,12 @@ def test_written_files_read_back_to_the_bit(tmp_path: Path, layout: str) -> None
     points[5, 0, :2] = (-3.1415927, 600)
     path = tmp_path / "x.pose"
     write_pose(path, points, layout, width=512, height=384, fps=29.97)
-    found = read_pose(path)
+    clip = read_pose(path)
     absent = [i for i, name in enumerate(KEYPOINTS_133) if name not in LAYOUTS[layout]]
     points[:, absent] = 0
-    assert found.size == (512, 384)
-    assert [len(frame) for frame in found.frames] == [int(frame.any()) for frame in points]
-    for frame, expected in zip(found.frames, points, strict=True):
+    assert clip.size == (512, 384)
+    assert [len(frame) for frame in clip.frames] == [int(frame.any()) for frame in points]
+    for frame, expected in zip(clip.frames, points, strict=True):
         assert not len(frame) or np.array_equal(frame[0], expected)
     pose = pose_format.Pose.read(path.read_bytes())
     assert pose.body.data.shape == (len(points), 1, len(LAYOUTS[layout]), 2)
@@ -101,7 +101,7 @@ def test_written_files_read_back_to_the_bit(tmp_path: Path, layout: str) -> None
     assert any(one.limbs for one in pose.header.components)
 
 
-def test_points_are_found_by_name_in_any_order_and_number(tmp_path: Path) -> None:
+def test_points_are_identified_by_name_in_any_order_and_number(tmp_path: Path) -> None:
     values = np.zeros((2, 1, 7, 4))
     values[..., :2] = np.arange(14).reshape(7, 2) + 10
     values[..., 2:] = (99, 0.5)
@@ -111,11 +111,9 @@ def test_points_are_found_by_name_in_any_order_and_number(tmp_path: Path) -> Non
         component("POSE_LANDMARKS", ["RIGHT_WRIST", "LEFT_FOOT_INDEX"], "XYZC"),
         component("FACE_LANDMARKS", ["356", "470"], "XYZC"),
     ]
-    found = read_pose(saved(tmp_path / "x.pose", components, values)).frames[1][0]
+    clip = read_pose(saved(tmp_path / "x.pose", components, values)).frames[1][0]
     given = {
-        KEYPOINTS_133[i]: found[i, :2].tolist()
-        for i in range(133)
-        if found[i, 2] == np.float32(0.5)
+        KEYPOINTS_133[i]: clip[i, :2].tolist() for i in range(133) if clip[i, 2] == np.float32(0.5)
     }
     assert given == {
         "right_pinky_finger4": [12, 13],
@@ -126,16 +124,16 @@ def test_points_are_found_by_name_in_any_order_and_number(tmp_path: Path) -> Non
     }
 
 
-def test_several_people_and_places_hidden_by_the_mask(tmp_path: Path) -> None:
+def test_several_people_and_masked_coordinates(tmp_path: Path) -> None:
     values = np.stack([POINTS[:4], POINTS[:4] / 2], axis=1)
     values[1, 0] = 0
     values[2, 1, :, 2] = 0
     values[0, 0, 7] = (np.nan, np.nan, 0)
     components = cocowholebody133_header.cocowholebody_components()
-    found = read_pose(saved(tmp_path / "x.pose", components, values))
-    assert [len(frame) for frame in found.frames] == [2, 1, 1, 2]
-    assert np.array_equal(found.frames[1][0], values[1, 1].astype(np.float32))
-    assert not found.frames[0][0, 7].any()
+    clip = read_pose(saved(tmp_path / "x.pose", components, values))
+    assert [len(frame) for frame in clip.frames] == [2, 1, 1, 2]
+    assert np.array_equal(clip.frames[1][0], values[1, 1].astype(np.float32))
+    assert not clip.frames[0][0, 7].any()
 
 
 def test_format_0_1(tmp_path: Path) -> None:
@@ -149,8 +147,8 @@ def test_format_0_1(tmp_path: Path) -> None:
 # --- what is refused -----------------------------------------------------------------------------
 
 
-def test_a_short_file_of_format_0_1_does_not_pass_for_a_shorter_clip(tmp_path: Path) -> None:
-    """It is read to its end: scores would be taken from where places are."""
+def test_a_short_file_of_format_0_1_is_not_read_as_a_shorter_clip(tmp_path: Path) -> None:
+    """pose-format reads it to its end and would take coordinates for scores."""
     path = tmp_path / "x.pose"
     write_pose(path, POINTS, "body-25", width=512, height=512, fps=25)
     data = as_0_1(path.read_bytes(), len(POINTS))
@@ -190,7 +188,7 @@ def test_other_points_are_refused(
         (2, -5, "scores from -5 to 0.75"),
     ],
 )
-def test_values_that_are_none(tmp_path: Path, channel: int, value: float, message: str) -> None:
+def test_wrong_values_are_refused(tmp_path: Path, channel: int, value: float, message: str) -> None:
     values = POINTS[:, None].copy()
     values[3, 0, 5, channel] = value
     components = cocowholebody133_header.cocowholebody_components()
@@ -199,7 +197,7 @@ def test_values_that_are_none(tmp_path: Path, channel: int, value: float, messag
     assert message in str(caught.value)
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.pose"
     with pytest.raises(SlrError, match="No such file"):
         read_pose(path)
@@ -219,7 +217,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_pose(path)
 
 
-def test_frames_of_nobody_take_no_bytes_and_no_time(tmp_path: Path) -> None:
+def test_frames_without_people_take_no_bytes_and_no_time(tmp_path: Path) -> None:
     components = cocowholebody133_header.cocowholebody_components()
     path = saved(tmp_path / "x.pose", components, np.zeros((5, 0, 133, 3)))
     assert [len(frame) for frame in read_pose(path).frames] == [0] * 5

@@ -23,18 +23,18 @@ def saved(path: Path, values: object) -> Path:
 def test_one_person_a_frame(tmp_path: Path, dtype: type) -> None:
     values = points().astype(dtype)
     values[2] = 0
-    found = read_samslr(saved(tmp_path / "x.npy", values))
-    assert found.size == (512, 512)
-    assert [len(frame) for frame in found.frames] == [1, 1, 0, 1]
-    assert np.array_equal(found.frames[3][0], values[3].astype(np.float32))
+    clip = read_samslr(saved(tmp_path / "x.npy", values))
+    assert clip.size == (512, 512)
+    assert [len(frame) for frame in clip.frames] == [1, 1, 0, 1]
+    assert np.array_equal(clip.frames[3][0], values[3].astype(np.float32))
 
 
 def test_heat_map_values_beyond_zero_and_one(tmp_path: Path) -> None:
     values = points()
     values[0, :2, 2] = (-0.01, 1.02)
-    found = read_samslr(saved(tmp_path / "x.npy", values)).frames[0][0]
-    assert not found[0].any()
-    assert found[1].tolist() == [values[0, 1, 0], values[0, 1, 1], 1]
+    clip = read_samslr(saved(tmp_path / "x.npy", values)).frames[0][0]
+    assert not clip[0].any()
+    assert clip[1].tolist() == [values[0, 1, 0], values[0, 1, 1], 1]
 
 
 class Trap:
@@ -68,7 +68,7 @@ def test_other_arrays_are_refused(tmp_path: Path, values: np.ndarray, message: s
     assert not Path("trap").exists()
 
 
-def test_files_that_are_no_array(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SlrError, match="No such file"):
         read_samslr(tmp_path / "none.npy")
     np.savez(tmp_path / "x.npz", points())
