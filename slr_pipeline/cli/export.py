@@ -9,8 +9,10 @@ from slr_pipeline.errors import ConfigError
 def flags(parser: argparse.ArgumentParser) -> None:
     """The flags of the command."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--onnx", nargs="+", metavar="STREAM", help="export these streams")
-    what.add_argument("--keypoints", choices=("pose", "openpose", "mmaction2"), help="format")
+    what.add_argument("--onnx", nargs="+", metavar="STREAM", help="streams to export as ONNX")
+    what.add_argument(
+        "--keypoints", choices=("pose", "openpose", "mmaction2"), help="format of keypoints"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder of the run"
     )

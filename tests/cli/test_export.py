@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 import yaml
@@ -28,7 +27,7 @@ from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.streams import features_of
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
-from slr_pipeline.io.models import load_model, save_model
+from slr_pipeline.io.models import save_model
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.steps.predict import load_trained
 from slr_pipeline.training.predict import predict
@@ -167,29 +166,6 @@ def exported(results: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_logits_equal_pytorch_for_any_batch_size(
-    results: Path, exported: Path, stream: str
-) -> None:
-    """On other inputs than the command compares."""
-    state, _ = load_model(results / f"streams/{stream}/train/model.safetensors")
-    model = build_model(check_stream(STREAMS[stream]), len(SIGNS)).eval()
-    model.load_state_dict(state)
-    session = onnxruntime.InferenceSession(exported / f"{stream}.onnx")
-    inputs = session.get_inputs()
-    assert [given.shape[0] for given in inputs] == ["batch"] * len(inputs)
-    assert session.get_outputs()[0].shape == ["batch", len(SIGNS)]
-    torch.manual_seed(9)
-    for size in (1, 4, 7):
-        parts = [torch.rand(size, *given.shape[1:]) for given in inputs]
-        with torch.no_grad():
-            expected = model(*parts).numpy()
-        given = {one.name: part.numpy() for one, part in zip(inputs, parts, strict=True)}
-        (logits,) = session.run(["logits"], given)
-        assert np.ptp(expected) > 1e-3
-        assert np.abs(logits - expected).max() < 1e-4
-
-
-@pytest.mark.parametrize("stream", STREAMS)
 def test_a_file_is_self_contained(exported: Path, stream: str) -> None:
     model = onnx.load(exported / f"{stream}.onnx", load_external_data=False)
     assert not any(tensor.external_data for tensor in model.graph.initializer)
@@ -232,7 +208,7 @@ def test_without_features_only_random_inputs_are_compared(
 def test_the_code_of_the_page_answers_clips_of_the_run(
     results: Path, exported: Path, stream: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the feature files to logits, as PyTorch computes them."""
+    """From the feature files to the logits of PyTorch, alone and in a larger batch."""
     page = (exported / f"{stream}.md").read_text()
     namespace: dict[str, Any] = {}
     monkeypatch.chdir(exported)
@@ -251,12 +227,18 @@ def test_the_code_of_the_page_answers_clips_of_the_run(
     dataset = build_dataset(settings, stores, [("b", -1)], train=False, seed=0, views=views)
     (expected,) = predict(model, dataset, batch_size=1)
     np.testing.assert_allclose(logits, expected, atol=1e-4)
+    assert np.ptp(expected) > 1e-3
+    clips = build_dataset(settings, stores, [(name, -1) for name in "abcde"], train=False, seed=0)
+    parts = zip(*(clips[index][0] for index in range(5)), strict=True)
+    inputs = namespace["session"].get_inputs()
+    batch = {x.name: np.stack(part) for x, part in zip(inputs, parts, strict=True)}
+    (rows,) = namespace["session"].run(["logits"], batch)
+    np.testing.assert_allclose(rows, predict(model, clips, batch_size=1), atol=1e-4)
     (best, share), *_ = namespace["top"](namespace["softmax"](logits))
     assert best == SIGNS[expected.argmax()]
     assert 1 / len(SIGNS) < share <= 1
-    for given_input in onnxruntime.InferenceSession(f"{stream}.onnx").get_inputs():
-        shape = ", ".join(map(str, given_input.shape[1:]))
-        assert f"| `{given_input.name}` | (batch, {shape}) |" in page
+    for one in inputs:
+        assert f"| `{one.name}` | ({', '.join(map(str, one.shape))}) |" in page
     assert "made-up (weights 000" in page
     assert "- 1: a\\_b\\*c\n" in page
 
