@@ -1,4 +1,4 @@
-"""Every command that the documentation shows is run, on a small run and the demo as AUTSL."""
+"""Run every command of the documentation, on a small run and with the demo as AUTSL."""
 
 import pickle
 import re
@@ -20,20 +20,20 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = ("git", "make", "pip", "python", "slr", "snakemake")
 
-# What is too long for a test, or changes the machine, is planned and not done.
+# Commands that take too long or change the machine are only planned.
 PLANNED = {
     "snakemake": ["--dry-run"],
     "make": ["--dry-run"],
     "pip": ["--dry-run", "--no-build-isolation", "--quiet"],
 }
-# A file of this name is refused if it is not the published one.
+# A file with this name is refused unless it is the published one.
 STAND_INS = {"r2plus1d_18-91a641e6.pth": "made_up.pth"}
 # tests/end_to_end/test_own_data.py runs the commands of this section, word for word.
 ELSEWHERE = "\n## A folder of clips and a CSV\n"
 
 
 def commands_of(page: Path) -> list[str]:
-    """The lines of blocks of code that start with a program, in their order."""
+    """The lines of code blocks that start with a program, in order."""
     before, elsewhere, after = page.read_text().partition(ELSEWHERE)
     text = before + (after[after.index("\n## ") :] if elsewhere else "")
     blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
@@ -42,8 +42,8 @@ def commands_of(page: Path) -> list[str]:
 
 
 def inline_commands() -> set[str]:
-    """Commands within sentences, without those with a word that stands for another."""
-    texts = [found for page in PAGES for found in re.findall(r"`([^`\n]+)`", page.read_text())]
+    """Commands within sentences, without those with a placeholder."""
+    texts = [text for page in PAGES for text in re.findall(r"`([^`\n]+)`", page.read_text())]
     return {
         text
         for text in texts
@@ -53,7 +53,7 @@ def inline_commands() -> set[str]:
 
 @pytest.fixture(scope="module")
 def project(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with a finished run, AUTSL, videos and files of others in their places."""
+    """A checkout with a finished run, AUTSL, videos and files of other programs."""
     folder = tmp_path_factory.mktemp("clone") / "slr_pipeline"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -139,8 +139,8 @@ def test_the_commands_of_a_page(page: Path, project: Path) -> None:
         run(words, project, *PLANNED.get(words[0], []))
 
 
-def test_commands_in_sentences_are_there() -> None:
-    """They are run where they are explained; here their names and files are looked up."""
+def test_commands_in_sentences_exist() -> None:
+    """Code blocks are run; here only names and files are looked up."""
     makefile = (ROOT / "Makefile").read_text()
     for text in inline_commands():
         words = shlex.split(text)

@@ -1,4 +1,4 @@
-"""`slr overlay`: what a run found, drawn into the videos of its samples."""
+"""`slr overlay`: keypoints, hand boxes and answers drawn into the video of a sample."""
 
 import shlex
 import shutil
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def copied(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The run in a folder of its own, which is the working folder."""
+    """A copy of the run in the working folder."""
     folder = tmp_path / "run"
     shutil.copytree(run_folder, folder)
     monkeypatch.chdir(folder)

@@ -1,4 +1,4 @@
-"""The console command `snakemake` of the environment, with targets where people type them."""
+"""The console command `snakemake` with targets after options, as people type them."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ SNAKEMAKE = str(Path(sys.executable).with_name("snakemake"))
 
 
 def snakemake(line: str, folder: Path = ROOT) -> str:
-    """Output of a command line that must succeed."""
+    """The output of a command line that must succeed."""
     done = subprocess.run(
         [SNAKEMAKE, *line.split()], cwd=folder, capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""Each command of `slr` with a path that is not there: one line, exit status 1, nothing written."""
+"""Each `slr` command with a missing path: one line, exit status 1, nothing written."""
 
 from pathlib import Path
 
