@@ -48,16 +48,6 @@ class HandBoxes:
     missing: Flags
     imputed: Flags
 
-    @property
-    def missing_boxes(self) -> int:
-        """The number of missing boxes, of 2 T."""
-        return int(self.missing.sum())
-
-    @property
-    def imputed_boxes(self) -> int:
-        """The number of imputed boxes, of 2 T."""
-        return int(self.imputed.sum())
-
 
 def hand_boxes(keypoints: Keypoints, *, width: int, height: int, fidelity: Fidelity) -> HandBoxes:
     """Boxes of both hands in every frame (De Coster et al., 2021, equations 1 and 2).

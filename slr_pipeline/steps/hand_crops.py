@@ -50,7 +50,10 @@ def hand_crops(
                 np.stack([crop_hand(frame, box, fidelity=fidelity) for box in pair])
                 for frame, pair in zip(video_frames(row, video), hands.boxes, strict=True)
             )
-            counts = {"missing_boxes": hands.missing_boxes, "imputed_boxes": hands.imputed_boxes}
+            counts = {
+                "missing_boxes": int(hands.missing.sum()),
+                "imputed_boxes": int(hands.imputed.sum()),
+            }
             writer.add(clip_of(row, crops, boxes=hands.boxes, counts=counts))
 
 

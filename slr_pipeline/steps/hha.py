@@ -36,7 +36,6 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
     fidelity = settings.fidelity
-    make_pictures = _published if fidelity == "published" else _corrected
     jpeg = JPEG["published"] if fidelity == "published" else _FULL_CHROMA
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
     with create_feature_file(out, "hha", store.estimator, facts, jpeg) as writer:
@@ -45,7 +44,7 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
             counts = {"clips_without_person": int(not points[..., 2].any()), "empty_frames": 0}
             greys = video_frames(row, "depth")
-            pictures = make_pictures(greys, box, _camera(settings, row), settings, counts)
+            pictures = _pictures(greys, box, _camera(settings, row), settings, counts)
             writer.add(clip_of(row, pictures, boxes=box, counts=counts))
 
 
@@ -59,33 +58,29 @@ def _camera(settings: HhaSettings, row: Verified) -> Camera:
     return assumed_camera(row.width, row.height)
 
 
-def _published(
+def _pictures(
     greys: Iterable[Picture],
     box: Box,
     camera: Camera,
     settings: HhaSettings,
     counts: dict[str, int],
 ) -> Iterator[Picture]:
-    """HHA of whole frames, then the crop."""
-    for grey in greys:
-        counts["empty_frames"] += is_empty(grey)
-        picture = frame_hha(
-            grey,
-            camera,
-            grey_per_metre=settings.grey_per_metre,
-            height_rule=settings.height_rule,
-        )
-        yield crop_signer(picture, box, interpolation=cv2.INTER_LINEAR)
+    """HHA pictures of a clip; counts its empty frames.
 
-
-def _corrected(
-    greys: Iterable[Picture],
-    box: Box,
-    camera: Camera,
-    settings: HhaSettings,
-    counts: dict[str, int],
-) -> Iterator[Picture]:
-    """The crop, without mixing depths, then HHA with one gravity for the clip."""
+    `published`: HHA of whole frames, then the crop. `corrected`: the crop, without mixing depths,
+    then HHA with one gravity for the clip.
+    """
+    if settings.fidelity == "published":
+        for grey in greys:
+            counts["empty_frames"] += is_empty(grey)
+            picture = frame_hha(
+                grey,
+                camera,
+                grey_per_metre=settings.grey_per_metre,
+                height_rule=settings.height_rule,
+            )
+            yield crop_signer(picture, box, interpolation=cv2.INTER_LINEAR)
+        return
     # One array: a list of crops would be scattered among freed frames and keep their memory.
     crops = np.fromiter(
         (crop_signer(grey, box, interpolation=cv2.INTER_NEAREST_EXACT) for grey in greys),
@@ -99,7 +94,7 @@ def _corrected(
         near_m=settings.near_m,
         height_rule=settings.height_rule,
     )
-    return pictures
+    yield from pictures
 
 
 if __name__ == "__main__":

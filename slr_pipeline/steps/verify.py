@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from slr_pipeline.config.experiment import AutslData, TableData
 from slr_pipeline.config.flags import parse_data
@@ -73,7 +74,7 @@ def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:
 
 def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
     """Decode both videos of a sample; an error becomes the reason of its quarantine."""
-    depth = sample.depth or ""
+    row = Verified(sample.name, sample.color, sample.depth or "", reason="")
     try:
         info, color_sha256 = examine(sample.color, sample.color_sha256, False)
         depth_sha256 = ""
@@ -81,12 +82,9 @@ def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
             depth_info, depth_sha256 = examine(sample.depth, sample.depth_sha256, True)
             _check_depth(sample.depth, depth_info, info)
     except DataError as error:
-        return Verified(sample=sample.name, color=sample.color, depth=depth, reason=str(error))
-    return Verified(
-        sample=sample.name,
-        color=sample.color,
-        depth=depth,
-        reason="",
+        return replace(row, reason=str(error))
+    return replace(
+        row,
         frames=info.frames,
         width=info.width,
         height=info.height,

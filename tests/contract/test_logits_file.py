@@ -1,4 +1,4 @@
-"""docs/reference/artifacts.md, logits files."""
+"""Logits files (docs/reference/artifacts.md)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,10 @@ LOGITS = Logits(
 
 def test_logits_are_read_back(tmp_path: Path) -> None:
     write_logits(tmp_path / "val.h5", LOGITS, {"stream": "joint"})
-    found = read_logits(tmp_path / "val.h5")
-    assert (found.samples, found.classes) == (LOGITS.samples, LOGITS.classes)
-    np.testing.assert_array_equal(found.values, LOGITS.values)
-    np.testing.assert_array_equal(found.answered, LOGITS.answered)
+    actual = read_logits(tmp_path / "val.h5")
+    assert (actual.samples, actual.classes) == (LOGITS.samples, LOGITS.classes)
+    np.testing.assert_array_equal(actual.values, LOGITS.values)
+    np.testing.assert_array_equal(actual.answered, LOGITS.answered)
     before = (tmp_path / "val.h5").read_bytes()
     write_logits(tmp_path / "val.h5", LOGITS, {"stream": "joint"})
     assert (tmp_path / "val.h5").read_bytes() == before

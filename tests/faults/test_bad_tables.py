@@ -1,6 +1,6 @@
-"""Tables of samples that are wrong or odd: they work, or one line says what to do.
+"""Unusual or wrong sample tables work, or one line says what to do.
 
-Doubled names, unknown labels and splits, empty splits and bad paths: tests/test_samples.py.
+Duplicate names, unknown labels and splits, empty splits and bad paths: tests/samples/test_table.py.
 """
 
 import csv
@@ -32,7 +32,7 @@ Row = tuple[str, str, str, str]
 
 
 def load(folder: Path, rows: list[Row], *, classes: str | None = None, **data: Any) -> SampleTable:
-    """The table of rows of name, split, label and signer."""
+    """Load a table of rows (name, split, label, signer)."""
     path = folder / "samples.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([COLUMNS, *((*row, f"{row[0]}.mp4") for row in rows)])

@@ -78,8 +78,8 @@ def read_weights(path: Path) -> object:
 
 
 def read_scores(path: Path) -> object:
-    found = read_logits(path)
-    return replace(found, values=found.values.tobytes(), answered=found.answered.tobytes())
+    actual = read_logits(path)
+    return replace(actual, values=actual.values.tobytes(), answered=actual.answered.tobytes())
 
 
 def read_rows(path: Path) -> object:
@@ -216,10 +216,6 @@ def test_a_changed_file_is_refused_or_read_the_same(
     assert refused > (MUTATIONS // 10 if path.suffix in PLAIN else MUTATIONS // 2)
     with capsys.disabled():
         print(f"\n{name}: {MUTATIONS} mutations, {refused} refused")
-
-
-def test_there_are_at_least_300_mutations() -> None:
-    assert MUTATIONS * len(READERS) >= 300
 
 
 # --- the seal -------------------------------------------------------------------------------------

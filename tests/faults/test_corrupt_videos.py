@@ -1,4 +1,4 @@
-"""Videos that are damaged, odd or hostile are quarantined with a reason, or they work."""
+"""Damaged, unusual or hostile videos are quarantined with a reason, or they work."""
 
 import csv
 import hashlib
@@ -21,26 +21,25 @@ from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.io.video import read_frames, read_grey_frames, sha256_of
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.verify import verify
-from tests.faults import clips
-from tests.faults.clips import signer, write
-from tests.io.test_video import no_frames, sound_only, turn_track
+from tests import videos
 from tests.shared_data import SHARED
 from tests.steps.test_features import MADE, Shard, check
+from tests.videos import signer, turn_track, write, write_no_frames, write_sound
 
 FEW, WIDTH, HEIGHT = 4, 256, 192
 
 Make = Callable[[Path], Path | None]
-"""Writes a colour video and returns its depth video; none: it is its own."""
+"""Writes a colour video and returns its depth video; None: the colour video serves as depth."""
 
 
 def verify_all(
-    folder: Path, videos: Iterable[tuple[Path, Path | None, str]], seconds: int = 60
+    folder: Path, files: Iterable[tuple[Path, Path | None, str]], seconds: int = 60
 ) -> dict[str, Verified]:
-    """The rows of a shard of videos given as (colour, depth, SHA-256 or empty), by file name."""
+    """Verify files given as (colour, depth, SHA-256 or empty); the rows by file name."""
     columns = ["sample", "split", "label", "color", "depth", "color_sha256"]
     rows = [
         (f"s{i}", "train", "0", color, depth or "", sha256)
-        for i, (color, depth, sha256) in enumerate(videos)
+        for i, (color, depth, sha256) in enumerate(files)
     ]
     with (folder / "samples.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -50,9 +49,9 @@ def verify_all(
             writer.writerow((split, split, "1", "none.mp4", "", ""))
     table = TableData(layout="table", table=str(folder / "samples.csv"), root="/")
     verify(table, "train", "all", len(rows), seconds, str(folder / "verified.csv"))
-    found = read_verified(folder / "verified.csv")
-    assert len(found) == len(rows)
-    return {Path(row.color).name: row for row in found}
+    verified = read_verified(folder / "verified.csv")
+    assert len(verified) == len(rows)
+    return {Path(row.color).name: row for row in verified}
 
 
 def plain(path: Path) -> None:
@@ -68,7 +67,7 @@ def encoded(codec: str, pixels: str) -> Make:
 
 
 def turned(quarters: int) -> Make:
-    """Upright to who obeys its metadata."""
+    """Upright after its rotation metadata is applied."""
 
     def make(path: Path) -> None:
         upright = signer(WIDTH, HEIGHT)
@@ -78,10 +77,10 @@ def turned(quarters: int) -> Make:
     return make
 
 
-def hurt(damage: clips.Damage, flags: str = "faststart") -> Make:
+def broken(damage: videos.Damage, flags: str = "faststart") -> Make:
     def make(path: Path) -> None:
         source = write(path.with_name(f"whole_{path.name}"), signer(WIDTH, HEIGHT), flags=flags)
-        clips.damaged(path, source, damage, random.Random(0))
+        videos.damaged(path, source, damage, random.Random(0))
 
     return make
 
@@ -126,7 +125,7 @@ def smaller_depth(path: Path) -> Path:
 
 
 def sound_with_cover(path: Path) -> None:
-    clips.sound_with_cover(path, signer(WIDTH, HEIGHT)[0])
+    write_sound(path, signer(WIDTH, HEIGHT)[0])
 
 
 def too_large(path: Path) -> None:
@@ -134,14 +133,14 @@ def too_large(path: Path) -> None:
 
 
 def larger_than_its_header(path: Path) -> None:
-    """Each picture of a small video says that it is one of 12,000 x 12,000 pixels."""
+    """Each picture of a small video claims 12,000 x 12,000 pixels."""
     write(path, signer(WIDTH, HEIGHT), codec="mjpeg", pixels="yuvj420p")
     size = HEIGHT.to_bytes(2, "big") + WIDTH.to_bytes(2, "big")
     path.write_bytes(path.read_bytes().replace(b"\x08" + size, b"\x08" + b"\x2e\xe0\x2e\xe0"))
 
 
 def list_of(text: str) -> Make:
-    """A text that names a whole video beside it."""
+    """A text that names a valid video beside it."""
 
     def make(path: Path) -> None:
         plain(path.with_name("other.mp4"))
@@ -165,19 +164,19 @@ TOO_LARGE = "has pictures of more than 16777216 pixels; scale it down"
 DAMAGED = r"is damaged (after \d frames )?\(.*\); copy it again"
 CASES: dict[str, tuple[Make, str]] = {
     "whole.mp4": (plain, ""),
-    "cut_1.mp4": (hurt(clips.cut(0.01)), DAMAGED),
-    "cut_50.mp4": (hurt(clips.cut(0.5)), DAMAGED),
-    "cut_99.mp4": (hurt(clips.cut(0.99)), DAMAGED),
-    "cut_50.mkv": (hurt(clips.cut(0.5), ""), DAMAGED),
-    "cut_99.mkv": (hurt(clips.cut(0.99), ""), DAMAGED),
-    "cut_50_index_last.mp4": (hurt(clips.cut(0.5), ""), NO_VIDEO),
-    "no_header.mp4": (hurt(no_header), NO_VIDEO),
-    "no_header.mkv": (hurt(no_header, ""), NO_VIDEO),
-    "zeroed.mp4": (hurt(clips.zero_middle), DAMAGED),
-    "zeroed.mkv": (hurt(clips.zero_middle, ""), DAMAGED),
-    "no_frame.avi": (no_frames, "has no frames"),
+    "cut_1.mp4": (broken(videos.cut(0.01)), DAMAGED),
+    "cut_50.mp4": (broken(videos.cut(0.5)), DAMAGED),
+    "cut_99.mp4": (broken(videos.cut(0.99)), DAMAGED),
+    "cut_50.mkv": (broken(videos.cut(0.5), ""), DAMAGED),
+    "cut_99.mkv": (broken(videos.cut(0.99), ""), DAMAGED),
+    "cut_50_index_last.mp4": (broken(videos.cut(0.5), ""), NO_VIDEO),
+    "no_header.mp4": (broken(no_header), NO_VIDEO),
+    "no_header.mkv": (broken(no_header, ""), NO_VIDEO),
+    "zeroed.mp4": (broken(videos.zero_middle), DAMAGED),
+    "zeroed.mkv": (broken(videos.zero_middle, ""), DAMAGED),
+    "no_frame.avi": (write_no_frames, "has no frames"),
     "one_frame.mp4": (one_frame, ""),
-    "sound.mp4": (sound_only, "has no video stream"),
+    "sound.mp4": (write_sound, "has no video stream"),
     "sound_with_cover.mp4": (sound_with_cover, "has no video stream"),
     "an_mp4.avi": (other_name, ""),
     "text.mp4": (list_of("other.mp4\n" * 50), NO_VIDEO),
@@ -213,11 +212,11 @@ CASES: dict[str, tuple[Make, str]] = {
 def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shard, dict[str, Verified]]:
     """Every case in one shard, verified."""
     folder = tmp_path_factory.mktemp("mixed")
-    videos = []
+    files = []
     for name, (make, _) in CASES.items():
         depth = make(folder / name)
-        videos.append((folder / name, depth or folder / name, ""))
-    return Shard(folder), verify_all(folder, videos)
+        files.append((folder / name, depth or folder / name, ""))
+    return Shard(folder), verify_all(folder, files)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -253,11 +252,11 @@ def test_a_mixed_shard_goes_through_every_step(
 ) -> None:
     shard, rows = mixed
     keypoints(MediapipeSettings(), "cpu", shard.verified, shard.keypoints)
-    found = FeatureStore("keypoints", [shard.keypoints])
+    store = FeatureStore("keypoints", [shard.keypoints])
     for feature in MADE:
         check(shard.make(feature), shard)
     for name in ("whole.mp4", "turned_90.mp4", "turned_180.mp4", "turned_270.mp4"):
-        points = found.read(rows[name].sample).values
+        points = store.read(rows[name].sample).values
         nose, shoulders = points[:, 0, 1], points[:, 5:7, 1]
         assert (points[:, [0, 5, 6], 2] > 0).all(), name
         assert (nose[:, None] < shoulders).all(), name
@@ -267,7 +266,7 @@ def test_a_video_damaged_after_verify_is_named(tmp_path: Path) -> None:
     plain(tmp_path / "a.mp4")
     rows = verify_all(tmp_path, [(tmp_path / "a.mp4", None, "")])
     assert rows["a.mp4"].reason == ""
-    clips.damaged(tmp_path / "a.mp4", tmp_path / "a.mp4", clips.zero_middle, random.Random(0))
+    videos.damaged(tmp_path / "a.mp4", tmp_path / "a.mp4", videos.zero_middle, random.Random(0))
     with pytest.raises(DataError, match=rf"^sample s0: .*a\.mp4: {DAMAGED}"):
         keypoints(MediapipeSettings(), "cpu", Shard(tmp_path).verified, str(tmp_path / "k.h5"))
     assert not (tmp_path / "k.h5").exists()
@@ -298,26 +297,26 @@ def test_a_checksum_tells_of_any_change(tmp_path: Path) -> None:
     )
 
 
-DAMAGES: dict[str, clips.Damage] = {
-    "cut at 1 %": clips.cut(0.01),
-    "cut at 50 %": clips.cut(0.5),
-    "cut at 99 %": clips.cut(0.99),
-    "header damaged": clips.damage_header,
-    "2,000 bytes zeroed": clips.zero_middle,
-    "a bit flipped": clips.flip_bit,
-    "10 bits flipped": clips.flip_bits,
-    "100 bytes overwritten": clips.overwrite,
-    "bytes deleted": clips.delete,
-    "bytes inserted": clips.insert,
-    "bytes doubled": clips.double,
+DAMAGES: dict[str, videos.Damage] = {
+    "cut at 1 %": videos.cut(0.01),
+    "cut at 50 %": videos.cut(0.5),
+    "cut at 99 %": videos.cut(0.99),
+    "header damaged": videos.damage_header,
+    "2,000 bytes zeroed": videos.zero_middle,
+    "a bit flipped": videos.flip_bit,
+    "10 bits flipped": videos.flip_bits,
+    "100 bytes overwritten": videos.overwrite,
+    "bytes deleted": videos.delete,
+    "bytes inserted": videos.insert,
+    "bytes doubled": videos.double,
 }
 ONCE = {"cut at 1 %", "cut at 50 %", "cut at 99 %", "2,000 bytes zeroed"}
-"""What chance has no part in."""
+"""Kinds of damage without randomness."""
 SAME, OTHER = "with the same pictures", "with other pictures"
 OUTCOMES = ("quarantined", SAME, OTHER)
 
 Files = dict[str, tuple[str, Path]]
-"""Kind of damage and original of each damaged file, by its name."""
+"""Kind of damage and source of each damaged file, by name."""
 
 
 def rendered(folder: Path) -> list[Path]:
@@ -332,40 +331,40 @@ def rendered(folder: Path) -> list[Path]:
         write(folder / "vp9.webm", pictures, codec="libvpx-vp9"),
         write(folder / "hevc.mp4", pictures, codec="libx265"),
         write(folder / "ffv1.mkv", pictures, codec="ffv1"),
-        clips.DEMO,
-        *(clips.remux(clips.DEMO, folder / f"demo{suffix}") for suffix in (".mkv", ".ts", ".flv")),
+        videos.DEMO,
+        *(videos.remux(videos.DEMO, folder / f"demo.{end}") for end in ("mkv", "ts", "flv")),
     ]
 
 
 def real(folder: Path) -> list[Path]:
     """Eight videos of signers (MPEG-4 in mp4), and the same in Matroska."""
-    found = sorted((SHARED / "wlasl20" / "videos").glob("*.mp4"))[:8]
-    if not found:
+    clips = sorted((SHARED / "wlasl20" / "videos").glob("*.mp4"))[:8]
+    if not clips:
         pytest.skip("no real clips: SLR_SHARED_DATA or ../shared/data has no wlasl20")
-    return [*found, *(clips.remux(path, folder / f"{path.stem}.mkv") for path in found)]
+    return [*clips, *(videos.remux(path, folder / f"{path.stem}.mkv") for path in clips)]
 
 
-def mutated(folder: Path, whole: list[Path]) -> Files:
+def mutated(folder: Path, sources: list[Path]) -> Files:
     """Each video with each kind of damage."""
     rng = random.Random(9)
-    found = {}
-    for source in whole:
+    files = {}
+    for source in sources:
         for number, (kind, damage) in enumerate(DAMAGES.items()):
             for turn in range(1 if kind in ONCE else 4):
                 path = folder / f"{source.stem}_{number}_{turn}{source.suffix}"
-                clips.damaged(path, source, damage, rng)
-                found[path.name] = (kind, source)
-    return found
+                videos.damaged(path, source, damage, rng)
+                files[path.name] = (kind, source)
+    return files
 
 
 def digests(path: str | Path) -> list[bytes]:
-    """Of each frame."""
+    """SHA-256 of each frame."""
     return [hashlib.sha256(picture).digest() for picture in read_frames(path)]
 
 
-def outcomes(folder: Path, whole: list[Path], files: Files) -> Counter[tuple[str, str]]:
-    """How many files of each kind came to which outcome, by `verify` and then by the reader."""
-    pictures = {path: digests(path) for path in whole}
+def outcomes(folder: Path, sources: list[Path], files: Files) -> Counter[tuple[str, str]]:
+    """Number of files by kind of damage and outcome, from `verify` and then the reader."""
+    pictures = {path: digests(path) for path in sources}
     rows = verify_all(folder, [(folder / name, None, "") for name in files], seconds=30)
     counts: Counter[tuple[str, str]] = Counter()
     for name, (kind, source) in files.items():
@@ -387,22 +386,22 @@ def outcomes(folder: Path, whole: list[Path], files: Files) -> Counter[tuple[str
 def test_damaged_videos_are_quarantined_or_show_what_they_showed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], make: Callable[[Path], list[Path]]
 ) -> None:
-    """Where flipped bits make another valid picture, no decoder can tell: a checksum can."""
-    whole = make(tmp_path)
-    files = mutated(tmp_path, whole)
+    """Flipped bits may give another valid picture: only a checksum detects that."""
+    sources = make(tmp_path)
+    files = mutated(tmp_path, sources)
     assert len(files) >= 300
-    counts = outcomes(tmp_path, whole, files)
-    sums = {path: sha256_of(path) for path in whole}
+    counts = outcomes(tmp_path, sources, files)
+    sums = {path: sha256_of(path) for path in sources}
     rows = verify_all(tmp_path, [(tmp_path / n, None, sums[s]) for n, (_, s) in files.items()])
-    told = sum("has SHA-256" in row.reason for row in rows.values())
+    detected = sum("has SHA-256" in row.reason for row in rows.values())
     with capsys.disabled():
-        print(f"\n{len(files)} damaged files of {len(whole)} {make.__name__} videos:")
+        print(f"\n{len(files)} damaged files of {len(sources)} {make.__name__} videos:")
         for kind in DAMAGES:
             print(f"  {kind:22}", *(f"{counts[kind, what]:4} {what}" for what in OUTCOMES))
         totals = [sum(counts[kind, what] for kind in DAMAGES) for what in OUTCOMES]
         print(f"  {'all':22}", *(f"{n:4} {what}" for n, what in zip(totals, OUTCOMES, strict=True)))
-        print(f"  {'all, with a checksum':22} {told:4} quarantined")
-    assert told == len(files)
+        print(f"  {'all, with a checksum':22} {detected:4} quarantined")
+    assert detected == len(files)
     assert totals[-1] < 0.1 * len(files)
     for kind in ("cut at 1 %", "header damaged", "2,000 bytes zeroed"):
         assert counts[kind, OTHER] == 0

@@ -1,9 +1,8 @@
-"""Whatever stands in a file, only an SlrError comes out of reading it.
+"""Fuzzing: reading any file raises nothing but an SlrError with printable lines.
 
-These are fuzzed beside their other tests: submissions and templates in tests/io/test_submission.py;
-tables to be split in tests/samples/test_splits.py; checkpoints in
-tests/contract/test_model_file.py; states of trainings in tests/training/test_state.py; files of a
-run in test_corrupt_artifacts.py.
+Fuzzed beside their other tests: submissions (tests/io/test_submission.py), split tables
+(tests/samples/test_splits.py), checkpoints (tests/contract/test_model_file.py), training states
+(tests/training/test_state.py), files of a run (test_corrupt_artifacts.py).
 """
 
 import copy
@@ -71,15 +70,15 @@ CHANGES = st.lists(
 
 
 def changed(data: bytes, changes: list[tuple[int, bytes, int]]) -> bytes:
-    """The bytes with some of them taken for others, at places counted round and round."""
+    """Replace `old` bytes at each place (modulo the length) by new ones."""
     for place, new, old in changes:
         at = place % (len(data) + 1)
         data = data[:at] + new + data[at + old :]
     return data
 
 
-def told(read: Callable[[], object]) -> object:
-    """What is read, or None where it is refused: in lines that can be printed."""
+def read_or_refuse(read: Callable[[], object]) -> object:
+    """The content, or None if it is refused with printable lines."""
     try:
         return read()
     except SlrError as error:
@@ -106,14 +105,14 @@ CELLS = st.one_of(
 
 def check_table(path: Path) -> None:
     data = TableData(layout="table", table=str(path), signer_independent=False)
-    table = told(lambda: load_samples(data))
+    table = read_or_refuse(lambda: load_samples(data))
     if table is None:
         return
-    found = load_samples(data)
-    assert all(SAMPLE_NAME.fullmatch(sample.name) for sample in found.samples)
-    assert all(found.split(split) for split in SPLITS)
+    actual = load_samples(data)
+    assert all(SAMPLE_NAME.fullmatch(sample.name) for sample in actual.samples)
+    assert all(actual.split(split) for split in SPLITS)
     root = f"{path.parent}/"
-    assert all(str(Path(s.color).resolve()).startswith(root) for s in found.samples)
+    assert all(str(Path(s.color).resolve()).startswith(root) for s in actual.samples)
 
 
 @many
@@ -137,7 +136,7 @@ def test_a_table_of_any_cells(tmp_path: Path, rows: list[list[str]], given: bool
             rows = [["a", "train", "0", "a.mp4"], ["b", "val", "1", "b.mp4"], *rows]
         writer.writerows(rows)
         path.write_text(text.getvalue(), encoding="utf-8", newline="")
-    except (UnicodeEncodeError, csv.Error):  # text that is in no file
+    except (UnicodeEncodeError, csv.Error):  # not writable as a file
         return
     check_table(path)
 
@@ -159,13 +158,13 @@ def test_changed_lists_of_classes_and_labels(
         (tmp_path / name).write_bytes(content)
     (tmp_path / "samples.csv").write_bytes(TABLE)
     labels = {"train": "train", "val": "val", "test": "test"}
-    told(
+    read_or_refuse(
         lambda: load_samples(
             AutslData(layout="autsl", root=str(tmp_path), labels=labels, classes="classes")
         )
     )
     classes = str(tmp_path / "classes.txt")
-    told(
+    read_or_refuse(
         lambda: load_samples(
             TableData(layout="table", table=str(tmp_path / "samples.csv"), classes=classes)
         )
@@ -195,7 +194,7 @@ VALUES = st.recursive(
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The keys to each value of a config."""
+    """The keys of each value of a config."""
     if not isinstance(value, dict):
         return [way]
     return [way, *(p for key, part in value.items() for p in places(part, (*way, key)))]
@@ -225,12 +224,12 @@ def test_a_config_of_any_values(changes: list[tuple[tuple[Any, ...], str | None,
     for way, key, value in changes:
         try:
             put(values, way, key, value)
-        except KeyError:  # what was here is another value now
+        except KeyError:  # an earlier change removed the key
             continue
-    found = told(lambda: check_config(values))
-    if found is not None:
-        assert isinstance(found, Config)
-        assert check_config(json.loads(found.model_dump_json())) == found
+    actual = read_or_refuse(lambda: check_config(values))
+    if actual is not None:
+        assert isinstance(actual, Config)
+        assert check_config(json.loads(actual.model_dump_json())) == actual
 
 
 @many
@@ -238,7 +237,7 @@ def test_a_config_of_any_values(changes: list[tuple[tuple[Any, ...], str | None,
 def test_a_changed_config(tmp_path: Path, changes: list[tuple[int, bytes, int]]) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(changed(DEMO.encode(), changes))
-    told(lambda: read_config(str(path)))
+    read_or_refuse(lambda: read_config(str(path)))
 
 
 @many
@@ -246,7 +245,7 @@ def test_a_changed_config(tmp_path: Path, changes: list[tuple[int, bytes, int]])
 def test_any_yaml(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text, encoding="utf-8", newline="")
-    told(lambda: read_config(str(path)))
+    read_or_refuse(lambda: read_config(str(path)))
 
 
 @many
@@ -256,18 +255,18 @@ def test_any_flag_of_a_step(value: Any, text: str, cut: int) -> None:
     flags.append('{"layout":"table","table":"x","root":null}'[:cut])
     for flag in flags:
         for parse in (parse_data, parse_stream, parse_keypoints):
-            told(lambda parse=parse, flag=flag: parse(flag))
+            read_or_refuse(lambda parse=parse, flag=flag: parse(flag))
 
 
-def test_what_streams_need_is_told_of_any_table(tmp_path: Path) -> None:
-    """The demo's config with a table of two classes, of which one is not in train."""
+def test_streams_are_checked_against_any_table(tmp_path: Path) -> None:
+    """The demo's config with a table of two classes, one of them not in train."""
     (tmp_path / "samples.csv").write_bytes(
         TABLE.replace(b'"no, no"', b"yes").replace(b",,4", b",x,4")
     )
     data = {"layout": "table", "table": str(tmp_path / "samples.csv")}
     config = check_config({**CONFIG, "data": data})
     table = load_samples(config.data)
-    assert told(lambda: check_streams(config, table)) is None
+    assert read_or_refuse(lambda: check_streams(config, table)) is None
 
 
 # --- files of a run and of other programs ---------------------------------------------------------
@@ -367,7 +366,7 @@ def test_a_changed_file(
             make(whole)
     data = changed(whole.read_bytes(), changes)
     path.write_bytes(data if cut is None else data[: cut % (len(data) + 1)])
-    told(lambda: read(path))
+    read_or_refuse(lambda: read(path))
 
 
 JSON = st.recursive(
@@ -395,4 +394,4 @@ def test_openpose_json_of_any_values(
         json.dumps({"people": [{"pose_keypoints_2d": [value] * 3 * count}]}),
     ):
         path.write_text(text)
-        told(lambda: read_folder(tmp_path))
+        read_or_refuse(lambda: read_folder(tmp_path))

@@ -1,9 +1,8 @@
-"""Files made to do harm: nothing is run, nothing is written elsewhere, memory stays bounded.
+"""Hostile files: no code runs, nothing is written elsewhere, memory stays bounded.
 
-Pickles that run code: tests/io/test_foreign_logits.py (scores), tests/io/poses/test_annotations.py,
-tests/test_published.py (checkpoints), tests/training/test_state.py. Zips with other names, names
-that leave the folder, or that lie about their sizes: tests/io/test_submission.py and
-test_foreign_logits.py. HDF5 files that read others: test_foreign_logits.py.
+Pickles that run code: tests/io/foreign/test_logits.py and test_annotations.py,
+tests/models/test_published.py, tests/training/test_state.py. Zips with bad names or false sizes:
+tests/io/test_submission.py and tests/io/foreign/test_logits.py.
 """
 
 import io
@@ -36,13 +35,13 @@ BOMB_BYTES = 10 * 2**30
 BOMB_CRC = 0xF41D912F
 """CRC-32 of 10 GiB of zeros."""
 MEMORY = 3 * 2**30
-"""Address space of a process that reads a bomb; importing torch alone takes half of it."""
+"""Address space of a process that reads a bomb; importing torch takes half of it."""
 
 PART = 2**20
 
 
 def bomb_of(name: str) -> bytes:
-    """A zip of some 10 MB whose one member unpacks to 10 GiB of zeros."""
+    """A zip of 10 MB whose only member unpacks to 10 GiB of zeros."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     first = packer.compress(bytes(PART)) + packer.flush(zlib.Z_FULL_FLUSH)
     again = packer.compress(bytes(PART)) + packer.flush(zlib.Z_FULL_FLUSH)
@@ -70,7 +69,7 @@ def bombs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("x.pth", "archive/data.pkl"),
     ):
         (folder / name).write_bytes(bomb_of(member))
-    # Weights of zeros as torch writes them, packed: 256 MiB in as many kB.
+    # Weights of zeros as torch writes them, compressed: 256 MiB in 256 kB.
     buffer = io.BytesIO()
     torch.save({"a": torch.zeros(2**26)}, buffer)
     with (
@@ -138,7 +137,7 @@ def test_a_link_in_a_zip_is_text_and_not_followed(tmp_path: Path) -> None:
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr(link, str(tmp_path / "secret"))
-    with pytest.raises(DataError, match="has a path separator"):
+    with pytest.raises(DataError, match="expected `name,label`"):
         read_predictions(tmp_path / "x.zip", 226)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["secret", "x.zip"]
 
@@ -155,7 +154,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
-    """A link where a result goes is replaced; what it led to stays as it was."""
+    """A link at the path of a result is replaced; its target is unchanged."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("before")
@@ -170,14 +169,14 @@ def test_nothing_is_written_through_a_link(tmp_path: Path, name: str) -> None:
 
 
 def test_a_feature_file_that_reads_others_is_refused(tmp_path: Path) -> None:
-    """Such as another group's `keypoints`, whose values would be any file of this machine."""
+    """E.g. another group's keypoints whose values are any file of this machine."""
     path = tmp_path / "x.h5"
     write_feature(path, "keypoints", [clip()], {}, {})
     (tmp_path / "secret").write_bytes(bytes(9999))
-    for take in ("link", "bytes"):
+    for source in ("link", "bytes"):
         with h5py.File(path, "r+") as file:
             del file["values"]
-            if take == "link":
+            if source == "link":
                 file["values"] = h5py.ExternalLink("other.h5", "values")
             else:
                 part = [(str(tmp_path / "secret"), 0, 2 * 133 * 3 * 4)]
@@ -188,7 +187,7 @@ def test_a_feature_file_that_reads_others_is_refused(tmp_path: Path) -> None:
 
 
 def test_code_in_any_file_of_a_run_is_not_run(tmp_path: Path) -> None:
-    """A pickle that makes a folder, in the place of every kind of file."""
+    """A pickle that creates a folder, in place of every kind of file."""
     from slr_pipeline.io.documents import read_metrics
     from slr_pipeline.io.features import open_features
     from slr_pipeline.io.foreign.logits import read_foreign_logits

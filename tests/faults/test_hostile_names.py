@@ -1,7 +1,4 @@
-"""Names and texts in tables and configs that a shell, Snakemake or YAML would make more of.
-
-Sample names and paths that leave the folder, in short: tests/test_samples.py.
-"""
+"""Names and texts in tables and configs that a shell, Snakemake or YAML could interpret."""
 
 import csv
 import os
@@ -37,7 +34,7 @@ TRAP = "'\"; touch canary; $(touch canary) `touch canary` & ü*?[a]"
 
 
 def make_run(folder: Path) -> WorkflowRun:
-    """Clips, table, results, weights and more, all of whose names would run `touch`."""
+    """Clips, table, results and scratch whose names would run `touch` in a shell."""
     clips = folder / f"clips {TRAP}"
     clips.mkdir(parents=True)
     (folder / f"scratch {TRAP}").mkdir()
@@ -78,19 +75,19 @@ def test_it_works_and_nothing_is_run_or_written_elsewhere(run: WorkflowRun) -> N
     assert (results / "features/keypoints/train/all.h5").is_file()
     assert yaml.safe_load((results / "config.yaml").read_text())["results"] == results.name
     assert "signer0_sample1" in (results / "verify/train/all.csv").read_text()
-    made = {
+    created = {
         path
         for path in home.rglob("*")
         if path not in before
         and results not in (path, *path.parents)
         and not {".snakemake", ".cache", ".config"} & set(path.parts)  # fonts, in HOME
     }
-    assert made == {run.folder / "config.yaml"}
+    assert created == {run.folder / "config.yaml"}
     assert not list(home.rglob("canary"))
 
 
 def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
-    """All rules, in a dry run: a shell takes each name for one word."""
+    """All rules, in a dry run: each name is one word of the shell."""
     for name in ("weights", "template", "baseline", "val", "test"):
         (run.folder / f"{name} {TRAP}").write_text("")
     stream = dict(run.config["streams"]["joint"], init={"path": f"weights {TRAP}"})
@@ -137,7 +134,7 @@ def test_a_sample_name_is_plain_or_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_links_in_the_data_folder_are_followed_and_only_read(tmp_path: Path) -> None:
-    """Folders of videos are links on many machines; what they lead to is read as a video is."""
+    """Video folders are links on many machines; their targets are read as videos."""
     data = tmp_path / "data"
     data.mkdir()
     (data / "clip.mp4").symlink_to(next((DEMO / "train").glob("*_color.mp4")))
@@ -151,9 +148,9 @@ def test_links_in_the_data_folder_are_followed_and_only_read(tmp_path: Path) -> 
     before = sorted(data.iterdir())
     table = TableData(layout="table", table=str(data / "samples.csv"))
     verify(table, "train", "all", 9, 5, str(tmp_path / "verify.csv"))
-    found = {Path(row.color).name: row.reason for row in read_verified(tmp_path / "verify.csv")}
-    assert [name for name, reason in found.items() if not reason] == ["clip.mp4"]
-    assert len(found) == 4
+    actual = {Path(row.color).name: row.reason for row in read_verified(tmp_path / "verify.csv")}
+    assert [name for name, reason in actual.items() if not reason] == ["clip.mp4"]
+    assert len(actual) == 4
     assert sorted(data.iterdir()) == before
 
 
@@ -227,9 +224,9 @@ def test_hostile_yaml_is_one_line(tmp_path: Path, what: str) -> None:
     (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         read_config(str(tmp_path / "x.yaml"))
-    told = str(caught.value)
-    assert line in told
-    assert all(len(one) < 800 for one in told.splitlines())
+    message = str(caught.value)
+    assert line in message
+    assert all(len(one) < 800 for one in message.splitlines())
     assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]
 
 
@@ -238,9 +235,9 @@ def test_anchors_and_merged_keys_stay(tmp_path: Path) -> None:
     bone = "streams:\n  joint: &a {model: slgcn, width: 16}\n  bone: {<<: *a, width: 32}\n"
     values = yaml.safe_dump({k: v for k, v in config().items() if k != "streams"})
     (tmp_path / "x.yaml").write_text(values + bone)
-    found = read_config(str(tmp_path / "x.yaml")).streams["bone"]
-    assert found.model == "slgcn"
-    assert found.width == 32
+    actual = read_config(str(tmp_path / "x.yaml")).streams["bone"]
+    assert actual.model == "slgcn"
+    assert actual.width == 32
 
 
 def test_snakemake_refuses_a_doubled_key_too(tmp_path: Path) -> None:

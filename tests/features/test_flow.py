@@ -49,9 +49,9 @@ def test_bytes_by_hand() -> None:
 def test_bytes_are_right_to_half_a_step(value: float, bound: float) -> None:
     value = value * bound / 20
     flow = np.full((2, 3, 2), value, np.float32)
-    found = from_bytes(to_bytes(flow, bound), bound)
-    assert found.shape == flow.shape
-    np.testing.assert_allclose(found, flow, atol=bound / 255 + 1e-4)
+    actual = from_bytes(to_bytes(flow, bound), bound)
+    assert actual.shape == flow.shape
+    np.testing.assert_allclose(actual, flow, atol=bound / 255 + 1e-4)
 
 
 @pytest.mark.parametrize("method", ["tvl1", "dis"])

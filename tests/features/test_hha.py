@@ -147,10 +147,10 @@ def test_floor_rule_keeps_a_low_floor() -> None:
 
 def test_disparity_bytes_round_halves_up() -> None:
     grey = np.arange(256, dtype=np.uint8).repeat(4).reshape(32, 32)
-    found = hha(grey)[..., 0]
+    actual = hha(grey)[..., 0]
     metres = grey.astype(float) / 60
     expected = np.floor(np.clip(310 / np.maximum(metres, 1), 0, 255) + 0.5)
-    np.testing.assert_array_equal(found, np.where(grey == 0, 0, expected))
+    np.testing.assert_array_equal(actual, np.where(grey == 0, 0, expected))
     depth = np.full((8, 8), 2.0)
     depth[0, 0] = np.nextafter(310 / 154.5, 0)  # halfway between two bytes, nudged up
     assert metric_hha(depth, depth == 0, NYU_CAMERA, "lowest")[0, 0, 0] == 155
@@ -194,23 +194,23 @@ def test_normals_of_a_tilted_plane(radius: int, pitch: float, roll: float, holes
     missing = ~np.isfinite(depth) | (depth > 20) | (holes & (rng.random(shape) < 0.4))
     missing[40:60, 30:60] |= holes
     depth[missing] = 0
-    found = normals(depth.astype(np.float32), missing, camera, radius)
-    valid = np.isfinite(found[..., 0])
-    np.testing.assert_allclose(np.linalg.norm(found[valid], axis=-1), 1, atol=1e-6)
-    assert degrees_between(found[valid & ~missing], normal).max() < 1
+    actual = normals(depth.astype(np.float32), missing, camera, radius)
+    valid = np.isfinite(actual[..., 0])
+    np.testing.assert_allclose(np.linalg.norm(actual[valid], axis=-1), 1, atol=1e-6)
+    assert degrees_between(actual[valid & ~missing], normal).max() < 1
     assert (valid & ~missing).sum() > 0.9 * (~missing).sum()
 
 
 def test_normals_equal_the_reference() -> None:
     grey = demo_clip(CLIPS[0])[5]
     for radius in (3, 10):
-        found = normals(grey / 60.0, grey == 0, NYU_CAMERA, radius)
+        actual = normals(grey / 60.0, grey == 0, NYU_CAMERA, radius)
         true = oracle.normals(grey / 60.0, grey == 0, oracle.NYU, radius)
         noise = oracle.degenerate(grey == 0, radius)
         assert noise.any()
-        assert np.isnan(found[noise]).all()
-        np.testing.assert_array_equal(np.isnan(found[~noise]), np.isnan(true[~noise]))
-        np.testing.assert_allclose(found[~noise], true[~noise], atol=1e-4)
+        assert np.isnan(actual[noise]).all()
+        np.testing.assert_array_equal(np.isnan(actual[~noise]), np.isnan(true[~noise]))
+        np.testing.assert_allclose(actual[~noise], true[~noise], atol=1e-4)
 
 
 def test_windows_of_a_point_or_a_line_have_no_normal() -> None:
@@ -219,9 +219,9 @@ def test_windows_of_a_point_or_a_line_have_no_normal() -> None:
     missing[5, 5] = False
     missing[20, 10:30] = False
     missing[np.arange(28, 38), np.arange(28, 38)] = False
-    found = normals(depth, missing, NYU_CAMERA, 3)
-    assert np.isnan(found[:20]).all()
-    assert np.isnan(found[20, :25]).all()  # and where no window reaches the diagonal
+    actual = normals(depth, missing, NYU_CAMERA, 3)
+    assert np.isnan(actual[:20]).all()
+    assert np.isnan(actual[20, :25]).all()  # and where no window reaches the diagonal
     missing[6, 6], missing[5, 6] = False, False  # a triangle is a plane
     np.testing.assert_allclose(normals(depth, missing, NYU_CAMERA, 3)[5, 5], [0, 0, 1], atol=1e-6)
 
@@ -241,9 +241,9 @@ def test_gravity_of_a_room(pitch: float, roll: float) -> None:
     )
     ray = rays((120, 160), camera)
     depth = depth_of([floor, left, right, back], ray)
-    found = normals(depth, np.zeros(depth.shape, bool), camera, 10)
+    actual = normals(depth, np.zeros(depth.shape, bool), camera, 10)
     true = turn @ np.array([0.0, 1.0, 0.0])
-    assert degrees_between(gravity_of(found), true) < 1
+    assert degrees_between(gravity_of(actual), true) < 1
     out = metric_hha(depth, np.zeros(depth.shape, bool), camera, "lowest")
     height = 140 - 100 * depth * (ray @ true)  # cm above the floor
     inside = height < 250
@@ -274,9 +274,9 @@ def test_published_bytes_equal_the_reference(name: str, size: int) -> None:
     camera = NYU_CAMERA
     if size == 256:
         grey, camera = halved(grey), SMALL
-    found, true = hha(grey, camera), oracle.hha(grey, as_tuple(camera))
-    assert (found == true).mean(axis=(0, 1)).min() >= 0.999
-    assert not found[grey == 0].any()
+    actual, true = hha(grey, camera), oracle.hha(grey, as_tuple(camera))
+    assert (actual == true).mean(axis=(0, 1)).min() >= 0.999
+    assert not actual[grey == 0].any()
 
 
 @pytest.mark.parametrize("height_rule", ["lowest", "floor"])
@@ -286,9 +286,9 @@ def test_random_bytes_equal_the_reference(shape: tuple[int, int], height_rule: s
     smooth = cv2.GaussianBlur(rng.uniform(-255, 510, shape), (0, 0), min(shape) / 8)
     for picture in (smooth, rng.uniform(-200, 255, shape)):
         grey = np.clip(picture, 0, 255).astype(np.uint8)
-        found = hha(grey, height_rule=height_rule)
+        actual = hha(grey, height_rule=height_rule)
         true = oracle.hha(grey, height_rule=height_rule)
-        assert (found == true).mean(axis=(0, 1)).min() >= 0.999
+        assert (actual == true).mean(axis=(0, 1)).min() >= 0.999
 
 
 @needs_nyu
@@ -299,8 +299,8 @@ def test_original_pictures(name: str) -> None:
     raw = cv2.imread(str(NYU / "0_raw.png"), cv2.IMREAD_UNCHANGED)
     true = cv2.imread(str(NYU / f"{name}.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
     missing = (depth if name == "hha_complete" else raw) == 0
-    found = metric_hha(depth, missing, NYU_CAMERA, "floor")
-    difference = np.abs(found.astype(int) - true)
+    actual = metric_hha(depth, missing, NYU_CAMERA, "floor")
+    difference = np.abs(actual.astype(int) - true)
     if name == "hha_complete":
         assert (difference == 0).mean(axis=(0, 1)).min() >= 0.9999
         return

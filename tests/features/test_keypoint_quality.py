@@ -58,10 +58,10 @@ def test_missing_hands_are_counted_per_hand_and_together() -> None:
     keypoints[:5, LEFT] = 0
     keypoints[3:6, RIGHT] = 0
     keypoints[9] = 0
-    found = keypoint_quality(keypoints)
-    assert found.person == 0.9
-    assert (found.missing_left, found.missing_right) == (0.6, 0.4)
-    assert found.missing_hands == pytest.approx(0.3)
+    actual = keypoint_quality(keypoints)
+    assert actual.person == 0.9
+    assert (actual.missing_left, actual.missing_right) == (0.6, 0.4)
+    assert actual.missing_hands == pytest.approx(0.3)
 
 
 def test_jitter_of_noise_is_as_documented() -> None:

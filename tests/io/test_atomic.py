@@ -1,4 +1,4 @@
-"""Two writers of one file, as when a node that a cluster has given up is still at work."""
+"""Two writers of one file, e.g. one on a node that the cluster has given up."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from slr_pipeline.errors import DataError
 from slr_pipeline.io.atomic import atomic_write, write_text
 
 
-def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
     left = tmp_path / "a[1].h5.0123abcd.partial"
     left.write_text("half")
     other = tmp_path / "b.h5.0123abcd.partial"
@@ -18,7 +18,7 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_writer_cut_off_spoils_nothing(tmp_path: Path) -> None:
-    """It goes on writing while its job, started anew elsewhere, writes the same file."""
+    """It still writes while its restarted job writes the same file."""
     path = tmp_path / "a.h5"
     cut_off = atomic_write(path)
     with cut_off.__enter__().open("w") as file:

@@ -1,4 +1,4 @@
-"""A function that hangs, crashes or fails costs its own call only."""
+"""A function that hangs, crashes or fails affects its own call only."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from slr_pipeline.io.guarded import Guarded
 
 
 def act(path: str, how: str) -> int:
-    """The process that it ran in, unless it ends there."""
+    """The id of the process, unless `how` ends it."""
     match how:
         case "hangs":
             time.sleep(600)

@@ -1,4 +1,4 @@
-"""Progress of long steps: a bar for who watches, a line now and then for who reads the log."""
+"""Progress of long steps: a bar on a terminal, a line every half minute in a log."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
-def test_a_log_has_a_line_each_half_a_minute_at_most(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_log_has_at_most_a_line_every_half_minute(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     now = 100.0
     with progress(10, frames=1000, clock=lambda: now) as done:
@@ -29,7 +29,7 @@ def test_a_log_has_a_line_each_half_a_minute_at_most(caplog: pytest.LogCaptureFi
     ]
 
 
-def test_what_is_counted_where_frames_are_not_known(caplog: pytest.LogCaptureFixture) -> None:
+def test_items_are_counted_if_frames_are_unknown(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     now = 0.0
     with progress(400, "clip", clock=lambda: now) as done:
@@ -42,7 +42,7 @@ def test_what_is_counted_where_frames_are_not_known(caplog: pytest.LogCaptureFix
     ]
 
 
-def test_quarantined_samples_alone_tell_no_time(caplog: pytest.LogCaptureFixture) -> None:
+def test_quarantined_samples_alone(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     now = 0.0
     with progress(2, frames=0, clock=lambda: now) as done:
@@ -52,7 +52,7 @@ def test_quarantined_samples_alone_tell_no_time(caplog: pytest.LogCaptureFixture
     assert messages(caplog)[-1] == "sample 2 of 2, 0.0 frames/s, took 80 s"
 
 
-def test_what_fails_is_not_told_as_done(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_items_are_not_reported_as_done(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with suppress(ValueError), progress(2) as done:
         done(1, 5)
@@ -60,7 +60,7 @@ def test_what_fails_is_not_told_as_done(caplog: pytest.LogCaptureFixture) -> Non
     assert messages(caplog) == []
 
 
-def test_nothing_is_told_where_the_log_is_quiet(
+def test_nothing_is_shown_below_the_log_level(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -85,10 +85,10 @@ def test_a_terminal_has_a_bar_and_the_log_above_it(monkeypatch: pytest.MonkeyPat
     text = shown()
     for part in ("sample 0 of 3", "sample 3 of 3", "30/30", "frames/s, left", "took "):
         assert part in text
-    # The bar is wiped before the line is written, which stays whole.
+    # The bar is cleared before the line is written.
     assert "\x1b[2Kquarantined b\r\n" in text
 
 
 def test_durations() -> None:
-    found = [duration(seconds) for seconds in (0.2, 89, 90, 5000, 7200, 300_000)]
-    assert found == ["0 s", "89 s", "2 min", "83 min", "2.0 h", "3.5 d"]
+    actual = [duration(seconds) for seconds in (0.2, 89, 90, 5000, 7200, 300_000)]
+    assert actual == ["0 s", "89 s", "2 min", "83 min", "2.0 h", "3.5 d"]

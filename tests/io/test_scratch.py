@@ -1,4 +1,4 @@
-"""Videos are copied to the node's own disk while they are read, and nothing stays there."""
+"""Videos are copied to the node's local disk while they are read, and nothing stays there."""
 
 import shutil
 from itertools import islice
@@ -25,7 +25,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_frames_are_those_of_the_video(
+def test_frames_equal_those_of_the_video(
     video: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_place = [np.stack(list(read(video))) for read in (read_frames, read_grey_frames)]
@@ -41,7 +41,7 @@ def test_frames_are_those_of_the_video(
 def test_the_copy_is_what_is_read(
     video: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The video is gone after its first frame; the others come from the copy."""
+    """The video is emptied after its first frame; the rest comes from the copy."""
     monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
     frames = read_frames(video)
     next(frames)
@@ -55,7 +55,7 @@ def test_nothing_stays_behind_a_reader_that_stops_or_fails(
     monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
     frames = read_frames(video)
     assert len(list(islice(frames, 3))) == 3
-    assert list(scratch.iterdir()) == []  # already now: a killed job leaves nothing
+    assert list(scratch.iterdir()) == []  # already unlinked: a killed job leaves nothing
     damaged = video.with_name("damaged.mp4")
     damaged.write_bytes(b"no video" * 100)
     with pytest.raises(DataError, match=r"damaged\.mp4: cannot be opened as a video"):

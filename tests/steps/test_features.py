@@ -1,12 +1,12 @@
-"""The feature steps on clips of any length and size, with nobody, no hands, no depth in them."""
+"""The feature steps on clips of any length and size, with nobody, no hands, no depth."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 
@@ -30,6 +30,7 @@ from slr_pipeline.steps.heatmaps import heatmaps
 from slr_pipeline.steps.hha import hha
 from slr_pipeline.steps.pose_flow import pose_flow
 from tests.feature_files import write_feature
+from tests.videos import write
 
 LENGTHS = (1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
 SIZES = ((1280, 720), (320, 240), (511, 513))
@@ -51,7 +52,7 @@ class Shard:
         return str(self.folder / "keypoints.h5")
 
     def make(self, feature: str, fidelity: Fidelity = "corrected") -> FeatureStore:
-        """The feature of all clips, made by its step."""
+        """Run the step of a feature."""
         out = str(self.folder / f"{feature}_{fidelity}.h5")
         plain = FidelitySettings(fidelity=fidelity)
         flows = FlowSettings(fidelity=fidelity, working_px=64)
@@ -70,23 +71,14 @@ class Shard:
         return FeatureStore(feature, [out])
 
 
-def write_video(path: Path, pictures: Iterable[np.ndarray]) -> None:
-    """Grey pictures, lossless, of any size."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.pix_fmt = "bgr0"
-        for i, picture in enumerate(pictures):
-            if i == 0:
-                stream.height, stream.width = picture.shape
-            colours = np.stack([picture] * 3, axis=-1)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(colours, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode(None):
-            container.mux(packet)
+def write_grey(path: str, pictures: Iterable[np.ndarray]) -> None:
+    """Lossless, of any size."""
+    colours = (np.stack([picture] * 3, axis=-1) for picture in pictures)
+    write(Path(path), colours, codec="ffv1", pixels="bgr0")
 
 
 def scene(t: int, width: int, height: int) -> np.ndarray:
-    """A grey square that moves for the first frames, on a dark floor of black."""
+    """A grey square on black that moves in the first frames."""
     picture = np.zeros((height, width), np.uint8)
     x = width // 4 + 2 * min(t, 4)
     picture[height // 4 : height // 2, x : x + width // 4] = 90 + np.arange(width // 4) % 60
@@ -94,31 +86,31 @@ def scene(t: int, width: int, height: int) -> np.ndarray:
 
 
 def person(T: int, width: int, height: int) -> np.ndarray:
-    """Keypoints of somebody in the middle of the picture who moves a little."""
+    """Keypoints of a person in the middle of the picture who moves a little."""
     rng = np.random.default_rng(T)
     keypoints = np.ones((T, 133, 3), np.float32)
     places = rng.uniform(0.3, 0.7, (133, 2))
-    places[9:11] = 0.375, 0.375  # wrists where the scene has its square
+    places[9:11] = 0.375, 0.375  # wrists on the square of the scene
     keypoints[..., :2] = places * (width, height) + rng.normal(0, 1, (T, 133, 2))
     return keypoints
 
 
 def make_shard(folder: Path, clips: dict[str, tuple[np.ndarray, int, int]], **greys: int) -> Shard:
-    """Videos and keypoints of clips given as (keypoints, width, height); grey depth where named."""
+    """Write videos and keypoints of clips (keypoints, width, height); `greys` give flat depth."""
     rows = []
     for name, (keypoints, width, height) in clips.items():
-        color = depth = str(folder / f"{name}.mkv")  # the scene is grey: it is its own depth
+        color = depth = str(folder / f"{name}.mkv")  # the grey scene is its own depth
         T = len(keypoints)
-        write_video(Path(color), (scene(t, width, height) for t in range(T)))
+        write_grey(color, (scene(t, width, height) for t in range(T)))
         if name in greys:
             depth = str(folder / f"{name}_depth.mkv")
-            write_video(Path(depth), [np.full((height, width), greys[name], np.uint8)] * T)
+            write_grey(depth, [np.full((height, width), greys[name], np.uint8)] * T)
         rows.append(Verified(name, color, depth, "", frames=T, width=width, height=height, fps=25))
     rows.append(Verified("gone", "gone.mp4", "gone.mp4", "there is no such file"))
     shard = Shard(folder)
     write_verified(shard.verified, rows)
-    found = [NewClip(name, k, width, height, 25.0) for name, (k, width, height) in clips.items()]
-    write_feature(shard.keypoints, "keypoints", [*found, NewClip("gone")], {}, {})
+    actual = [NewClip(name, k, width, height, 25.0) for name, (k, width, height) in clips.items()]
+    write_feature(shard.keypoints, "keypoints", [*actual, NewClip("gone")], {}, {})
     return shard
 
 
@@ -143,7 +135,7 @@ def absent(*parts: range) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def lacking(tmp_path_factory: pytest.TempPathFactory) -> Shard:
-    """512 x 512: nobody; no hands and wrists; somebody without depth or with a flat one."""
+    """512 x 512: nobody; no hands and wrists; a person with zero or flat depth."""
     clips = {
         "nobody": absent(),
         "handless": absent(LEFT_HAND, RIGHT_HAND, range(9, 11)),
@@ -155,7 +147,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Shard:
 
 
 def check(store: FeatureStore, shard: Shard) -> None:
-    """Every row is there with its T, finite values and something in them."""
+    """Every row has its T and finite values."""
     rows = read_verified(shard.verified)
     schema = FEATURES[store.feature]
     assert store.samples == tuple(row.sample for row in rows)
@@ -178,7 +170,7 @@ def test_clips_of_any_length(lengths: Shard, feature: str) -> None:
         if feature in ("flow", "depth_flow"):
             assert (clip.values[0] == 128).all()
             assert (clip.values[1] != 128).any()
-            assert (clip.values[5:] == 128).all()  # it stands still from there
+            assert (clip.values[5:] == 128).all()  # no movement from there on
 
 
 @pytest.mark.parametrize("feature", MADE)
@@ -190,7 +182,7 @@ def test_clips_of_any_size(sizes: Shard, feature: str) -> None:
 
 
 @pytest.mark.parametrize("feature", ["frames", "flow", "depth_flow", "hha"])
-def test_published_says_which_sample_has_another_size(sizes: Shard, feature: str) -> None:
+def test_published_names_a_sample_of_another_size(sizes: Shard, feature: str) -> None:
     with pytest.raises(DataError, match=r"^sample 1280x720: .*512x512.*found 1280x720"):
         sizes.make(feature, "published")
     assert not (sizes.folder / f"{feature}_published.h5").exists()
@@ -198,21 +190,23 @@ def test_published_says_which_sample_has_another_size(sizes: Shard, feature: str
 
 @pytest.mark.parametrize("fidelity", ["published", "corrected"])
 @pytest.mark.parametrize("feature", MADE)
-def test_clips_that_lack_something(lacking: Shard, feature: str, fidelity: Fidelity) -> None:
+def test_clips_without_person_hands_or_depth(
+    lacking: Shard, feature: str, fidelity: Fidelity
+) -> None:
     store = lacking.make(feature, fidelity)
     check(store, lacking)
-    found = FeatureFile(lacking.folder / f"{feature}_{fidelity}.h5", feature).attributes
-    counts = {name: found[name] for name in FEATURES[feature].counts}
+    actual = FeatureFile(lacking.folder / f"{feature}_{fidelity}.h5", feature).attributes
+    counts = {name: actual[name] for name in FEATURES[feature].counts}
     expected = {
         "frames": {"clips_without_person": 1},
         "flow": {"clips_without_person": 1},
         "depth_flow": {"clips_without_person": 1},
-        # Two clips of four frames have two hands a frame missing.
+        # Two clips of four frames miss both hands in each frame.
         "hand_crops": {"missing_boxes": 16, "imputed_boxes": 0},
         "depth_hand_crops": {"missing_boxes": 16, "imputed_boxes": 0},
         "hha": {"clips_without_person": 1, "empty_frames": 8},
         "heatmaps": {},
-        # Nobody: 4 frames without a neck and all 53; no hands: 40 points and two wrists.
+        # Nobody: 4 frames without a neck, all 53 points; no hands: 40 points, two wrists.
         "pose_flow": {"zero_neck_frames": 4, "keypoints_never_seen": 53 + 42},
     }
     assert counts == expected[feature]
@@ -224,32 +218,29 @@ def test_clips_that_lack_something(lacking: Shard, feature: str, fidelity: Fidel
         assert store.read("handless").values.any()
 
 
+def changed(shard: Shard, folder: Path, **fields: object) -> Shard:
+    """The shard with other fields in the rows of its verify table."""
+    rows = [replace(row, **fields) for row in read_verified(shard.verified)]
+    write_verified(Shard(folder).verified, rows)
+    shutil.copy(shard.keypoints, folder)
+    return Shard(folder)
+
+
 @pytest.mark.parametrize("feature", DEPTH_FEATURES)
 def test_a_sample_without_a_depth_video_is_named(
     lacking: Shard, tmp_path: Path, feature: str
 ) -> None:
-    rows = [Verified(**{**vars(row), "depth": ""}) for row in read_verified(lacking.verified)]
-    shard = Shard(tmp_path)
-    write_verified(shard.verified, rows)
-    Path(shard.keypoints).write_bytes(Path(lacking.keypoints).read_bytes())
     with pytest.raises(DataError, match=r"nobody.* no depth video; name one in the sample table"):
-        shard.make(feature)
+        changed(lacking, tmp_path, depth="").make(feature)
 
 
 @pytest.mark.parametrize("feature", MADE)
 def test_a_video_that_changed_is_named(lacking: Shard, tmp_path: Path, feature: str) -> None:
-    rows = [
-        Verified(**{**vars(row), "frames": row.frames and 5})
-        for row in read_verified(lacking.verified)
-    ]
-    shard = Shard(tmp_path)
-    write_verified(shard.verified, rows)
-    Path(shard.keypoints).write_bytes(Path(lacking.keypoints).read_bytes())
     with pytest.raises(DataError, match=r"nobody.*4 frames, `verify` counted 5.*delete its table"):
-        shard.make(feature)
+        changed(lacking, tmp_path, frames=5).make(feature)
 
 
-def test_stored_heatmaps_are_what_training_draws(lengths: Shard) -> None:
+def test_stored_heatmaps_equal_those_drawn_in_training(lengths: Shard) -> None:
     store = lengths.make("heatmaps")
     keypoints = FeatureStore("keypoints", [lengths.keypoints])
     for T in LENGTHS:
@@ -260,7 +251,7 @@ def test_stored_heatmaps_are_what_training_draws(lengths: Shard) -> None:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Shard:
-    """2,000 frames of 512 x 512: decoded, they are 1.5 GB."""
+    """2,000 frames of 512 x 512: 1.5 GB decoded."""
     clips = {"long": (person(2000, 512, 512), 512, 512)}
     return make_shard(tmp_path_factory.mktemp("long"), clips)
 
@@ -277,7 +268,7 @@ def test_a_job_holds_less_than_half_a_gigabyte_whatever_the_length(
         *("--verified", long.verified, "--keypoints", long.keypoints),
         *("--out", str(tmp_path / "out.h5")),
     ]
-    # ru_maxrss of children is that of the largest so far: a process of its own measures one.
+    # ru_maxrss of children is that of the largest so far: measure one in a separate process.
     measure = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"

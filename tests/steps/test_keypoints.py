@@ -1,4 +1,4 @@
-"""Keypoints of a shard, as they are found and smoothed."""
+"""The keypoints step with and without smoothing."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from slr_pipeline.steps.verify import verify_sample
 CLIP = Path(__file__).parents[2] / "demo" / "train" / "signer0_sample1_color.mp4"
 
 
-def test_smoothing_is_that_of_the_settings(tmp_path: Path) -> None:
+def test_smoothing_follows_the_settings(tmp_path: Path) -> None:
     row = verify_sample(Sample("a", "train", 0, None, str(CLIP), None))
     write_verified(tmp_path / "rows.csv", [row, Verified("gone", "x.mp4", "", "no such file")])
     clips = {}

@@ -1,7 +1,7 @@
-"""Small videos of the demo's signer in many containers, and ways to damage them."""
+"""Writes small videos in many containers and codecs, and damages them."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.stream import Disposition
 
-DEMO = Path(__file__).parents[2] / "demo" / "train" / "signer0_sample1_color.mp4"
+DEMO = Path(__file__).parents[1] / "demo" / "train" / "signer0_sample1_color.mp4"
 
 Pictures = list[np.ndarray]
 
@@ -31,29 +31,49 @@ def signer(width: int, height: int, frames: int = 4) -> Pictures:
 
 def write(
     path: Path,
-    pictures: Pictures,
+    pictures: Iterable[np.ndarray],
     *,
     codec: str = "libx264",
     pixels: str = "yuv420p",
+    given: str = "rgb24",
     container: str | None = None,
     flags: str = "",
     times: list[int] | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """Encode RGB pictures; `times` are those of the frames, in ticks of 1/100 s."""
-    options = {"movflags": flags} if flags else {}
-    with av.open(str(path), "w", format=container, options=options) as out:
-        stream = out.add_stream(codec, rate=25)
-        stream.height, stream.width = pictures[0].shape[:2]
+    """Encode pictures of the format `given`; `times` are in ticks of 1/100 s."""
+    movflags = {"movflags": flags} if flags else {}
+    with av.open(str(path), "w", format=container, options=movflags) as out:
+        stream = out.add_stream(codec, rate=25, options=options or {})
         stream.pix_fmt = pixels
         if times:
             stream.codec_context.time_base = Fraction(1, 100)
         for i, picture in enumerate(pictures):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if i == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format=given)
             if times:
                 frame.pts, frame.time_base = times[i], Fraction(1, 100)
             out.mux(stream.encode(frame))
         out.mux(stream.encode())
     return path
+
+
+def write_no_frames(path: Path) -> None:
+    with av.open(str(path), "w", format="avi") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        out.start_encoding()
+
+
+def turn_track(path: Path, quarters_clockwise: int) -> None:
+    """Write the matrix of a phone's `rotate` into the track header of an mp4."""
+    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters_clockwise]
+    matrix = [cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30]
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 4 + 40
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    path.write_bytes(data)
 
 
 def remux(source: Path, path: Path) -> Path:
@@ -67,22 +87,22 @@ def remux(source: Path, path: Path) -> Path:
     return path
 
 
-def sound_with_cover(path: Path, cover: np.ndarray) -> Path:
-    """A second of silence with a picture on its cover."""
+def write_sound(path: Path, cover: np.ndarray | None = None) -> None:
+    """A second of silence, with a cover picture if given."""
     with av.open(str(path), "w", format="mp4") as out:
         stream = out.add_stream("aac", rate=16000, layout="mono")
-        picture = out.add_stream("png", rate=1)
-        picture.height, picture.width = cover.shape[:2]
-        picture.pix_fmt = "rgb24"
-        picture.disposition = Disposition.attached_pic
-        out.mux(picture.encode(av.VideoFrame.from_ndarray(cover, format="rgb24")))
-        out.mux(picture.encode())
+        if cover is not None:
+            picture = out.add_stream("png", rate=1)
+            picture.height, picture.width = cover.shape[:2]
+            picture.pix_fmt = "rgb24"
+            picture.disposition = Disposition.attached_pic
+            out.mux(picture.encode(av.VideoFrame.from_ndarray(cover, format="rgb24")))
+            out.mux(picture.encode())
         silence = np.zeros((1, 16000), np.float32)
         frame = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
         frame.sample_rate = 16000
         out.mux(stream.encode(frame))
         out.mux(stream.encode())
-    return path
 
 
 Damage = Callable[[bytearray, random.Random], None]
@@ -139,7 +159,7 @@ def double(data: bytearray, rng: random.Random) -> None:
 
 
 def damaged(path: Path, source: Path, damage: Damage, rng: random.Random) -> Path:
-    """Write the source with that damage; its bytes surely change."""
+    """Write the source with that damage; at least one byte changes."""
     whole = source.read_bytes()
     data = bytearray(whole)
     while data == whole:
