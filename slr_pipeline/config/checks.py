@@ -8,15 +8,10 @@ from slr_pipeline.config.section import Section
 class VerifySettings(Section):
     """The check of every video before anything else runs."""
 
-    max_quarantined: float = Field(
-        0.01, ge=0, le=1, description="Largest share of samples that may fail before the run stops."
-    )
-    seconds_per_video: int = Field(
-        120,
-        ge=1,
-        description="Time limit for decoding a video; a slower one may be malicious and is "
-        "quarantined.",
-    )
+    max_quarantined: float = Field(0.01, ge=0, le=1)
+    """Largest share of samples that may fail before the run stops."""
+    seconds_per_video: int = Field(120, ge=1)
+    """Time limit for decoding a video; a slower one may be malicious and is quarantined."""
 
 
 class QualitySettings(Section):
@@ -26,34 +21,17 @@ class QualitySettings(Section):
     `results/quality/` lists the measures of all clips.
     """
 
-    min_person: float | None = Field(
-        0.0, ge=0, le=1, description="A person must be detected in more than this share of frames."
-    )
-    max_missing_hands: float | None = Field(
-        None, ge=0, le=1, description="Largest share of frames in which no hand is detected."
-    )
-    max_jitter: float | None = Field(
-        None,
-        ge=0,
-        description="Largest median acceleration of head, arms and hands, in shoulder widths per "
-        "frame squared; fast signing raises it too.",
-    )
-    max_swapped: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Largest share of frames in which both hands coincide or a hand is at the "
-        "other arm.",
-    )
-    max_limb_spread: float | None = Field(
-        None,
-        ge=0,
-        description="Largest robust standard deviation of an upper arm's or forearm's length, "
-        "relative to its median.",
-    )
-    max_quarantined: float = Field(
-        0.01,
-        ge=0,
-        le=1,
-        description="Largest share of a split's samples that may fail before the run stops.",
-    )
+    min_person: float | None = Field(0.0, ge=0, le=1)
+    """A person must be detected in more than this share of frames."""
+    max_missing_hands: float | None = Field(None, ge=0, le=1)
+    """Largest share of frames in which no hand is detected."""
+    max_jitter: float | None = Field(None, ge=0)
+    """Largest median acceleration of head, arms and hands, in shoulder widths per frame squared;
+    fast signing raises it too."""
+    max_swapped: float | None = Field(None, ge=0, le=1)
+    """Largest share of frames in which both hands coincide or a hand is at the other arm."""
+    max_limb_spread: float | None = Field(None, ge=0)
+    """Largest robust standard deviation of an upper arm's or forearm's length, relative to its
+    median."""
+    max_quarantined: float = Field(0.01, ge=0, le=1)
+    """Largest share of a split's samples that may fail before the run stops."""

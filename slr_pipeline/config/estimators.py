@@ -13,115 +13,91 @@ PersonChoice = Literal["largest", "central", "tracked"]
 class WeightsFile(Section):
     """A file with the weights of a network."""
 
-    path: PlainPath = Field(description="The file; docs/reference/weights.md lists published ones.")
-    sha256: str | None = Field(
-        None,
-        pattern=r"^[0-9a-f]{64}$",
-        description="SHA-256 of the file, checked before use; null: not checked.",
-    )
+    path: PlainPath
+    """The file; docs/reference/weights.md lists published ones."""
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+    """SHA-256 of the file, checked before use; null: not checked."""
 
 
 class SmoothingSettings(Section):
     """The one-euro filter over the frames of a clip (Casiez et al., 2012)."""
 
-    min_cutoff_hz: float = Field(
-        1.0, gt=0, description="Cutoff frequency of a point at rest; lower is smoother."
-    )
-    beta: float = Field(
-        200.0,
-        ge=0,
-        description="Increase of the cutoff in Hz per unit of speed (longer sides of the frame per "
-        "second); higher means less lag.",
-    )
-    speed_cutoff_hz: float = Field(8.0, gt=0, description="Cutoff frequency of the speed.")
+    min_cutoff_hz: float = Field(1.0, gt=0)
+    """Cutoff frequency of a point at rest; lower is smoother."""
+    beta: float = Field(200.0, ge=0)
+    """Increase of the cutoff in Hz per unit of speed (longer sides of the frame per second); higher
+    means less lag."""
+    speed_cutoff_hz: float = Field(8.0, gt=0)
+    """Cutoff frequency of the speed."""
 
 
 class EstimatorSettings(Section):
     """Settings of every estimator."""
 
-    smoothing: SmoothingSettings | None = Field(
-        None, description="Smoothing of the keypoints over time; null: none."
-    )
+    smoothing: SmoothingSettings | None = None
+    """Smoothing of the keypoints over time; null: none."""
 
 
 class MediapipeSettings(EstimatorSettings):
     """MediaPipe Holistic; its wheel contains the models."""
 
-    estimator: Literal["mediapipe"] = Field(
-        "mediapipe", description="The whole-body pose estimator."
-    )
-    min_detection_confidence: float = Field(
-        0.5, ge=0, le=1, description="Lowest confidence of a detected person."
-    )
-    min_tracking_confidence: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Lowest confidence of tracking; below it, the next frame runs detection again.",
-    )
+    estimator: Literal["mediapipe"] = "mediapipe"
+    """The whole-body pose estimator."""
+    min_detection_confidence: float = Field(0.5, ge=0, le=1)
+    """Lowest confidence of a detected person."""
+    min_tracking_confidence: float = Field(0.5, ge=0, le=1)
+    """Lowest confidence of tracking; below it, the next frame runs detection again."""
 
 
 class OpenposeSettings(EstimatorSettings):
     """The program OpenPose, run on each video."""
 
-    estimator: Literal["openpose"] = Field(description="The whole-body pose estimator.")
-    binary: str = Field(description="The program `openpose.bin`.")
-    model_folder: str = Field(description="The folder `models` of OpenPose.")
-    model: Literal["BODY_135", "BODY_25"] = Field(
-        "BODY_135",
-        description="`BODY_135` (needs a GPU, has no root of the hands), or `BODY_25` with the "
-        "face and hand models.",
-    )
-    arguments: tuple[str, ...] = Field(
-        (), description="Additional flags of the program, such as `[--net_resolution, 656x368]`."
-    )
-    person: Literal["best", "largest", "central", "tracked"] = Field(
-        "best",
-        description="How the signer is chosen among several people. `best`: OpenPose keeps the "
-        "most confident one; docs/how-to/estimators.md explains the others.",
-    )
+    estimator: Literal["openpose"]
+    """The whole-body pose estimator."""
+    binary: str
+    """The program `openpose.bin`."""
+    model_folder: str
+    """The folder `models` of OpenPose."""
+    model: Literal["BODY_135", "BODY_25"] = "BODY_135"
+    """`BODY_135` (needs a GPU, has no root of the hands), or `BODY_25` with the face and hand
+    models."""
+    arguments: tuple[str, ...] = ()
+    """Additional flags of the program, such as `[--net_resolution, 656x368]`."""
+    person: Literal["best", "largest", "central", "tracked"] = "best"
+    """How the signer is chosen among several people. `best`: OpenPose keeps the most confident one;
+    docs/how-to/estimators.md explains the others."""
 
 
 class PictureSettings(Section):
     """The size of a frame."""
 
-    width: int = Field(ge=1, description="Pixels.")
-    height: int = Field(ge=1, description="Pixels.")
+    width: int = Field(ge=1)
+    """Pixels."""
+    height: int = Field(ge=1)
+    """Pixels."""
 
 
 class ImportedKeypointsSettings(EstimatorSettings):
     """Keypoints from files of another program."""
 
-    estimator: Literal["imported"] = Field(description="The whole-body pose estimator.")
-    format: Literal["pose", "openpose", "samslr", "mmaction2", "hdf5"] = Field(
-        description="`pose`: pose-format; `openpose`: a folder of JSON; `samslr`: its `.npy`; "
-        "`mmaction2`: an annotation pickle; `hdf5`: `keypoints` files of another run."
-    )
-    path: str = Field(
-        description="Path of a sample's keypoints, such as `poses/{sample}.pose`; `mmaction2`: the "
-        "one file; `hdf5`: a pattern of all files, such as `other/features/keypoints/*/*.h5`."
-    )
-    tool: str | None = Field(
-        None,
-        min_length=1,
-        max_length=100,
-        pattern=r"^[ -~]+$",
-        description="The estimator, for the record in the artifact; null: unknown.",
-    )
-    mirrored: bool = Field(
-        False,
-        description="`true` if the frames were mirrored left to right; `samslr` files always are "
-        "and need no flag.",
-    )
-    picture: PictureSettings | None = Field(
-        None,
-        description="Frame size the coordinates refer to, if the file states a wrong one or the "
-        "video has another aspect ratio; null: the file's, else the video's.",
-    )
-    person: PersonChoice = Field(
-        "largest",
-        description="How the signer is chosen among several people (docs/how-to/estimators.md).",
-    )
+    estimator: Literal["imported"]
+    """The whole-body pose estimator."""
+    format: Literal["pose", "openpose", "samslr", "mmaction2", "hdf5"]
+    """`pose`: pose-format; `openpose`: a folder of JSON; `samslr`: its `.npy`; `mmaction2`: an
+    annotation pickle; `hdf5`: `keypoints` files of another run."""
+    path: str
+    """Path of a sample's keypoints, such as `poses/{sample}.pose`; `mmaction2`: the one file;
+    `hdf5`: a pattern of all files, such as `other/features/keypoints/*/*.h5`."""
+    tool: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[ -~]+$")
+    """The estimator, for the record in the artifact; null: unknown."""
+    mirrored: bool = False
+    """`true` if the frames were mirrored left to right; `samslr` files always are and need no
+    flag."""
+    picture: PictureSettings | None = None
+    """Frame size the coordinates refer to, if the file states a wrong one or the video has another
+    aspect ratio; null: the file's, else the video's."""
+    person: PersonChoice = "largest"
+    """How the signer is chosen among several people (docs/how-to/estimators.md)."""
 
     @model_validator(mode="after")
     def _path_fits_the_format(self) -> "ImportedKeypointsSettings":
@@ -139,18 +115,13 @@ class ImportedKeypointsSettings(EstimatorSettings):
 class NetworkSettings(EstimatorSettings):
     """Settings of networks that see one person in a picture of fixed size."""
 
-    detector: WeightsFile | None = Field(
-        None,
-        description="ONNX file of a YOLOX person detector, in rtmlib's format; null: the whole "
-        "frame, which suits a single signer in the middle.",
-    )
-    flip_average: bool = Field(
-        True,
-        description="Average over each frame and its mirror image: better, but twice the time.",
-    )
-    batch_size: int = Field(
-        8, ge=1, description="Frames per forward pass; limits memory, also on a GPU."
-    )
+    detector: WeightsFile | None = None
+    """ONNX file of a YOLOX person detector, in rtmlib's format; null: the whole frame, which suits
+    a single signer in the middle."""
+    flip_average: bool = True
+    """Average over each frame and its mirror image: better, but twice the time."""
+    batch_size: int = Field(8, ge=1)
+    """Frames per forward pass; limits memory, also on a GPU."""
 
 
 SIMCC: Final = ("rtmpose", "rtmw", "dwpose", "simcc")
@@ -163,16 +134,16 @@ class MmposeSettings(NetworkSettings):
     `fidelity: published` estimates as SAM-SLR did, and only in frames of 512 x 512.
     """
 
-    estimator: Literal["mmpose"] = Field(description="The whole-body pose estimator.")
-    config: str = Field(
-        description="Name of a whole-body config in MMPose's wheel, without `.py`, or path of a "
-        "config file, with `.py`."
-    )
-    checkpoint: WeightsFile = Field(description="The weights, in MMPose's format.")
+    estimator: Literal["mmpose"]
+    """The whole-body pose estimator."""
+    config: str
+    """Name of a whole-body config in MMPose's wheel, without `.py`, or path of a config file, with
+    `.py`."""
+    checkpoint: WeightsFile
+    """The weights, in MMPose's format."""
     fidelity: InheritedFidelity = "corrected"
-    precision: Literal["fp32", "fp16"] = Field(
-        "fp32", description="`fp16`: half precision in backbone and neck; faster on a GPU."
-    )
+    precision: Literal["fp32", "fp16"] = "fp32"
+    """`fp16`: half precision in backbone and neck; faster on a GPU."""
 
     @model_validator(mode="after")
     def _published_is_one_way(self) -> "MmposeSettings":
@@ -184,8 +155,10 @@ class MmposeSettings(NetworkSettings):
 class OnnxSettings(NetworkSettings):
     """RTMPose, DWPose or RTMW as an ONNX file, run by ONNX Runtime."""
 
-    estimator: Literal["onnx"] = Field(description="The whole-body pose estimator.")
-    model: WeightsFile = Field(description="The ONNX file.")
+    estimator: Literal["onnx"]
+    """The whole-body pose estimator."""
+    model: WeightsFile
+    """The ONNX file."""
 
 
 KeypointsSettings = Annotated[

@@ -28,15 +28,13 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 class AutslLabels(Section):
     """Label files of the AUTSL layout, relative to `root`."""
 
-    train: str = Field(
-        "train_labels.csv", description="CSV `name,label` of train, without a header."
-    )
-    val: str = Field("val_labels.csv", description="CSV `name,label` of val, without a header.")
-    test: str | None = Field(
-        "test_labels.csv",
-        description="CSV `name,label` of test, without a header; null: labels are unknown and the "
-        "samples are the files `*_color.mp4` of the folder `test`.",
-    )
+    train: str = "train_labels.csv"
+    """CSV `name,label` of train, without a header."""
+    val: str = "val_labels.csv"
+    """CSV `name,label` of val, without a header."""
+    test: str | None = "test_labels.csv"
+    """CSV `name,label` of test, without a header; null: labels are unknown and the samples are the
+    files `*_color.mp4` of the folder `test`."""
 
 
 SIGNER_INDEPENDENT = (
@@ -48,13 +46,16 @@ SIGNER_INDEPENDENT = (
 class AutslData(Section):
     """AUTSL's folders: `{train,val,test}/signerX_sampleY_{color,depth}.mp4`."""
 
-    layout: Literal["autsl"] = Field(description="The layout of AUTSL.")
-    root: str = Field(description="Folder with the split folders, label files and class list.")
-    labels: AutslLabels = Field(default_factory=AutslLabels, description="The label files.")
-    classes: str = Field(
-        "SignList_ClassId_TR_EN.csv", description="Class list `ClassId,TR,EN`, relative to `root`."
-    )
-    depth: bool = Field(False, description="Whether every sample has a depth video.")
+    layout: Literal["autsl"]
+    """The layout of AUTSL."""
+    root: str
+    """Folder with the split folders, label files and class list."""
+    labels: AutslLabels = Field(default_factory=AutslLabels)
+    """The label files."""
+    classes: str = "SignList_ClassId_TR_EN.csv"
+    """Class list `ClassId,TR,EN`, relative to `root`."""
+    depth: bool = False
+    """Whether every sample has a depth video."""
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
 
 
@@ -65,19 +66,15 @@ class TableData(Section):
     quarantined.
     """
 
-    layout: Literal["table"] = Field(description="The layout of one table.")
-    table: str = Field(
-        description="CSV with a header. `label` is a number or a gloss and may be empty in test; "
-        "the columns `signer` and `depth` are optional."
-    )
-    root: str | None = Field(
-        None, description="Folder that the table's paths are relative to; null: the table's folder."
-    )
-    classes: str | None = Field(
-        None,
-        description="Text file with one gloss per line, in class order; null: the sorted labels of "
-        "the table.",
-    )
+    layout: Literal["table"]
+    """The layout of one table."""
+    table: str
+    """CSV with a header. `label` is a number or a gloss and may be empty in test; the columns
+    `signer` and `depth` are optional."""
+    root: str | None = None
+    """Folder that the table's paths are relative to; null: the table's folder."""
+    classes: str | None = None
+    """Text file with one gloss per line, in class order; null: the sorted labels of the table."""
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
 
 
@@ -87,67 +84,47 @@ DataSettings = Annotated[AutslData | TableData, Field(discriminator="layout")]
 class Config(Section):
     """A whole experiment."""
 
-    name: Name = Field(description="Short name of the experiment.")
-    results: PlainPath = Field("results", description="Folder of all outputs.")
-    seed: int = Field(1, ge=0, le=2**31 - 1, description="Seed of all random numbers.")
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
-        description="`auto`: a GPU if there is one; `cpu`; `cuda` or `cuda:N`.",
-    )
-    scratch: str | None = Field(
-        None,
-        description="Folder on the node's local disk, such as `$TMPDIR`, that each video is copied "
-        "to while it is decoded; null: no copy. A change reruns nothing.",
-    )
-    protocol: Literal["strict", "challenge"] = Field(
-        "strict",
-        description="`strict`: models train on train alone. val selects the epoch, triggers lower "
-        "learning rates and early stopping where the recipe says so and, unless `folds` is set, "
-        "fits temperatures and weights of calibrated tracks. `challenge`: models are then "
-        "fine-tuned on train and val, and these predict test.",
-    )
-    fidelity: Fidelity = Field(
-        "corrected",
-        description="`published` repeats the released code of the two systems, slips included; "
-        "`corrected` does what their papers mean. Every feature and stream inherits it unless it "
-        "sets its own; mixtures that do not fit are errors.",
-    )
-    shard_size: int = Field(
-        512,
-        ge=1,
-        description="Largest number of samples per shard; a job computes a feature of one shard.",
-    )
-    keep_features: bool = Field(
-        True,
-        description="`false`: delete a picture feature once every stream that reads it has been "
-        "trained and evaluated; a later reader recomputes it.",
-    )
-    folds: int | None = Field(
-        None,
-        ge=2,
-        le=20,
-        description="Number of signer-disjoint folds for out-of-fold calibration: each stream of a "
-        "calibrated track trains once more per fold, and temperatures and weights are fitted on "
-        "the held-out signers of train. null: fitted on val.",
-    )
-    data: DataSettings = Field(description="Videos and labels.")
-    verify: VerifySettings = Field(
-        default_factory=VerifySettings, description="Limits of the check of every video."
-    )
-    features: FeatureSettings = Field(
-        default_factory=FeatureSettings, description="Settings of each feature."
-    )
-    quality: QualitySettings = Field(
-        default_factory=QualitySettings,
-        description="Limits of the check of every clip's keypoints.",
-    )
-    streams: dict[Name, StreamSettings] = Field(
-        min_length=1, description="Models on features, or imported logits, by name."
-    )
-    tracks: dict[Name, TrackSettings] = Field(
-        min_length=1, description="Ensembles of streams, each with one submission, by name."
-    )
+    name: Name
+    """Short name of the experiment."""
+    results: PlainPath = "results"
+    """Folder of all outputs."""
+    seed: int = Field(1, ge=0, le=2**31 - 1)
+    """Seed of all random numbers."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    """`auto`: a GPU if there is one; `cpu`; `cuda` or `cuda:N`."""
+    scratch: str | None = None
+    """Folder on the node's local disk, such as `$TMPDIR`, that each video is copied to while it is
+    decoded; null: no copy. A change reruns nothing."""
+    protocol: Literal["strict", "challenge"] = "strict"
+    """`strict`: models train on train alone. val selects the epoch, triggers lower learning rates
+    and early stopping where the recipe says so and, unless `folds` is set, fits temperatures and
+    weights of calibrated tracks. `challenge`: models are then fine-tuned on train and val, and
+    these predict test."""
+    fidelity: Fidelity = "corrected"
+    """`published` repeats the released code of the two systems, slips included; `corrected` does
+    what their papers mean. Every feature and stream inherits it unless it sets its own; mixtures
+    that do not fit are errors."""
+    shard_size: int = Field(512, ge=1)
+    """Largest number of samples per shard; a job computes a feature of one shard."""
+    keep_features: bool = True
+    """`false`: delete a picture feature once every stream that reads it has been trained and
+    evaluated; a later reader recomputes it."""
+    folds: int | None = Field(None, ge=2, le=20)
+    """Number of signer-disjoint folds for out-of-fold calibration: each stream of a calibrated
+    track trains once more per fold, and temperatures and weights are fitted on the held-out signers
+    of train. null: fitted on val."""
+    data: DataSettings
+    """Videos and labels."""
+    verify: VerifySettings = Field(default_factory=VerifySettings)
+    """Limits of the check of every video."""
+    features: FeatureSettings = Field(default_factory=FeatureSettings)
+    """Settings of each feature."""
+    quality: QualitySettings = Field(default_factory=QualitySettings)
+    """Limits of the check of every clip's keypoints."""
+    streams: dict[Name, StreamSettings] = Field(min_length=1)
+    """Models on features, or imported logits, by name."""
+    tracks: dict[Name, TrackSettings] = Field(min_length=1)
+    """Ensembles of streams, each with one submission, by name."""
 
     @model_validator(mode="before")
     @classmethod

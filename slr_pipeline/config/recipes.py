@@ -78,51 +78,36 @@ class TrainingSettings(Section):
     micro_batch: MicroBatch = None
     optimizer: Optimizer = "adam"
     learning_rate: LearningRate = 1e-3
-    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of `sgd`.")
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of `sgd`."""
     weight_decay: WeightDecay = 0.0
     weight_decay_epochs: WeightDecayEpochs = None
     warmup_epochs: WarmupEpochs = 0
     milestones: Milestones = Field([])
-    decay: float = Field(
-        0.1, gt=0, le=1, description="Factor of the learning rate at a milestone or plateau."
-    )
+    decay: float = Field(0.1, gt=0, le=1)
+    """Factor of the learning rate at a milestone or plateau."""
     plateau_patience: PlateauPatience = None
     label_smoothing: LabelSmoothing = 0.0
     clip_norm: ClipNorm = None
-    ema_decay: float | None = Field(
-        None,
-        gt=0,
-        lt=1,
-        description="Decay of an exponential moving average of the weights, which becomes the "
-        "model; null: no average.",
-    )
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay of an exponential moving average of the weights, which becomes the model; null: no
+    average."""
     monitor: Monitor = "val_accuracy"
     patience: Patience = None
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="`auto`: bf16 on a GPU that supports it, else fp32."
-    )
-    deterministic: bool = Field(
-        True,
-        description="Use deterministic GPU algorithms where PyTorch has one; an operation without "
-        "one only logs a warning, so two GPU runs may still differ.",
-    )
-    reset_epochs: list[int] = Field(
-        [],
-        description="Epochs in which the optimiser's moments are reset before every step, as in "
-        "the released code of SSTCN.",
-    )
-    overfit_steps: int = Field(
-        100,
-        ge=0,
-        description="Sanity check before training: a copy of the model must overfit one batch "
-        "within n steps; 0 disables it.",
-    )
-    chance_epochs: int | None = Field(
-        30,
-        ge=1,
-        description="Sanity check: training stops with an error if val accuracy is at chance level "
-        "after n epochs; null disables it.",
-    )
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """`auto`: bf16 on a GPU that supports it, else fp32."""
+    deterministic: bool = True
+    """Use deterministic GPU algorithms where PyTorch has one; an operation without one only logs a
+    warning, so two GPU runs may still differ."""
+    reset_epochs: list[int] = Field([])
+    """Epochs in which the optimiser's moments are reset before every step, as in the released code
+    of SSTCN."""
+    overfit_steps: int = Field(100, ge=0)
+    """Sanity check before training: a copy of the model must overfit one batch within n steps; 0
+    disables it."""
+    chance_epochs: int | None = Field(30, ge=1)
+    """Sanity check: training stops with an error if val accuracy is at chance level after n epochs;
+    null disables it."""
 
 
 class FinetuneSettings(Section):
@@ -145,15 +130,12 @@ class SlgcnTraining(TrainingSettings):
     weight_decay: WeightDecay = 1e-4
     warmup_epochs: WarmupEpochs = 20
     milestones: Milestones = Field([150, 200])
-    freeze_graph_epochs: int = Field(
-        1, ge=0, description="First epochs in which the learned adjacency is frozen."
-    )
-    keep_final: float = Field(
-        0.9, gt=0, le=1, description="Final keep probability of DropGraph; it starts at 1."
-    )
-    keep_epochs: int = Field(
-        100, ge=1, description="Epochs over which the keep probability falls to `keep_final`."
-    )
+    freeze_graph_epochs: int = Field(1, ge=0)
+    """First epochs in which the learned adjacency is frozen."""
+    keep_final: float = Field(0.9, gt=0, le=1)
+    """Final keep probability of DropGraph; it starts at 1."""
+    keep_epochs: int = Field(100, ge=1)
+    """Epochs over which the keep probability falls to `keep_final`."""
 
 
 class SlgcnFinetune(FinetuneSettings):

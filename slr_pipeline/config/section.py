@@ -18,9 +18,14 @@ DISCRIMINATORS = ("estimator", "layout", "model")
 
 
 class Section(BaseModel):
-    """A closed, immutable section: unknown keys are errors."""
+    """A closed, immutable section: unknown keys are errors.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    The docstring below a field is its description.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 def _check_path(text: str) -> str:

@@ -35,63 +35,40 @@ class _TrainedSettings(Section):
 
     model: str = Field(description=_MODEL)
     fidelity: InheritedFidelity = "corrected"
-    init: WeightsFile | None = Field(
-        None, description="Initial weights, as written by `slr import-checkpoint`; null: random."
-    )
-    gpus: int = Field(
-        1,
-        ge=1,
-        le=64,
-        description="Data-parallel processes per machine, each with its own GPU (device `cpu`: "
-        "its own cores) and an equal share of every batch, which batch norm sees.",
-    )
-    nodes: int = Field(
-        1, ge=1, le=64, description="Machines of data-parallel training, as tasks of one SLURM job."
-    )
+    init: WeightsFile | None = None
+    """Initial weights, as written by `slr import-checkpoint`; null: random."""
+    gpus: int = Field(1, ge=1, le=64)
+    """Data-parallel processes per machine, each with its own GPU (device `cpu`: its own cores) and
+    an equal share of every batch, which batch norm sees."""
+    nodes: int = Field(1, ge=1, le=64)
+    """Machines of data-parallel training, as tasks of one SLURM job."""
 
 
 class SlgcnSettings(_TrainedSettings):
     """SL-GCN on skeletons of 27 joints (SAM-SLR, section 3.1)."""
 
     model: Literal["slgcn"] = Field(description=_MODEL)
-    representation: Representation = Field(
-        "joint",
-        description="Input of the network: `joint` positions, `bone` vectors from parent to child, "
-        "or the motion of either.",
-    )
-    width: int = Field(
-        64,
-        ge=16,
-        multiple_of=16,
-        description="Channels of the first units, a multiple of the 16 groups; later units have "
-        "2x and 4x.",
-    )
-    frames: int = Field(150, ge=1, description="Frames of the skeleton tensor.")
-    window: int = Field(
-        100, ge=1, description="Consecutive frames of a training item, at a random place."
-    )
+    representation: Representation = "joint"
+    """Input of the network: `joint` positions, `bone` vectors from parent to child, or the motion
+    of either."""
+    width: int = Field(64, ge=16, multiple_of=16)
+    """Channels of the first units, a multiple of the 16 groups; later units have 2x and 4x."""
+    frames: int = Field(150, ge=1)
+    """Frames of the skeleton tensor."""
+    window: int = Field(100, ge=1)
+    """Consecutive frames of a training item, at a random place."""
     flip_probability: FlipProbability = 0.5
-    shift_px: float = Field(
-        10.0,
-        ge=0,
-        description="Largest random shift of a training item, in pixels of a 512 px frame.",
-    )
-    rotation_deg: float = Field(
-        0.0, ge=0, le=180, description="Largest random rotation of a training item, in degrees."
-    )
-    scale_range: float = Field(
-        0.0, ge=0, lt=1, description="Largest random change of scale; 0.1 means 0.9 to 1.1."
-    )
-    trim: bool = Field(
-        False,
-        description="Drop the frames before the first and after the last visible hand; for clips "
-        "with rest around the sign and estimators that detect only raised hands.",
-    )
-    stretch: bool = Field(
-        False,
-        description="Stretch a clip of fewer than `frames` frames; `false`: repeat it from its "
-        "start.",
-    )
+    shift_px: float = Field(10.0, ge=0)
+    """Largest random shift of a training item, in pixels of a 512 px frame."""
+    rotation_deg: float = Field(0.0, ge=0, le=180)
+    """Largest random rotation of a training item, in degrees."""
+    scale_range: float = Field(0.0, ge=0, lt=1)
+    """Largest random change of scale; 0.1 means 0.9 to 1.1."""
+    trim: bool = False
+    """Drop the frames before the first and after the last visible hand; for clips with rest around
+    the sign and estimators that detect only raised hands."""
+    stretch: bool = False
+    """Stretch a clip of fewer than `frames` frames; `false`: repeat it from its start."""
     training: SlgcnTraining = Field(default_factory=SlgcnTraining, description=_TRAINING)
     finetune: SlgcnFinetune = Field(default_factory=SlgcnFinetune, description=_FINETUNE)
 
@@ -112,15 +89,13 @@ class SstcnSettings(_TrainedSettings):
     """SSTCN on heat-maps of 33 keypoints (SAM-SLR, section 3.2)."""
 
     model: Literal["sstcn"] = Field(description=_MODEL)
-    width: int = Field(
-        1980,
-        ge=2,
-        multiple_of=2,
-        description="Channels of the layers that mix all frames and joints.",
-    )
-    frames: int = Field(60, ge=1, le=60, description="Frames of an item, out of the 60 stored.")
+    width: int = Field(1980, ge=2, multiple_of=2)
+    """Channels of the layers that mix all frames and joints."""
+    frames: int = Field(60, ge=1, le=60)
+    """Frames of an item, out of the 60 stored."""
     flip_probability: FlipProbability = 0.5
-    dropout: float = Field(0.333, ge=0, lt=1, description="Dropout probability of a channel.")
+    dropout: float = Field(0.333, ge=0, lt=1)
+    """Dropout probability of a channel."""
     training: SstcnTraining = Field(default_factory=SstcnTraining, description=_TRAINING)
     finetune: SstcnFinetune = Field(default_factory=SstcnFinetune, description=_FINETUNE)
 
@@ -129,29 +104,24 @@ class R2plus1dSettings(_TrainedSettings):
     """R(2+1)D-18 with SiLU on picture features (SAM-SLR, section 3.3)."""
 
     model: Literal["r2plus1d"] = Field(description=_MODEL)
-    feature: Literal["frames", "flow", "hha", "depth_flow"] = Field(
-        description="The feature it reads."
-    )
-    width: int = Field(
-        64, ge=2, description="Channels of the first layer; later layers have 2x, 4x and 8x."
-    )
-    frames: int = Field(32, ge=1, description="Frames of a clip.")
-    size: int = Field(128, ge=16, description="Height and width of a clip, in pixels.")
+    feature: Literal["frames", "flow", "hha", "depth_flow"]
+    """The feature it reads."""
+    width: int = Field(64, ge=2)
+    """Channels of the first layer; later layers have 2x, 4x and 8x."""
+    frames: int = Field(32, ge=1)
+    """Frames of a clip."""
+    size: int = Field(128, ge=16)
+    """Height and width of a clip, in pixels."""
     flip_probability: FlipProbability = 0.5
-    rotation_deg: float = Field(
-        5.0, ge=0, le=180, description="Largest random rotation of a training item, in degrees."
-    )
-    jitter: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Largest relative change of brightness, contrast and saturation; only for "
-        "feature `frames`, fidelity `corrected`.",
-    )
-    dropout: float = Field(0.5, ge=0, lt=1, description="Dropout before the classifier.")
-    test_clips: int = Field(
-        5, ge=1, description="Clips per video at evaluation; their logits are averaged."
-    )
+    rotation_deg: float = Field(5.0, ge=0, le=180)
+    """Largest random rotation of a training item, in degrees."""
+    jitter: float = Field(0.0, ge=0, lt=1)
+    """Largest relative change of brightness, contrast and saturation; only for feature `frames`,
+    fidelity `corrected`."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Dropout before the classifier."""
+    test_clips: int = Field(5, ge=1)
+    """Clips per video at evaluation; their logits are averaged."""
     training: R2plus1dTraining = Field(default_factory=R2plus1dTraining, description=_TRAINING)
     finetune: R2plus1dFinetune = Field(default_factory=R2plus1dFinetune, description=_FINETUNE)
 
@@ -169,28 +139,31 @@ class VtnSettings(_TrainedSettings):
     """VTN-HC/PF: hand crops and pose flow, ResNet and self-attention (De Coster)."""
 
     model: Literal["vtn"] = Field(description=_MODEL)
-    depth: bool = Field(
-        False, description="Whether the model also sees hand crops of the depth video."
-    )
-    backbone: Literal["resnet18", "resnet34"] = Field(
-        "resnet34", description="The network that encodes each crop."
-    )
-    backbone_width: int = Field(64, ge=2, description="Channels of its first layer; it outputs 8x.")
-    width: int = Field(1024, ge=8, description="Size of the embedding of a frame.")
-    heads: int = Field(8, ge=1, description="Attention heads.")
-    layers: int = Field(4, ge=1, description="Decoder blocks.")
-    frames: int = Field(16, ge=1, description="Frames of an item.")
-    stride: int = Field(2, ge=1, description="Temporal stride: use every n-th frame.")
-    size: int = Field(224, ge=32, description="Height and width of a crop, in pixels.")
+    depth: bool = False
+    """Whether the model also sees hand crops of the depth video."""
+    backbone: Literal["resnet18", "resnet34"] = "resnet34"
+    """The network that encodes each crop."""
+    backbone_width: int = Field(64, ge=2)
+    """Channels of its first layer; it outputs 8x."""
+    width: int = Field(1024, ge=8)
+    """Size of the embedding of a frame."""
+    heads: int = Field(8, ge=1)
+    """Attention heads."""
+    layers: int = Field(4, ge=1)
+    """Decoder blocks."""
+    frames: int = Field(16, ge=1)
+    """Frames of an item."""
+    stride: int = Field(2, ge=1)
+    """Temporal stride: use every n-th frame."""
+    size: int = Field(224, ge=32)
+    """Height and width of a crop, in pixels."""
     flip_probability: FlipProbability = 0.5
-    jitter: float = Field(
-        0.5,
-        ge=0,
-        lt=1,
-        description="Largest relative change of brightness, contrast and saturation.",
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the decoder blocks.")
-    classifier_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
+    jitter: float = Field(0.5, ge=0, lt=1)
+    """Largest relative change of brightness, contrast and saturation."""
+    dropout: float = Field(0.1, ge=0, lt=1)
+    """Dropout in the decoder blocks."""
+    classifier_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout before the classifier."""
     training: VtnTraining = Field(default_factory=VtnTraining, description=_TRAINING)
     finetune: VtnFinetune = Field(default_factory=VtnFinetune, description=_FINETUNE)
 
@@ -204,22 +177,18 @@ class VtnSettings(_TrainedSettings):
 class ImportedSettings(Section):
     """Imported logits, as written by `slr import-logits`; nothing is trained."""
 
-    model: Literal["imported"] = Field(description="No model, only files of logits.")
-    reads: list[Feature] = Field(
-        min_length=1,
-        description="The features they were computed from; track `rgb` allows none from depth.",
-    )
-    val: PlainPath | None = Field(
-        None,
-        description="Logits of val from a model trained on train alone; null: val is not scored, "
-        "and no calibrated track can use the stream.",
-    )
-    test: PlainPath = Field(description="Logits of test from a model of the experiment's protocol.")
-    out_of_fold: PlainPath | None = Field(
-        None,
-        description="Logits of train from models that did not see the sample's signer; required "
-        "if `folds` is set.",
-    )
+    model: Literal["imported"]
+    """No model, only files of logits."""
+    reads: list[Feature] = Field(min_length=1)
+    """The features they were computed from; track `rgb` allows none from depth."""
+    val: PlainPath | None = None
+    """Logits of val from a model trained on train alone; null: val is not scored, and no calibrated
+    track can use the stream."""
+    test: PlainPath
+    """Logits of test from a model of the experiment's protocol."""
+    out_of_fold: PlainPath | None = None
+    """Logits of train from models that did not see the sample's signer; required if `folds` is
+    set."""
 
 
 TrainedStream = Annotated[
@@ -254,10 +223,7 @@ def weights_settings(stream: TrainedStream, phase: Phase) -> dict[str, Any]:
 
     Left out are those of other phases, of evaluation, and of checks that only stop a training.
     """
-    unused: dict[str, Any] = {
-        "test_clips": True,
-        "training": {"overfit_steps", "chance_epochs"},
-    }
+    unused: dict[str, Any] = {"test_clips": True, "training": {"overfit_steps", "chance_epochs"}}
     if phase == "train":
         unused["finetune"] = True
     return stream.model_dump(mode="json", exclude=unused)

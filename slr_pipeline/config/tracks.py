@@ -14,30 +14,20 @@ Weight = Annotated[float, Field(gt=0)]
 class TrackSettings(Section):
     """An ensemble of weighted streams that makes one submission."""
 
-    fusion: Literal["calibrated", "published"] = Field(
-        "calibrated",
-        description="`calibrated`: mean of log-probabilities, after temperature scaling of each "
-        "stream (fitted on val or, with `folds`, out of fold). `published`: mean of raw logits, as "
-        "in SAM-SLR.",
-    )
-    streams: dict[Name, Weight | None] = Field(
-        min_length=1,
-        description="Weight of each stream. Names alone, such as `{joint, bone}`: the weights are "
-        "fitted as the temperatures are.",
-    )
-    untuned: dict[Name, Weight] = Field(
-        default_factory=dict,
-        description="Weights of streams before fine-tuning, in addition to `streams`; only for "
-        "fusion `published` and protocol `challenge`, as in SAM-SLR's skeleton score of test.",
-    )
-    template: PlainPath | None = Field(
-        None,
-        description="Predictions CSV whose order of names the submission follows; null: the order "
-        "of the sample table.",
-    )
-    baseline: PlainPath | None = Field(
-        None, description="Predictions CSV of test to compare with, by McNemar's exact test."
-    )
+    fusion: Literal["calibrated", "published"] = "calibrated"
+    """`calibrated`: mean of log-probabilities, after temperature scaling of each stream (fitted on
+    val or, with `folds`, out of fold). `published`: mean of raw logits, as in SAM-SLR."""
+    streams: dict[Name, Weight | None] = Field(min_length=1)
+    """Weight of each stream. Names alone, such as `{joint, bone}`: the weights are fitted as the
+    temperatures are."""
+    untuned: dict[Name, Weight] = Field(default_factory=dict)
+    """Weights of streams before fine-tuning, in addition to `streams`; only for fusion `published`
+    and protocol `challenge`, as in SAM-SLR's skeleton score of test."""
+    template: PlainPath | None = None
+    """Predictions CSV whose order of names the submission follows; null: the order of the sample
+    table."""
+    baseline: PlainPath | None = None
+    """Predictions CSV of test to compare with, by McNemar's exact test."""
 
     @model_validator(mode="after")
     def _weights_are_all_given_or_all_fitted(self) -> "TrackSettings":
