@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from benchmarks.keypoint_accuracy import keypoint_accuracy
 from slr_pipeline.config.estimators import KeypointsSettings
 from slr_pipeline.config.experiment import SPLITS
-from slr_pipeline.config.flags import parse_keypoints
+from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.video import probe, read_frames
@@ -111,7 +111,10 @@ def accuracy(flags: argparse.Namespace) -> None:
         source = "keypoints files"
     else:
         detected, source = estimate(
-            flags.demo, truth, parse_keypoints(flags.settings), flags.device
+            flags.demo,
+            truth,
+            parse_setting(KeypointsSettings, flags.settings, "settings"),
+            flags.device,
         )
     print(f"{len(truth)} clips, {sum(map(len, truth.values()))} frames; {source}\n")
     print("\n".join(table(detected, truth)))
@@ -156,7 +159,7 @@ def random_networks(folder: Path, precision: str) -> dict[str, str]:
 
 def timed(settings: str, device: str, demo: Path, frames: int) -> tuple[float, float]:
     """Seconds per frame and megabytes of an estimator."""
-    estimator = open_estimator(parse_keypoints(settings), device)
+    estimator = open_estimator(parse_setting(KeypointsSettings, settings, "settings"), device)
     pictures = list(read_frames(demo / CLIP))
     estimator.estimate(clip_of(demo / CLIP, pictures))
     start = time.perf_counter()

@@ -1,56 +1,56 @@
-"""The flags of a step: each setting is one section of the configuration, as JSON."""
+"""The flags of a step follow from its signature: one flag per parameter, settings as JSON."""
 
 import argparse
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from slr_pipeline.config.estimators import KeypointsSettings
-from slr_pipeline.config.experiment import AutslData, DataSettings, TableData, check_stream
-from slr_pipeline.config.section import Section, parse, parse_json
-from slr_pipeline.config.streams import TrainedStream
-
-SectionT = TypeVar("SectionT", bound=Section)
+from slr_pipeline.config.section import parse, parse_json
+from slr_pipeline.errors import run
 
 
-def parse_section(section: type[SectionT], text: str) -> SectionT:
-    """A section from a step's JSON flag."""
-    parsed: SectionT = parse(section, parse_json(text), section.__name__)
-    return parsed
+def run_step(step: Callable[..., None]) -> None:
+    """Call a step with its flags; an SlrError exits with status 1 and one line."""
+    run(lambda: step(**step_flags(step)))
 
 
-def parse_data(text: str) -> AutslData | TableData:
-    """The section `data` from a step's JSON flag."""
-    data: AutslData | TableData = parse(DataSettings, parse_json(text), "data")
-    return data
+def step_flags(step: Callable[..., None], words: Sequence[str] | None = None) -> dict[str, Any]:
+    """Values of a step's parameters from the command line, parsed by their annotations.
 
-
-def parse_keypoints(text: str) -> KeypointsSettings:
-    """The section `features: keypoints:` from a step's JSON flag."""
-    settings: KeypointsSettings = parse(KeypointsSettings, parse_json(text), "keypoints")
-    return settings
-
-
-def parse_stream(text: str) -> TrainedStream:
-    """The section of a stream with a model from a step's JSON flag."""
-    return check_stream(parse_json(text))
-
-
-def feature_flags(
-    about: str | None, settings: type[Section], features: Sequence[str] = ()
-) -> argparse.Namespace:
-    """Parse the flags of a step that computes a feature of a shard from keypoints and videos.
-
-    Args:
-        about: description for `--help`.
-        settings: section class of the feature.
-        features: choices of `--feature` where one step computes several features.
+    A list takes any number of words, a list of lists one flag per inner list; anything but text,
+    numbers and paths is a section of the configuration in JSON. A parameter with a default may be
+    left out.
     """
-    parser = argparse.ArgumentParser(description=about)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, settings))
-    if features:
-        parser.add_argument("--feature", required=True, choices=features)
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--keypoints", required=True)
-    parser.add_argument("--out", required=True)
-    return parser.parse_args()
+    parser = argparse.ArgumentParser(description=inspect.getdoc(step))
+    hints = get_type_hints(step, include_extras=True)
+    for name, parameter in inspect.signature(step).parameters.items():
+        required = parameter.default is parameter.empty
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            required=required,
+            default=None if required else parameter.default,
+            **_parsing(name, hints[name]),
+        )
+    return vars(parser.parse_args(words))
+
+
+def parse_setting(kind: Any, text: str, name: str) -> Any:
+    """A section of class `kind`, or of one class of a union, from the JSON of flag `name`."""
+    return parse(kind, parse_json(text), name)
+
+
+def _parsing(name: str, hint: Any) -> dict[str, Any]:
+    """Arguments of `add_argument` for a parameter of this type."""
+    if get_origin(hint) in (Union, UnionType) and NoneType in get_args(hint):
+        hint = Union[tuple(kind for kind in get_args(hint) if kind is not NoneType)]  # noqa: UP007
+    if get_origin(hint) is list:
+        nested = get_origin(get_args(hint)[0]) is list
+        return {"nargs": "+", "action": "append" if nested else "store"}
+    if get_origin(hint) is Literal:
+        return {"choices": get_args(hint)}
+    if hint in (str, int, Path):
+        return {"type": hint}
+    return {"type": partial(parse_setting, hint, name=name)}

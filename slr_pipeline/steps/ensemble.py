@@ -1,21 +1,19 @@
 """Fuse the streams of a track; write its submission and metrics."""
 
-import argparse
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.config.experiment import SPLITS, AutslData, Split, TableData
-from slr_pipeline.config.flags import parse_data, parse_section
+from slr_pipeline.config.experiment import SPLITS, DataSettings, Split
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.tracks import TrackSettings
-from slr_pipeline.errors import DataError, run
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
@@ -42,28 +40,24 @@ from slr_pipeline.steps.evaluate import detailed_metrics
 log = logging.getLogger(__name__)
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--track", required=True, type=partial(parse_section, TrackSettings))
-    parser.add_argument("--protocol", required=True)
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--val", nargs="+", help="omitted if a stream has no logits of val")
-    parser.add_argument("--test", required=True, nargs="+")
-    parser.add_argument(
-        "--out-of-fold", action="append", nargs="+", help="logits of train, once per stream"
-    )
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--metrics", required=True)
-    flags = vars(parser.parse_args())
-    splits: tuple[Split, ...] = ("val", "test")
-    files = {split: paths for split in splits if (paths := flags.pop(split))}
-    ensemble(files=files, **flags)
+def main(
+    data: DataSettings,
+    track: TrackSettings,
+    protocol: str,
+    seed: int,
+    test: list[str],
+    out: str,
+    metrics: str,
+    val: list[str] | None = None,
+    out_of_fold: list[list[str]] | None = None,
+) -> None:
+    """Fuse the streams of a track; `val` is left out if a stream has no logits of val."""
+    files: dict[Split, list[str]] = {"test": test} if val is None else {"val": val, "test": test}
+    ensemble(data, track, protocol, seed, files, out_of_fold, out, metrics)
 
 
 def ensemble(
-    data: AutslData | TableData,
+    data: DataSettings,
     track: TrackSettings,
     protocol: str,
     seed: int,
@@ -272,4 +266,4 @@ def compare_with_baseline(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(main)

@@ -1,6 +1,5 @@
 """Evaluate one stream on the splits it was not trained on."""
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -9,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
-from slr_pipeline.config.experiment import AutslData, TableData
-from slr_pipeline.config.flags import parse_data
-from slr_pipeline.errors import run
+from slr_pipeline.config.experiment import DataSettings
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
@@ -33,20 +31,12 @@ from slr_pipeline.scoring.statistics import (
 )
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--splits", required=True, nargs="+")
-    parser.add_argument("--logits", required=True, nargs="+", help="one file per split")
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    files = dict(zip(flags.splits, flags.logits, strict=True))
-    evaluate(flags.data, flags.seed, files, flags.out)
+def main(data: DataSettings, seed: int, splits: list[str], logits: list[str], out: str) -> None:
+    """Evaluate one stream on these splits, one file of logits each."""
+    evaluate(data, seed, dict(zip(splits, logits, strict=True)), out)
 
 
-def evaluate(data: AutslData | TableData, seed: int, files: dict[str, str], out: str) -> None:
+def evaluate(data: DataSettings, seed: int, files: dict[str, str], out: str) -> None:
     """Write metrics.json of these splits; a split without labels is null."""
     table = load_samples(data)
     logits = {split: read_logits(path) for split, path in files.items()}
@@ -137,4 +127,4 @@ def calibration_of(scores: NDArray[np.floating], correct: NDArray[np.bool_]) -> 
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(main)

@@ -3,8 +3,7 @@
 from typing import Literal
 
 from slr_pipeline.config.features import FlowSettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
 from slr_pipeline.features.frames import signer_box
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
@@ -20,12 +19,6 @@ from slr_pipeline.io.shards import (
     video_frames,
 )
 from slr_pipeline.io.verified import read_verified
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, FlowSettings, ("flow", "depth_flow"))
-    flow(flags.settings, flags.feature, flags.verified, flags.keypoints, flags.out)
 
 
 def flow(
@@ -63,4 +56,4 @@ def flow(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(flow)

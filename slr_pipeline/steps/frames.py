@@ -3,8 +3,7 @@
 import cv2
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.frames import crop_signer, signer_box
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -12,12 +11,6 @@ from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import read_verified
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, FidelitySettings)
-    frames(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
 def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) -> None:
@@ -38,4 +31,4 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(frames)

@@ -5,8 +5,7 @@ from typing import Literal
 import numpy as np
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.hand_crops import crop_hand, hand_boxes
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -21,12 +20,6 @@ from slr_pipeline.io.shards import (
     video_frames,
 )
 from slr_pipeline.io.verified import read_verified
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, FidelitySettings, ("hand_crops", "depth_hand_crops"))
-    hand_crops(flags.settings, flags.feature, flags.verified, flags.keypoints, flags.out)
 
 
 def hand_crops(
@@ -58,4 +51,4 @@ def hand_crops(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(hand_crops)

@@ -1,20 +1,13 @@
 """Heat-maps of a shard for SSTCN, drawn from its keypoints."""
 
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make
 from slr_pipeline.io.verified import read_verified
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, HeatmapsSettings)
-    heatmaps(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
 def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str) -> None:
@@ -36,4 +29,4 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(heatmaps)

@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 
 from slr_pipeline.config.features import HhaSettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.arrays import Picture
 from slr_pipeline.features.camera import NYU_CAMERA, Camera, assumed_camera
 from slr_pipeline.features.frames import SIZE, Box, crop_signer, signer_box
@@ -23,12 +22,6 @@ from slr_pipeline.io.verified import Verified, read_verified
 
 _FULL_CHROMA = replace(JPEG["corrected"], subsampled=False)
 """The three channels are not colours: chroma subsampling would mix them."""
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, HhaSettings)
-    hha(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
 def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
@@ -98,4 +91,4 @@ def _pictures(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(hha)

@@ -3,9 +3,7 @@
 If the config takes heat-maps from the estimator's network, the same pass makes them too.
 """
 
-import argparse
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +11,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import KeypointsSettings, MmposeSettings
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import parse_keypoints, parse_section
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
@@ -28,19 +25,19 @@ if TYPE_CHECKING:
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=parse_keypoints)
-    parser.add_argument("--device", required=True)
-    parser.add_argument("--verified", required=True)
-    parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
-    parser.add_argument("--out", required=True, nargs="+", help="keypoints, then heat-maps if any")
-    flags = parser.parse_args()
-    if flags.heatmaps is None:
-        keypoints(flags.settings, flags.device, flags.verified, *flags.out)
+def main(
+    settings: KeypointsSettings,
+    device: str,
+    verified: str,
+    out: list[str],
+    heatmaps: HeatmapsSettings | None = None,
+) -> None:
+    """Write the keypoints of a shard and, with settings for them, the network's heat-maps."""
+    if heatmaps is None:
+        keypoints(settings, device, verified, *out)
     else:
-        with_heatmaps(flags.settings, flags.heatmaps, flags.device, flags.verified, *flags.out)
+        assert isinstance(settings, MmposeSettings)  # FeatureSettings checks it
+        with_heatmaps(settings, heatmaps, device, verified, *out)
 
 
 def keypoints(settings: KeypointsSettings, device: str, verified: str, out: str) -> None:
@@ -139,4 +136,4 @@ def pose_clip(row: Verified) -> PoseClip:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(main)

@@ -1,20 +1,13 @@
 """Pose flow of a shard: the movement of 53 keypoints from frame to frame."""
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import feature_flags
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.pose_flow import pose_flow as flow_of
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make
 from slr_pipeline.io.verified import read_verified
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    flags = feature_flags(__doc__, FidelitySettings)
-    pose_flow(flags.settings, flags.verified, flags.keypoints, flags.out)
 
 
 def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: str) -> None:
@@ -33,4 +26,4 @@ def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: st
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(pose_flow)

@@ -1,6 +1,5 @@
 """Logits of one split from a trained stream."""
 
-import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,8 @@ from torch import nn
 
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import HeatmapsSettings
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.streams import TrainedStream
-from slr_pipeline.errors import run
 from slr_pipeline.io.features import check_estimator, open_features
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.models import load_model
@@ -24,21 +23,19 @@ from slr_pipeline.training.predict import predict as predict_logits
 from slr_pipeline.training.streams import build_dataset, build_model, test_views
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--features", required=True, nargs="+")
-    parser.add_argument("--quality", required=True, help="table with the samples to leave out")
-    parser.add_argument("--test-clips", type=int, help="of R(2+1)D; default: as when trained")
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    device = choose_device(flags.device)
-    workers = loading_workers(device, flags.threads)
-    model = load_trained(flags.model, flags.test_clips)
-    predict(model, device, workers, flags.features, flags.quality, flags.out)
+def main(
+    model: str,
+    features: list[str],
+    quality: str,
+    out: str,
+    device: str = "auto",
+    threads: int = 1,
+    test_clips: int | None = None,
+) -> None:
+    """Predict a split; `quality` is the table with the samples to leave out."""
+    chosen = choose_device(device)
+    workers = loading_workers(chosen, threads)
+    predict(load_trained(model, test_clips), chosen, workers, features, quality, out)
 
 
 @dataclass(frozen=True)
@@ -115,4 +112,4 @@ def predict(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(main)

@@ -1,28 +1,16 @@
 """Measure the keypoint quality of a split; stop the run if too many clips fail."""
 
-import argparse
 import logging
 from dataclasses import asdict
-from functools import partial
 
 from slr_pipeline.config.checks import QualitySettings
-from slr_pipeline.config.flags import parse_section
-from slr_pipeline.errors import run
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.quality import write_quality
 from slr_pipeline.steps.quarantine import stop_if_too_many
 
 log = logging.getLogger(__name__)
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, QualitySettings))
-    parser.add_argument("--keypoints", required=True, nargs="+")
-    parser.add_argument("--out", required=True)
-    quality(**vars(parser.parse_args()))
 
 
 def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
@@ -69,4 +57,4 @@ def _rounded(value: float | None) -> float | None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(quality)

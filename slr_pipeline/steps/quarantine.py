@@ -1,25 +1,14 @@
 """List the samples that failed `verify`; stop the run if there are too many."""
 
-import argparse
 import logging
 from collections.abc import Mapping
-from functools import partial
 
 from slr_pipeline.config.checks import VerifySettings
-from slr_pipeline.config.flags import parse_section
-from slr_pipeline.errors import DataError, run
+from slr_pipeline.config.flags import run_step
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.verified import read_verified, write_verified
 
 log = logging.getLogger(__name__)
-
-
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--settings", required=True, type=partial(parse_section, VerifySettings))
-    parser.add_argument("--verified", required=True, nargs="+")
-    parser.add_argument("--out", required=True)
-    quarantine(**vars(parser.parse_args()))
 
 
 def quarantine(settings: VerifySettings, verified: list[str], out: str) -> None:
@@ -51,4 +40,4 @@ def stop_if_too_many(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(quarantine)

@@ -1,23 +1,21 @@
 """Train one stream: phase `train` on train, or phase `finetune` on train and val."""
 
-import argparse
 import hashlib
 import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from slr_pipeline.config.experiment import AutslData, Split, TableData
+from slr_pipeline.config.experiment import DataSettings, Split
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import parse_data, parse_section, parse_stream
+from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
-from slr_pipeline.errors import DataError, run
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.models import check_sha256, save_model
 from slr_pipeline.io.provenance import provenance
@@ -48,86 +46,62 @@ PROTOCOL_OF: dict[Phase, str] = {"train": "strict", "finetune": "challenge"}
 """The protocol of a phase's logits."""
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--stream", required=True, type=parse_stream)
-    parser.add_argument("--phase", required=True, choices=SPLITS_OF)
-    parser.add_argument(
-        "--fold", type=int, help="number of the fold whose signers to leave out, from 1"
-    )
-    parser.add_argument("--folds", type=int, help="number of folds")
-    parser.add_argument("--seed", required=True, type=int)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--heatmaps", type=partial(parse_section, HeatmapsSettings))
-    parser.add_argument("--init", help="start weights")
-    parser.add_argument("--features", required=True, nargs="+")
-    parser.add_argument(
-        "--quality", required=True, nargs="+", help="tables with the samples to leave out"
-    )
-    parser.add_argument(
-        "--state", required=True, type=Path, help="folder of the state to resume from"
-    )
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--history", required=True)
-    flags = parser.parse_args()
-    device = choose_device(flags.device)
-    train(
-        flags.data,
-        flags.stream,
-        flags.phase,
-        None if flags.fold is None else (flags.fold, flags.folds),
-        flags.seed,
-        device,
-        loading_workers(device, flags.threads, flags.stream.gpus),
-        flags.heatmaps,
-        flags.init,
-        open_features(flags.features, read_quarantined(flags.quality)),
-        flags.state,
-        flags.out,
-        flags.history,
-    )
-
-
 def train(
-    data: AutslData | TableData,
-    settings: TrainedStream,
+    data: DataSettings,
+    stream: TrainedStream,
     phase: Phase,
-    fold: tuple[int, int] | None,
     seed: int,
-    device: torch.device,
-    workers: int,
-    heatmaps: HeatmapsSettings | None,
-    init: str | None,
-    stores: Stores,
+    features: list[str],
+    quality: list[str],
     state: Path,
     out: str,
     history: str,
+    device: str = "auto",
+    threads: int = 1,
+    heatmaps: HeatmapsSettings | None = None,
+    init: str | None = None,
+    fold: int | None = None,
+    folds: int | None = None,
 ) -> None:
     """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
-    `fold` (n, N) leaves out the signers of train that belong to fold n of N.
+    Args:
+        data: section of the sample table.
+        stream: settings of the stream.
+        phase: `train` or `finetune`.
+        seed: of start weights, sample order, dropout and augmentation.
+        features: feature files.
+        quality: tables with the samples to leave out.
+        state: folder of the state to resume from.
+        out: weights; the sidecar has the same name with suffix .json.
+        history: CSV.
+        device: `auto`, `cpu` or `cuda`.
+        threads: threads of this job.
+        heatmaps: settings to draw heat-maps from keypoints; None: heat-maps are stored.
+        init: start weights; None: random.
+        fold: number from 1 of the fold whose signers are left out; None: all of train.
+        folds: number of folds.
     """
+    stores = open_features(features, read_quarantined(quality))
+    chosen = choose_device(device)
     table = load_samples(data)
-    held_out = [] if fold is None else held_out_samples(table, *fold, seed)
-    recipe = recipe_of(settings, phase)
+    held_out = held_out_samples(table, fold, folds, seed) if fold and folds else []
+    recipe = recipe_of(stream, phase)
     torch.manual_seed(seed)
-    model = start_weights(settings, phase, init, table)
+    model = start_weights(stream, phase, init, table)
     samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
     check_classes(table, samples, left_out=bool(held_out))
     val = None
     if phase == "train":
         val_samples = labelled(table, stores, ("val",))
-        val = build_val_dataset(settings, stores, val_samples, seed=seed, heatmaps=heatmaps)
+        val = build_val_dataset(stream, stores, val_samples, seed=seed, heatmaps=heatmaps)
     inputs = {
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
         "init": None if init is None else sha256_of(init),
     }
     about = {
-        "stream": settings.model_dump(),
+        "stream": stream.model_dump(),
         "heatmaps": None if heatmaps is None else heatmaps.model_dump(),
         "phase": phase,
         "held_out": held_out,
@@ -135,19 +109,19 @@ def train(
         "estimator": next(iter(stores.values())).estimator,
         "provenance": provenance(**inputs),
     }
-    weights_of = {**about, "stream": weights_settings(settings, phase)}
+    weights_of = {**about, "stream": weights_settings(stream, phase)}
     saved_state = TrainingState(state, fingerprint(weights_of, samples))
     fitted = fit(
         model,
-        build_dataset(settings, stores, samples, train=True, seed=seed, heatmaps=heatmaps),
+        build_dataset(stream, stores, samples, train=True, seed=seed, heatmaps=heatmaps),
         val,
         recipe=recipe,
         seed=seed,
-        device=device,
-        gpus=settings.gpus,
-        nodes=settings.nodes,
-        workers=workers,
-        start_epoch=epoch_starter(settings, recipe, model),
+        device=chosen,
+        gpus=stream.gpus,
+        nodes=stream.nodes,
+        workers=loading_workers(chosen, threads, stream.gpus),
+        start_epoch=epoch_starter(stream, recipe, model),
         state=saved_state,
     )
     if fitted.rank > 0:
@@ -262,4 +236,4 @@ def fingerprint(about: Mapping[str, object], samples: Sequence[tuple[str, int]])
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(train)

@@ -1,13 +1,12 @@
 """Decode every video of a shard once and record which samples are usable, or why not."""
 
-import argparse
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from slr_pipeline.config.experiment import AutslData, TableData
-from slr_pipeline.config.flags import parse_data
-from slr_pipeline.errors import DataError, run
+from slr_pipeline.config.experiment import DataSettings
+from slr_pipeline.config.flags import run_step
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import Verified, write_verified
@@ -21,23 +20,8 @@ Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
 """`examine`, or the same in a child process."""
 
 
-def main() -> None:
-    """Parse the flags of the rule and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", required=True, type=parse_data)
-    parser.add_argument("--split", required=True)
-    parser.add_argument("--shard", required=True)
-    parser.add_argument("--shard-size", required=True, type=int)
-    parser.add_argument("--seconds-per-video", required=True, type=int)
-    parser.add_argument("--out", required=True)
-    flags = parser.parse_args()
-    verify(
-        flags.data, flags.split, flags.shard, flags.shard_size, flags.seconds_per_video, flags.out
-    )
-
-
 def verify(
-    data: AutslData | TableData,
+    data: DataSettings,
     split: str,
     shard: str,
     shard_size: int,
@@ -104,4 +88,4 @@ def _check_depth(path: str, depth: VideoInfo, color: VideoInfo) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_step(verify)

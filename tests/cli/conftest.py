@@ -13,8 +13,6 @@ from slr_pipeline.cli.recognition import FEATURE_STEPS
 from slr_pipeline.config.experiment import SPLITS, Config, Split, check_config
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import ImportedSettings
-from slr_pipeline.io.features import open_features
-from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.verified import write_verified
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.steps.ensemble import ensemble
@@ -150,9 +148,9 @@ def _train(config: Config, stream: str, phase: Phase) -> None:
     start = None if phase == "train" else str(folder.parent / "train" / model.name)
     drawn = config.features.heatmaps if stream == "sstcn" else None
     train(
-        *(config.data, settings, phase, None, 1, CPU, 0, drawn, start),
-        open_features(files, read_quarantined([])),
+        *(config.data, settings, phase, 1, files, []),
         *(folder / "state", str(model), str(folder / "history.csv")),
+        *("cpu", 1, drawn, start),
     )
     trained = load_trained(str(model))
     for split in ("val", "test") if phase == "train" else ("test",):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from slr_pipeline.config.experiment import Config, check_config, read_config
-from slr_pipeline.config.flags import parse_data, parse_keypoints, parse_section
+from slr_pipeline.config.estimators import KeypointsSettings
+from slr_pipeline.config.experiment import Config, DataSettings, check_config, read_config
+from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.section import Section
 from slr_pipeline.errors import ConfigError
 
@@ -178,10 +179,10 @@ def test_an_unreadable_file_gives_one_line(tmp_path: Path, content: bytes, line:
 
 def test_a_section_survives_its_json_flag(demo: dict[str, Any]) -> None:
     config = check_config(demo)
-    assert parse_section(Config, config.model_dump_json()) == config
-    assert parse_data(config.data.model_dump_json()) == config.data
+    assert parse_setting(Config, config.model_dump_json(), "settings") == config
+    assert parse_setting(DataSettings, config.data.model_dump_json(), "data") == config.data
     with pytest.raises(ConfigError, match="not JSON"):
-        parse_keypoints("{")
+        parse_setting(KeypointsSettings, "{", "settings")
 
 
 def test_every_key_has_a_description() -> None:

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from slr_pipeline.cli.check import describe
-from slr_pipeline.config.experiment import Config, TableData, check_config
-from slr_pipeline.config.flags import parse_data
+from slr_pipeline.config.experiment import Config, DataSettings, TableData, check_config
+from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import write_logits
@@ -99,7 +99,12 @@ def test_one_signer_is_told_or_evaluated_without_signers(tmp_path: Path) -> None
         )
         files[split] = str(tmp_path / f"{split}.h5")
         write_logits(files[split], logits, {})
-    evaluate(parse_data(json.dumps(data)), 1, files, str(tmp_path / "metrics.json"))
+    evaluate(
+        parse_setting(DataSettings, json.dumps(data), "data"),
+        1,
+        files,
+        str(tmp_path / "metrics.json"),
+    )
     metrics = read_metrics(tmp_path / "metrics.json")
     assert metrics["test"]["top1"] == 1.0
     assert metrics["test"]["bootstrap_signers"] is None

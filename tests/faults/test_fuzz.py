@@ -26,15 +26,18 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slr_pipeline.config.estimators import KeypointsSettings
 from slr_pipeline.config.experiment import (
     SPLITS,
     AutslData,
     Config,
+    DataSettings,
     TableData,
     check_config,
     read_config,
 )
-from slr_pipeline.config.flags import parse_data, parse_keypoints, parse_stream
+from slr_pipeline.config.flags import parse_setting
+from slr_pipeline.config.streams import TrainedStream
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.benchmarks import read_costs, read_seconds
 from slr_pipeline.io.documents import read_document, read_metrics
@@ -254,8 +257,8 @@ def test_any_flag_of_a_step(value: Any, text: str, cut: int) -> None:
     flags = [text, "[" * 10_000, "9" * 5000, json.dumps(value, default=str)]
     flags.append('{"layout":"table","table":"x","root":null}'[:cut])
     for flag in flags:
-        for parse in (parse_data, parse_stream, parse_keypoints):
-            read_or_refuse(lambda parse=parse, flag=flag: parse(flag))
+        for kind in (DataSettings, TrainedStream, KeypointsSettings):
+            read_or_refuse(lambda kind=kind, flag=flag: parse_setting(kind, flag, "flag"))
 
 
 def test_streams_are_checked_against_any_table(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from slr_pipeline.config.experiment import SPLITS, check_config
-from slr_pipeline.config.flags import parse_data
+from slr_pipeline.config.experiment import SPLITS, DataSettings, check_config
+from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.logits import write_logits
@@ -124,7 +124,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
 
 def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> None:
     """Logits of streams that are right on most signs, and the results of the real steps."""
-    data = parse_data(json.dumps(values["data"]))
+    data = parse_setting(DataSettings, json.dumps(values["data"]), "data")
     generator = np.random.default_rng(3)
     answered = (
         ("val", "test")

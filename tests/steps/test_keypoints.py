@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from slr_pipeline.config.flags import parse_keypoints
+from slr_pipeline.config.estimators import KeypointsSettings
+from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, write_verified
@@ -24,7 +25,12 @@ def test_smoothing_follows_the_settings(tmp_path: Path) -> None:
         "smoothed": '{"estimator": "mediapipe", "smoothing": {"beta": 50}}',
     }.items():
         out = str(tmp_path / f"{name}.h5")
-        keypoints(parse_keypoints(settings), "cpu", str(tmp_path / "rows.csv"), out)
+        keypoints(
+            parse_setting(KeypointsSettings, settings, "settings"),
+            "cpu",
+            str(tmp_path / "rows.csv"),
+            out,
+        )
         assert bool(FeatureFile(out, "keypoints").attributes["smoothed"]) == (name == "smoothed")
         store = FeatureStore("keypoints", [out])
         assert store.frames("gone") == 0

@@ -15,7 +15,7 @@ rule config:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -m slr_pipeline.steps.config --config {params.config:q} --out {output:q} 2> {log:q}"
+        "python -m slr_pipeline.steps.config --settings {params.config:q} --out {output:q} 2> {log:q}"
 
 
 rule verify:
