@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument(
         "--published", action="store_true", help="use the sizes of config/autsl.yaml"
     )
-    parser.add_argument("--items", type=int, default=80)
+    parser.add_argument("--items", type=int, default=80, help="at least 40")
     flags = parser.parse_args()
     torch.set_num_threads(1)
     config = read_config(flags.config)
