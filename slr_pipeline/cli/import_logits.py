@@ -17,8 +17,10 @@ def flags(parser: argparse.ArgumentParser) -> None:
         default="config.yaml",
         help="config with the sample table (default: config.yaml)",
     )
-    parser.add_argument("--split", choices=SPLITS, required=True)
-    parser.add_argument("--protocol", choices=("strict", "challenge"), required=True)
+    parser.add_argument("--split", choices=SPLITS, required=True, help="split of the logits")
+    parser.add_argument(
+        "--protocol", choices=("strict", "challenge"), required=True, help="of the training"
+    )
     parser.add_argument(
         "--reads",
         nargs="+",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import Final, assert_never
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,6 @@ from slr_pipeline.io.foreign.samslr import read_samslr
 from slr_pipeline.io.messages import listed
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.people import signer_keypoints
-
-UNKNOWN: Final = "unknown"
-"""`weights_sha256` where the files do not name their model."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ class ImportedKeypoints:
         self._mirrored = settings.mirrored or settings.format == "samslr"
         self._source: _Source = _open(settings)
         self.name = f"imported-{settings.format}"
-        self.weights_sha256 = UNKNOWN
+        self.weights_sha256 = "unknown"
         if settings.tool is not None:
             self.name = f"{settings.tool} ({self.name})"
         if isinstance(self._source, _Features):

@@ -61,17 +61,13 @@ def export_keypoints(
         write_annotations(out / "keypoints.pkl", _annotations(results, store, present))
     else:
         for sample in present:
-            _write(kind, out, store, sample, layout or layouts[0])
+            clip = store.read(sample)
+            if kind == "openpose":
+                write_folder(out / sample, sample, clip.values, layout or layouts[0])
+            else:
+                path, size = out / f"{sample}.pose", {"width": clip.width, "height": clip.height}
+                write_pose(path, clip.values, layout or layouts[0], fps=clip.fps, **size)
     return len(present), len(chosen) - len(present)
-
-
-def _write(kind: str, out: Path, store: FeatureStore, sample: str, layout: str) -> None:
-    clip = store.read(sample)
-    if kind == "openpose":
-        write_folder(out / sample, sample, clip.values, layout)
-        return
-    path = out / f"{sample}.pose"
-    write_pose(path, clip.values, layout, width=clip.width, height=clip.height, fps=clip.fps)
 
 
 def _annotations(results: Path, store: FeatureStore, samples: list[str]) -> Iterator[Annotation]:
