@@ -1,10 +1,8 @@
-"""Weights that were trained elsewhere: the released ones of the two systems, and torchvision's.
+"""Renames and reshapes weights trained elsewhere: those of the two papers, and torchvision's.
 
-`import_weights` writes them by our names, `start_from` loads them into a model. A checkpoint says
-by its names what it is; the sizes of its model are read off its shapes.
+The names in a checkpoint tell its origin, the shapes the sizes of its model.
 """
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,23 +19,25 @@ from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vtn import VTN
 
-log = logging.getLogger(__name__)
-
 Shapes = Mapping[str, Sequence[int]]
 
 MOST_LISTED = 10
-"""Names of one kind of problem in a message."""
+"""Names of one kind of problem that a message lists."""
 
 WRAPPERS = re.compile(r"(?:module\.|model\.)+")
-"""What DataParallel and Lightning put before every name."""
+"""Prefixes that DataParallel and Lightning add to every name."""
 
 
 @dataclass(frozen=True)
 class Kind:
     """Checkpoints of one origin for one of our models.
 
-    Names starting with `mark` tell it. `build` gives our model in the sizes of theirs; `their_name`
-    their name of our weight, None if it is not there; `unused` are names of theirs left out.
+    Attributes:
+        source: the origin.
+        mark: start of a name that only these checkpoints have.
+        build: builds our model in the sizes of a checkpoint.
+        their_name: maps the name of our weight to theirs, to None if they have none.
+        unused: pattern of their names that are left out.
     """
 
     source: Literal["released", "imagenet", "kinetics"]
@@ -47,11 +47,8 @@ class Kind:
     unused: str = ""
 
 
-# --- importing -----------------------------------------------------------------------------------
-
-
 def unwrapped(path: str | Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights without the wrappers' prefixes."""
+    """Remove the wrappers' prefixes from the names of the weights."""
     plain: dict[str, Tensor] = {}
     for name, value in weights.items():
         wrapped = WRAPPERS.match(name)
@@ -63,7 +60,7 @@ def unwrapped(path: str | Path, weights: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def recognised(path: str | Path, model: str, theirs: Mapping[str, Tensor]) -> Kind:
-    """The kind of a checkpoint, by its names."""
+    """The kind of a checkpoint by its names; ArtifactError for unknown ones."""
     for kind in KINDS[model]:
         if any(name.startswith(kind.mark) for name in theirs):
             return kind
@@ -83,22 +80,22 @@ def recognised(path: str | Path, model: str, theirs: Mapping[str, Tensor]) -> Ki
 
 
 def _sized_like(kind: Kind, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Our weights in the sizes of theirs, without values; in published sizes if none fit."""
+    """Our weights, without values, in the sizes of theirs; in the published sizes if none fit."""
     shapes = {name: tuple(value.shape) for name, value in theirs.items() if value.numel()}
     with torch.device("meta"):  # no memory, no random numbers
         try:
             return kind.build(shapes).state_dict()
-        except ValueError:  # some are missing or misshapen: they are listed against these
+        except ValueError:  # some are missing or misshapen: the message compares with these
             return kind.build({}).state_dict()
 
 
 def our_weights(
     path: str | Path, model: str, kind: Kind, theirs: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The weights of a checkpoint by our names, in our shapes; ArtifactError lists what is wrong.
+    """Rename and reshape the weights of a checkpoint to ours; ArtifactError lists all problems.
 
-    `num_batches_tracked` may be missing and is 0 then: checkpoints older than torch 0.4.1, such as
-    torchvision's ResNets, have none, and no computation of ours uses it.
+    A missing `num_batches_tracked` becomes 0: checkpoints older than torch 0.4.1, such as
+    torchvision's ResNets, do not have it, and no computation here uses it.
     """
     ours = _sized_like(kind, theirs)
     names = {key: name for key in ours if (name := kind.their_name(key)) is not None}
@@ -108,7 +105,7 @@ def our_weights(
     state: dict[str, Tensor] = {}
     for key, name in names.items():
         dtype = torch.float32 if ours[key].is_floating_point() else torch.int64
-        expected = tuple(_their_form(name, ours[key]).shape)
+        expected = tuple(to_published(name, ours[key]).shape)
         value = theirs.get(name)
         if value is None and name.endswith(".num_batches_tracked"):
             state[key] = torch.zeros((), dtype=dtype)
@@ -117,7 +114,7 @@ def our_weights(
         elif tuple(value.shape) != expected:
             misshapen.append(f"{name} is {tuple(value.shape)}, expected {expected}")
         else:
-            state[key] = _our_form(name, value).to(dtype).contiguous()
+            state[key] = from_published(name, value).to(dtype).contiguous()
             if not (value.isfinite().all() and state[key].isfinite().all()):
                 not_finite.append(name)
     refuse(
@@ -133,7 +130,7 @@ def our_weights(
 
 
 def refuse(what: str, problems: Mapping[str, Sequence[str]]) -> None:
-    """ArtifactError with all problems, if there is one; a line for each, of a kind not too many."""
+    """ArtifactError if there are problems: a line for each, up to `MOST_LISTED` of a kind."""
     if not any(problems.values()):
         return
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
@@ -149,7 +146,7 @@ def refuse(what: str, problems: Mapping[str, Sequence[str]]) -> None:
 
 
 def _size(shapes: Shapes, name: str, axis: int, published: int) -> int:
-    """A size; the published one where the weight is missing, so that it is listed as missing."""
+    """A size from the shape of a weight; the published one where the weight is missing."""
     shape = shapes.get(name, ())
     return shape[axis] if len(shape) > axis else published
 
@@ -158,7 +155,7 @@ def _released_slgcn(shapes: Shapes) -> nn.Module:
     return SLGCN(
         classes=_size(shapes, "fc.weight", 0, 226),
         joints=_size(shapes, "l1.gcn1.DecoupleA", 3, 27),
-        bones=(),  # they set start values only
+        bones=(),  # they only set start values
         in_channels=_size(shapes, "l1.gcn1.Linear_weight", 0, 3),
         width=_size(shapes, "l1.gcn1.bn.weight", 0, 64),
         groups=_size(shapes, "l1.gcn1.DecoupleA", 1, 16),
@@ -220,16 +217,16 @@ def _imagenet_vtn(shapes: Shapes) -> nn.Module:
 
 
 def _backbone(names: Iterable[str], third_block: str) -> Literal["resnet18", "resnet34"]:
-    """By the third block of the first layer, which a ResNet-18 does not have."""
+    """Only a ResNet-34 has a third block in its first layer."""
     return "resnet34" if any(name.startswith(third_block) for name in names) else "resnet18"
 
 
 # --- names and shapes ----------------------------------------------------------------------------
 
 
-def _their_form(name: str, ours: Tensor) -> Tensor:
-    """Our weight in the shape it has there under its name there."""
-    if name.endswith(".gcn1.Linear_weight"):  # a matrix (c_in, 3 * c_out), here a 1x1 convolution
+def to_published(name: str, ours: Tensor) -> Tensor:
+    """Our weight in the shape of the published weight `name`."""
+    if name.endswith(".gcn1.Linear_weight"):  # a matrix (c_in, 3 * c_out), ours a 1x1 convolution
         return ours[:, :, 0, 0].T
     if name.endswith(".gcn1.Linear_bias"):
         return ours[None, :, None, None]
@@ -238,8 +235,8 @@ def _their_form(name: str, ours: Tensor) -> Tensor:
     return ours
 
 
-def _our_form(name: str, theirs: Tensor) -> Tensor:
-    """The inverse of `_their_form`."""
+def from_published(name: str, theirs: Tensor) -> Tensor:
+    """The inverse of `to_published`."""
     if name.endswith(".gcn1.Linear_weight"):
         return theirs.T[:, :, None, None]
     if name.endswith(".gcn1.Linear_bias"):
@@ -256,7 +253,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
             mark="l1.gcn1.",
             build=_released_slgcn,
             their_name=slgcn.published_key,
-            unused=r"l\d+\.(A|gcn1\.eyes)",  # constants that the code can do without
+            unused=r"l\d+\.(A|gcn1\.eyes)",  # constants
         ),
     ),
     "sstcn": (
@@ -288,7 +285,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
             mark="feature_extractor.",
             build=_released_vtn,
             their_name=vtn.published_key,
-            unused=r"feature_extractor_d\..*",  # nothing goes through it
+            unused=r"feature_extractor_d\..*",  # a trunk that their code does not use
         ),
         Kind(
             "imagenet",
@@ -299,4 +296,4 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ),
     ),
 }
-"""Checkpoints that can be imported, by our model."""
+"""Kinds of checkpoints that can be imported, by our model."""

@@ -158,33 +158,30 @@ def shuffled(x: Tensor, *, groups: int) -> Tensor:
 
 
 def _published_modules() -> dict[str, str]:
-    modules = {"bn": "input_norm", "fc1": "classifier"}
-    for theirs, ours, size in [
-        ("t1", "step_1a", "1x1"),
-        ("t2", "step_1b", "1x1"),
-        ("f1", "step_2a", "3x3"),
-        ("f2", "step_2b", "3x3"),
-        ("f3", "step_3a", "3x3"),
-        ("f4", "step_3b", "3x3"),
-        ("f5", "step_4a", "3x3"),
-        ("f6", "step_4b", "3x3"),
+    """Our modules with weights, and their names in the released weights."""
+    modules = {"input_norm": "bn", "classifier": "fc1"}
+    for ours, theirs, size in [
+        ("step_1a", "t1", "1x1"),
+        ("step_1b", "t2", "1x1"),
+        ("step_2a", "f1", "3x3"),
+        ("step_2b", "f2", "3x3"),
+        ("step_3a", "f3", "3x3"),
+        ("step_3b", "f4", "3x3"),
+        ("step_4a", "f5", "3x3"),
+        ("step_4b", "f6", "3x3"),
     ]:
         block = f"{theirs}downsample.g_conv_{size}_compress"
-        modules[f"{block}.attention.conv_du.0"] = f"{ours}.gate.squeeze"
-        modules[f"{block}.attention.conv_du.2"] = f"{ours}.gate.excite"
-        modules[f"{block}.conv{size}"] = f"{ours}.conv"
-        modules[f"{block}.batch_norm"] = f"{ours}.norm"
+        modules[f"{ours}.gate.squeeze"] = f"{block}.attention.conv_du.0"
+        modules[f"{ours}.gate.excite"] = f"{block}.attention.conv_du.2"
+        modules[f"{ours}.conv"] = f"{block}.conv{size}"
+        modules[f"{ours}.norm"] = f"{block}.batch_norm"
     return modules
 
 
-PUBLISHED_MODULES: Final[dict[str, str]] = _published_modules()
-"""Modules with weights by their name in the published file, and their name here. The last part of
-a weight's name (`weight`, `running_mean`, ...) and its shape are the same in both."""
-
-_THEIR_MODULES: Final = {ours: theirs for theirs, ours in PUBLISHED_MODULES.items()}
+PUBLISHED_MODULES: Final = _published_modules()
 
 
 def published_key(key: str) -> str:
     """The name in the released SAM-SLR weights of our weight `key`."""
     module, _, entry = key.rpartition(".")
-    return f"{_THEIR_MODULES[module]}.{entry}"
+    return f"{PUBLISHED_MODULES[module]}.{entry}"

@@ -24,7 +24,7 @@ from torch.nn import functional
 from slr_pipeline.cli.main import main
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.models import check_sha256, load_weights, save_model, save_weights
-from slr_pipeline.models.published import KINDS, _their_form
+from slr_pipeline.models.published import KINDS, to_published
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
@@ -32,6 +32,8 @@ from slr_pipeline.models.vision import torchvision
 from slr_pipeline.models.vtn import VTN
 from slr_pipeline.skeleton import BONES_27
 from slr_pipeline.training.start_weights import import_weights, start_from
+from tests.models.slgcn_reference import logits as slgcn_logits
+from tests.models.test_sstcn import reference as sstcn_logits
 from tests.shared_data import published_keys
 
 Weights = dict[str, Tensor]
@@ -102,7 +104,7 @@ def released(name: str, model: nn.Module, seed: int = 1) -> Weights:
     weights = {}
     for key, value in model.state_dict().items():
         theirs = str(kind.their_name(key))
-        shape = tuple(_their_form(theirs, value).shape)
+        shape = tuple(to_published(theirs, value).shape)
         weights[theirs] = random_value(theirs, shape, generator)
     if name == "slgcn":  # constants, which are stored there
         V = weights["l1.gcn1.DecoupleA"].shape[-1]
@@ -195,85 +197,12 @@ def save_lightning(weights: Weights, path: Path) -> None:
 # --- references ----------------------------------------------------------------------------------
 
 
-def norm(x: Tensor, w: Weights, name: str) -> Tensor:
-    entries = (w[f"{name}.{entry}"] for entry in ("running_mean", "running_var", "weight", "bias"))
-    mean, var, weight, bias = entries
-    return functional.batch_norm(x, mean, var, weight, bias)
-
-
-def slgcn_unit(x: Tensor, w: Weights, number: int, stride: int) -> Tensor:
-    u = f"l{number}"
-    C = len(w[f"{u}.gcn1.bn.weight"])
-    D = w[f"{u}.gcn1.DecoupleA"]
-    D = D.repeat(1, C // D.shape[1], 1, 1)  # the groups one after the other, again and again
-    D = D / (D.sum(dim=2, keepdim=True) + 0.001)
-    z = torch.einsum("nctv,cd->ndtv", x, w[f"{u}.gcn1.Linear_weight"])
-    z = norm(z + w[f"{u}.gcn1.Linear_bias"], w, f"{u}.gcn1.bn0")
-    z = z.view(z.shape[0], 3, C, *z.shape[2:])  # subset after subset
-    y = norm(torch.einsum("nkctv,kcvw->nctw", z, D), w, f"{u}.gcn1.bn")
-    down = x
-    if number in (1, 5, 8):
-        down = functional.conv2d(x, w[f"{u}.gcn1.down.0.weight"], w[f"{u}.gcn1.down.0.bias"])
-        down = norm(down, w, f"{u}.gcn1.down.1")
-    y = torch.relu(y + down)
-    sa = functional.conv1d(y.mean(2), w[f"{u}.conv_sa.weight"], w[f"{u}.conv_sa.bias"], padding=13)
-    y = y * torch.sigmoid(sa)[:, :, None, :] + y
-    ta = functional.conv1d(y.mean(3), w[f"{u}.conv_ta.weight"], w[f"{u}.conv_ta.bias"], padding=4)
-    y = y * torch.sigmoid(ta)[:, :, :, None] + y
-    ca = functional.linear(y.mean((2, 3)), w[f"{u}.fc1c.weight"], w[f"{u}.fc1c.bias"])
-    ca = functional.linear(torch.relu(ca), w[f"{u}.fc2c.weight"], w[f"{u}.fc2c.bias"])
-    y = y * torch.sigmoid(ca)[:, :, None, None] + y
-    weight, bias = w[f"{u}.tcn1.conv.weight"], w[f"{u}.tcn1.conv.bias"]
-    y = functional.conv2d(y, weight, bias, stride=(stride, 1), padding=(4, 0))
-    y = norm(y, w, f"{u}.tcn1.bn")
-    if number in (5, 8):
-        weight, bias = w[f"{u}.residual.conv.weight"], w[f"{u}.residual.conv.bias"]
-        x = functional.conv2d(x, weight, bias, stride=(stride, 1))
-        x = norm(x, w, f"{u}.residual.bn")
-    return torch.relu(y + x if number > 1 else y)
-
-
-def slgcn_input_norm(x: Tensor, w: Weights) -> Tensor:
-    """Joint after joint, and in each x, y, score."""
-    N, C, T, V = x.shape
-    flat = norm(x.permute(0, 3, 1, 2).reshape(N, V * C, T), w, "data_bn")
-    return flat.view(N, V, C, T).permute(0, 2, 3, 1)
-
-
 def slgcn_reference(w: Weights, x: Tensor) -> Tensor:
-    x = slgcn_input_norm(x, w)
-    for number in range(1, 11):
-        x = slgcn_unit(x, w, number, stride=2 if number in (5, 8) else 1)
-    return functional.linear(x.mean((2, 3)), w["fc.weight"], w["fc.bias"])
-
-
-def sstcn_block(x: Tensor, w: Weights, name: str, groups: int) -> Tensor:
-    size = 1 if name[0] == "t" else 3
-    b = f"{name}downsample.g_conv_{size}x{size}_compress"
-
-    def conv(y: Tensor, layer: str) -> Tensor:
-        weight, bias = w[f"{b}.{layer}.weight"], w[f"{b}.{layer}.bias"]
-        return functional.conv2d(y, weight, bias, padding=weight.shape[-1] // 2, groups=groups)
-
-    gate = torch.relu(conv(functional.adaptive_avg_pool2d(x, 1), "attention.conv_du.0"))
-    x = x * torch.sigmoid(conv(gate, "attention.conv_du.2"))
-    return norm(conv(x, f"conv{size}x{size}"), w, f"{b}.batch_norm")
+    return slgcn_logits(x, w)
 
 
 def sstcn_reference(w: Weights, heatmaps: Tensor) -> Tensor:
-    N, F, J, H, W = heatmaps.shape
-    swish, shuffle = functional.silu, functional.channel_shuffle
-    x = swish(norm(heatmaps.reshape(N, F * J, H, W), w, "bn"))
-    y = sstcn_block(x.view(N, F, J * H, W), w, "t1", 1)
-    y = sstcn_block(swish(y), w, "t2", 1).reshape(N, F * J, H, W)
-    x = swish(y + x)
-    y = sstcn_block(shuffle(x, F), w, "f1", J)
-    y = shuffle(sstcn_block(swish(y), w, "f2", J), J)
-    x = swish(y + x)
-    y = sstcn_block(swish(sstcn_block(x, w, "f3", F)), w, "f4", F)
-    x = swish(y + x)
-    x = swish(sstcn_block(swish(sstcn_block(x, w, "f5", 1)), w, "f6", 1))
-    return functional.linear(x.mean((2, 3)), w["fc1.weight"], w["fc1.bias"])
+    return sstcn_logits(heatmaps, w)
 
 
 def under(w: Weights, prefix: str) -> Weights:
@@ -379,19 +308,6 @@ def test_logits_of_imported_weights_equal_the_reference(
         ours, theirs = model.eval()(*inputs), reference(weights, *inputs)
     assert theirs.std() > 0.1
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("T", [1, 9, 18])
-def test_logits_of_a_small_slgcn_equal_the_reference_closely(T: int, tmp_path: Path) -> None:
-    model = SMALL["slgcn"]()
-    weights = released("slgcn", model)
-    save_plain(weights, tmp_path / "theirs.pt")
-    import_weights("slgcn", tmp_path / "theirs.pt", tmp_path / "ours.safetensors")
-    model.load_state_dict(load_weights(tmp_path / "ours.safetensors")[0])
-    x = torch.randn(2, 3, T, 27, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    exact = {name: value.double() for name, value in weights.items()}
-    with torch.no_grad():
-        torch.testing.assert_close(model.double().eval()(x), slgcn_reference(exact, x))
 
 
 def test_every_weight_is_where_it_should_be(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""What all models have in common."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from slr_pipeline.models.dropgraph import set_keep
+from slr_pipeline.models.r2plus1d import R2Plus1D
+from slr_pipeline.models.slgcn import SLGCN
+from slr_pipeline.models.sstcn import SSTCN
+from slr_pipeline.models.vtn import VTN
+from slr_pipeline.skeleton import BONES_27
+
+
+def slgcn() -> SLGCN:
+    model = SLGCN(classes=5, joints=27, bones=BONES_27, width=8, groups=4)
+    set_keep(model, 0.5)
+    return model
+
+
+def vtn() -> VTN:
+    sizes = {"frames": 4, "width": 24, "heads": 4, "layers": 2, "pose_values": 6}
+    return VTN(classes=5, **sizes, backbone="resnet18", backbone_width=4, dropout=0.5)  # type: ignore[arg-type]
+
+
+MODELS: dict[str, tuple[Callable[[], nn.Module], list[tuple[int, ...]]]] = {
+    "slgcn": (slgcn, [(3, 20, 27)]),
+    "sstcn": (lambda: SSTCN(classes=5, frames=4, joints=3, width=8, dropout=0.5), [(4, 3, 6, 5)]),
+    "r2plus1d": (lambda: R2Plus1D(classes=5, width=8), [(3, 8, 32, 32)]),
+    "vtn": (vtn, [(4, 2, 3, 32, 32), (4, 6)]),
+}
+
+
+def build(name: str, B: int = 4) -> tuple[nn.Module, list[Tensor]]:
+    make, shapes = MODELS[name]
+    torch.manual_seed(0)
+    return make(), [torch.randn(B, *shape) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_seed_same_weights_and_dropout(name: str) -> None:
+    (first, inputs), (again, _) = build(name), build(name)
+    assert all(map(torch.equal, first.state_dict().values(), again.state_dict().values()))
+    logits = []
+    for model, seed in ((first, 1), (again, 1), (first, 2)):
+        torch.manual_seed(seed)
+        logits.append(model(*inputs))
+    assert torch.equal(logits[0], logits[1])
+    assert not torch.equal(logits[0], logits[2])
+
+
+@pytest.mark.parametrize("name", ["sstcn", "r2plus1d"])  # the others have exceptions of their own
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model, inputs = build(name, B=8)
+    cross_entropy(model(*inputs), torch.arange(8) % 5).backward()
+    for parameter_name, parameter in model.named_parameters():
+        assert parameter.grad is not None, parameter_name
+        assert parameter.grad.abs().sum() > 0, parameter_name
