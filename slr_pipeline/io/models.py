@@ -1,12 +1,8 @@
-"""Trained weights: models with a JSON sidecar, imported weights, files of other programs."""
+"""Weights as safetensors: trained models with a JSON sidecar, and imported weights."""
 
 import hashlib
 import json
-import pickle
-import re
-import warnings
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from slr_pipeline.config.weights import how_to_get
-from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.documents import read_document, write_document
 from slr_pipeline.io.video import sha256_of
@@ -26,9 +21,6 @@ VERSION = 1
 
 WEIGHTS_FORMAT = "slr-weights"
 WEIGHTS_VERSION = "2"
-
-MOST_PACKED = 2**26
-"""Bytes by which a file of torch may grow when it is read."""
 
 
 def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[str, Any]) -> None:
@@ -40,7 +32,7 @@ def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[s
 
 
 def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Weights and sidecar. ArtifactError for a missing, short, changed or foreign file."""
+    """Read weights and sidecar. ArtifactError for a missing, short, changed or foreign file."""
     sidecar_path = Path(path).with_suffix(".json")
     for file in (path, sidecar_path):
         if not Path(file).is_file():
@@ -64,10 +56,10 @@ def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
 
 
 def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[str, str]) -> None:
-    """Write weights that were not trained here, with what they are in the safetensors header.
+    """Write imported weights with a description in the safetensors header.
 
-    The header holds `facts`, format, version and a SHA-256 of all. The same arguments give the
-    same bytes.
+    The header holds `facts`, format, version and a SHA-256 of weights and header. The same
+    arguments give the same bytes.
     """
     header = {"format": WEIGHTS_FORMAT, "version": WEIGHTS_VERSION, **facts}
     header["sha256"] = _digest(state, header)
@@ -79,7 +71,7 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[s
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Weights of `save_weights` with their header. ArtifactError for any other or changed file."""
+    """Read weights of `save_weights` and their header. ArtifactError for other or changed files."""
     header = read_header(path)
     found = (header.get("format"), header.get("version"))
     if found != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
@@ -97,7 +89,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _digest(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
-    """SHA-256 of tensors and header, in whatever order they come."""
+    """SHA-256 of tensors and header, independent of their order."""
     digest = hashlib.sha256(json.dumps(sorted(header.items())).encode())
     for name, tensor in sorted(state.items()):
         digest.update(json.dumps([name, str(tensor.dtype), tensor.shape]).encode())
@@ -106,19 +98,19 @@ def _digest(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
 
 
 def read_header(path: str | Path) -> dict[str, str]:
-    """What a safetensors file says of itself, maybe nothing; ArtifactError if it is not one."""
+    """The metadata of a safetensors file, maybe empty; ArtifactError for other files."""
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError) as error:
         raise ArtifactError(
-            f"{path}: not a whole safetensors file ({_one_line(error)}); weights of another "
-            "program are brought in with `slr import-checkpoint`"
+            f"{path}: not a whole safetensors file ({short_reason(error)}); import weights of "
+            "another program with `slr import-checkpoint`"
         ) from error
 
 
 def _sort_header(path: Path) -> None:
-    """Sort the entries about the file: safetensors writes them in another order each time."""
+    """Sort the metadata: safetensors writes it in a random order."""
     with open(path, "r+b") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -128,122 +120,7 @@ def _sort_header(path: Path) -> None:
         file.write(text.ljust(size))
 
 
-# --- files of other programs ---------------------------------------------------------------------
-
-
-def check_sha256(path: str | Path, expected: str | None) -> str:
-    """The SHA-256 of a file; ArtifactError unless it is the expected one, where one is given.
-
-    DataError where the file cannot be read; where it is not there, that says which to get.
-    """
-    if not Path(path).is_file():
-        raise DataError(f"{path}: there is no such file; {how_to_get(str(path))}")
-    found = sha256_of(path)
-    if expected is not None and found != expected.strip().lower():
-        raise ArtifactError(
-            f"{path}: SHA-256 is {found}, expected {expected}; fetch the file again from its source"
-        )
-    return found
-
-
-class _Ignored:
-    """Takes the place of what stands beside the weights in checkpoints, and keeps nothing of it."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
-
-
-_BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    (dict, "pytorch_lightning.utilities.parsing.AttributeDict"),
-    (_Ignored, "pytorch_lightning.callbacks.early_stopping.EarlyStopping"),
-    (_Ignored, "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint"),
-    (_Ignored, "mmengine.logging.history_buffer.HistoryBuffer"),
-    (_Ignored, "builtins.getattr"),  # of that buffer: its methods
-    (_Ignored, "numpy.dtype"),
-    (_Ignored, "numpy.ndarray"),
-    (_Ignored, "numpy.core.multiarray._reconstruct"),
-    (_Ignored, "numpy.core.multiarray.scalar"),
-    (_Ignored, "numpy._core.multiarray._reconstruct"),
-    (_Ignored, "numpy._core.multiarray.scalar"),
-]
-"""What checkpoints of Lightning 1.1 and of mmengine name, and what is taken in its place."""
-
-
-def read_foreign(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a state dict that another program wrote, on the CPU.
-
-    Read are safetensors (by the ending of the name) and files of `torch.save`, old and new, in
-    which the state dict stands alone or under `state_dict`, as Lightning and mmcv write it. Nothing
-    in a file is run. ArtifactError for a file that is damaged, asks for code to be run, or holds
-    anything but plain tensors by name.
-    """
-    content = _load_foreign(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
-    if not isinstance(content, Mapping) or not content:
-        found = "an empty one" if isinstance(content, Mapping) else type(content).__name__
-        raise ArtifactError(f"{path}: expected a state dict, found {found}; save the state dict")
-    wrong = [repr(name) for name, value in content.items() if not _is_plain(name, value)]
-    if wrong:
-        raise ArtifactError(
-            f"{path}: {len(wrong)} of {len(content)} entries are not tensors by name "
-            f"({', '.join(wrong[:10])}); save the state dict alone, or under the key state_dict"
-        )
-    return {name: value.detach() for name, value in content.items()}
-
-
-def _load_foreign(path: str | Path) -> Any:
-    if not Path(path).is_file():
-        raise ArtifactError(f"{path}: there is no such file; check the path")
-    try:
-        if Path(path).suffix == ".safetensors":
-            return load_file(path)
-        _check_unpacked(path)
-        with torch.serialization.safe_globals(_BESIDE), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about old files: they are read, or refused below
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except ArtifactError:
-        raise
-    except Exception as error:  # what a damaged pickle raises is anyone's guess
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if isinstance(error, pickle.UnpicklingError) and asked:
-            raise ArtifactError(
-                f"{path}: asks for {asked[1]}, and nothing in a file is run; if you trust it, load "
-                "it where it was made and save its state dict alone"
-            ) from error
-        raise ArtifactError(
-            f"{path}: not whole weights ({_one_line(error)}); copy the file again from its source"
-        ) from error
-
-
-def _check_unpacked(path: str | Path) -> None:
-    """ArtifactError for a zip that unpacks to much more than it has: torch packs no numbers."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-    if size > Path(path).stat().st_size + MOST_PACKED:
-        raise ArtifactError(
-            f"{path}: would take {size} bytes, much more than it has, and torch packs no numbers; "
-            "save the weights again with torch.save"
-        )
-
-
-def _is_plain(name: object, value: object) -> bool:
-    """Whether this is a tensor by name: of real numbers, each with a place of its own."""
-    if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
-        return False
-    if value.layout is not torch.strided or value.is_nested or value.is_quantized:
-        return False
-    if value.is_complex() or value.device.type != "cpu":
-        return False
-    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
-
-
-def _one_line(error: Exception) -> str:
-    """What is wrong in a few words, without torch's advice around it."""
+def short_reason(error: Exception) -> str:
+    """The first line of an error in at most 200 characters, without torch's advice."""
     text = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
     return "".join(c for c in text.splitlines()[0][:200] if c.isprintable())

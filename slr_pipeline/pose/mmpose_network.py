@@ -23,7 +23,7 @@ from torch import Tensor
 
 from slr_pipeline.config.estimators import MmposeSettings, WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
-from slr_pipeline.io.models import check_sha256, read_foreign
+from slr_pipeline.io.foreign.weights import check_sha256, read_foreign
 from slr_pipeline.pose.topdown import Prediction
 from slr_pipeline.skeleton import FLIP_133
 from slr_pipeline.training.device import choose_device

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
-from slr_pipeline.io.models import check_sha256
+from slr_pipeline.io.foreign.weights import check_sha256
 from slr_pipeline.training.device import choose_device
 
 _INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"

@@ -17,7 +17,8 @@ from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.features import open_features
-from slr_pipeline.io.models import check_sha256, save_model
+from slr_pipeline.io.foreign.weights import check_sha256
+from slr_pipeline.io.models import save_model
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.tables import write_table

@@ -1,4 +1,4 @@
-"""What a training starts from: weights trained elsewhere, brought in, and weights of a stream."""
+"""Start weights of a training: imported weights, or those of a trained stream."""
 
 import logging
 import re
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from slr_pipeline.config.weights import published_sha256
 from slr_pipeline.errors import ArtifactError, ConfigError
+from slr_pipeline.io.foreign.weights import read_foreign
 from slr_pipeline.io.models import (
     WEIGHTS_FORMAT,
     load_model,
     load_weights,
-    read_foreign,
     read_header,
     save_weights,
 )
@@ -24,12 +24,11 @@ log = logging.getLogger(__name__)
 
 
 def import_weights(model: str, source: str | Path, out: str | Path) -> None:
-    """Write a checkpoint of the authors or of torchvision as weights of our `model`.
+    """Convert a checkpoint of the authors or of torchvision to weights of our `model`.
 
-    The values are those of the checkpoint, as float32. What no computation uses is left out:
-    constants, the branch of VTN that nothing goes through, torchvision's own classifiers. Nothing
-    is written, and an ArtifactError lists the names, where any is unknown or missing, has another
-    shape, or has values that are not finite.
+    Values become float32. Unused weights are left out: constants, VTN's second trunk, torchvision's
+    classifiers. Where any name is unknown or missing, has another shape, or has values that are not
+    finite, an ArtifactError lists them and nothing is written.
     """
     if model not in KINDS:
         raise ConfigError(f"model {model}: expected one of {', '.join(KINDS)}")
@@ -55,7 +54,7 @@ def import_weights(model: str, source: str | Path, out: str | Path) -> None:
 
 
 def _check_published(source: str | Path) -> None:
-    """ArtifactError when a file is not the one that is published under its name."""
+    """ArtifactError when a file has the name of a published one but other content."""
     expected = published_sha256(str(source))
     found = sha256_of(source) if expected else ""
     if not found.startswith(expected):
@@ -66,17 +65,17 @@ def _check_published(source: str | Path) -> None:
 
 
 def start_from(model: nn.Module, path: str | Path, *, classes: Sequence[str]) -> list[str]:
-    """Load weights into a new `model`; gives the names of its parts that stay as they are.
+    """Load weights into a new `model`; returns the names of the parts that keep their own weights.
 
-    `path` is a file of `import_weights` or a model that was trained here, with its sidecar. A part
-    is an attribute of the model (`trunk`, `units`, ...); one that is wholly missing in the file
-    stays fresh. So does the classifier where the file has another number of classes, or a sidecar
-    other `classes`. ArtifactError lists the names, where any is unknown, has another shape, or is
-    missing in a part that is there.
+    `path` is a file of `import_weights` or a trained model with its sidecar. A part is an attribute
+    of the model (`trunk`, `units`, ...); it keeps its weights if the file has none for it. So does
+    the classifier if the file has another number of classes or the sidecar other `classes`.
+    ArtifactError lists names that are unknown, have another shape, or are missing in a part of
+    which the file has other weights.
     """
-    state, known_classes, what = _read_start(path)
+    state, their_classes, description = _read_start(path)
     ours = model.state_dict()
-    if _other_classes(state, ours, known_classes, classes):
+    if _other_classes(state, ours, their_classes, classes):
         state = {name: value for name, value in state.items() if _part(name) != "classifier"}
     given = {_part(name) for name in state}
     problems = {
@@ -88,17 +87,19 @@ def start_from(model: nn.Module, path: str | Path, *, classes: Sequence[str]) ->
             if name in ours and value.shape != ours[name].shape
         ],
     }
-    refuse(f"{path}: {what}, do not fit the {type(model).__name__} of these settings", problems)
+    refuse(
+        f"{path}: {description}, do not fit the {type(model).__name__} of these settings", problems
+    )
     if not state:
-        raise ArtifactError(f"{path}: {what}, hold nothing a {type(model).__name__} can start from")
+        raise ArtifactError(f"{path}: {description}, hold no weights of a {type(model).__name__}")
     model.load_state_dict(state, strict=False)
     fresh = list(dict.fromkeys(_part(name) for name in ours if _part(name) not in given))
-    log.info("start from %s: %s; new: %s", path, what, ", ".join(fresh) or "nothing")
+    log.info("start from %s: %s; new: %s", path, description, ", ".join(fresh) or "nothing")
     return fresh
 
 
 def _read_start(path: str | Path) -> tuple[dict[str, Tensor], list[str] | None, str]:
-    """Weights, their classes where known, and what they are."""
+    """Weights, their classes if known, and a description."""
     header = read_header(path)
     if header.get("format") == WEIGHTS_FORMAT:
         state, header = load_weights(path)
@@ -107,7 +108,7 @@ def _read_start(path: str | Path) -> tuple[dict[str, Tensor], list[str] | None, 
     if not sidecar_path.is_file():
         raise ArtifactError(
             f"{path}: neither imported weights nor a model with {sidecar_path.name} beside it; "
-            "weights of another program are brought in with `slr import-checkpoint`"
+            "import weights of another program with `slr import-checkpoint`"
         )
     state, sidecar = load_model(path)
     return state, sidecar.get("classes"), "weights of a stream"
@@ -119,7 +120,7 @@ def _other_classes(
     known: Sequence[str] | None,
     classes: Sequence[str],
 ) -> bool:
-    """Whether the classifier of a file answers for other classes than that of the model."""
+    """Whether the classifier of a file has other classes than the model."""
     if known is not None and list(known) != list(classes):
         return True
     return any(

@@ -20,7 +20,7 @@ from slr_pipeline.config.weights import (
     published_sha256,
 )
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
-from slr_pipeline.io.models import check_sha256
+from slr_pipeline.io.foreign.weights import check_sha256
 from slr_pipeline.models.published import KINDS
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import load_samples

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.models import load_model, load_weights, read_foreign, save_model, save_weights
+from slr_pipeline.io.foreign.weights import read_foreign
+from slr_pipeline.io.models import load_model, load_weights, save_model, save_weights
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3).T, "n": torch.tensor(3)}
 

@@ -46,8 +46,9 @@ from slr_pipeline.io.foreign.logits import read_foreign_logits
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.foreign.pose_file import read_pose, write_pose
 from slr_pipeline.io.foreign.samslr import read_samslr
+from slr_pipeline.io.foreign.weights import read_foreign
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.io.models import load_weights, read_foreign, save_weights
+from slr_pipeline.io.models import load_weights, save_weights
 from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import read_verified

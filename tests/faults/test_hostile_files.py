@@ -100,8 +100,8 @@ except SlrError as error:
     [
         ("x.zip", "slr_pipeline.io.submission", "read_predictions", ", 226"),
         ("x.npz", "slr_pipeline.io.foreign.logits", "read_foreign_logits", ""),
-        ("x.pth", "slr_pipeline.io.models", "read_foreign", ""),
-        ("tensor.pth", "slr_pipeline.io.models", "read_foreign", ""),
+        ("x.pth", "slr_pipeline.io.foreign.weights", "read_foreign", ""),
+        ("tensor.pth", "slr_pipeline.io.foreign.weights", "read_foreign", ""),
     ],
 )
 def test_a_small_zip_of_ten_gigabytes_is_not_unpacked(
@@ -191,8 +191,9 @@ def test_code_in_any_file_of_a_run_is_not_run(tmp_path: Path) -> None:
     from slr_pipeline.io.documents import read_metrics
     from slr_pipeline.io.features import open_features
     from slr_pipeline.io.foreign.logits import read_foreign_logits
+    from slr_pipeline.io.foreign.weights import read_foreign
     from slr_pipeline.io.logits import read_logits
-    from slr_pipeline.io.models import load_model, load_weights, read_foreign
+    from slr_pipeline.io.models import load_model, load_weights
     from slr_pipeline.io.quality import read_quarantined
     from slr_pipeline.io.verified import read_verified
 

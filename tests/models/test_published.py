@@ -23,7 +23,8 @@ from torch.nn import functional
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
-from slr_pipeline.io.models import check_sha256, load_weights, save_model, save_weights
+from slr_pipeline.io.foreign.weights import check_sha256
+from slr_pipeline.io.models import load_weights, save_model, save_weights
 from slr_pipeline.models.published import KINDS, to_published
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
@@ -688,7 +689,7 @@ def test_a_file_with_only_a_foreign_classifier_is_refused(tmp_path: Path) -> Non
     head = {name: value for name, value in state.items() if name.startswith("classifier.")}
     path = tmp_path / "a.safetensors"
     save_weights(path, head, {"model": "sstcn", "source": "released", "classes": "9"})
-    with pytest.raises(ArtifactError, match="hold nothing a SSTCN can start from"):
+    with pytest.raises(ArtifactError, match="hold no weights of a SSTCN"):
         start_from(small_sstcn(2), path, classes=["a", "b", "c"])
 
 
@@ -700,7 +701,7 @@ def test_start_from_other_files_says_what_to_do(tmp_path: Path) -> None:
         dict(weights), tmp_path / "new.safetensors", {"format": "slr-weights", "version": "3"}
     )
     for name, reason in [
-        ("a.pth", "not a whole safetensors file .* brought in with `slr import-checkpoint`"),
+        ("a.pth", "not a whole safetensors file .* with `slr import-checkpoint`"),
         ("none.safetensors", "not a whole safetensors file .*No such file"),
         ("plain.safetensors", r"neither imported weights nor a model with plain\.json beside it"),
         ("new.safetensors", r"expected slr-weights version 2, found \('slr-weights', '3'\)"),
