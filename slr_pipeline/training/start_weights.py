@@ -87,11 +87,10 @@ def start_from(model: nn.Module, path: str | Path, *, classes: Sequence[str]) ->
             if name in ours and value.shape != ours[name].shape
         ],
     }
-    refuse(
-        f"{path}: {description}, do not fit the {type(model).__name__} of these settings", problems
-    )
+    name = type(model).__name__
+    refuse(f"{path}: {description}, do not fit the {name} of these settings", problems)
     if not state:
-        raise ArtifactError(f"{path}: {description}, hold no weights of a {type(model).__name__}")
+        raise ArtifactError(f"{path}: {description}, hold no weights of a {name}")
     model.load_state_dict(state, strict=False)
     fresh = list(dict.fromkeys(_part(name) for name in ours if _part(name) not in given))
     log.info("start from %s: %s; new: %s", path, description, ", ".join(fresh) or "nothing")
