@@ -118,7 +118,7 @@ class Config(Section):
     verify: VerifySettings = Field(default_factory=VerifySettings)
     """Limits of the check of every video."""
     features: FeatureSettings = Field(default_factory=FeatureSettings)
-    """Settings of each feature."""
+    """How each feature is computed."""
     quality: QualitySettings = Field(default_factory=QualitySettings)
     """Limits of the check of every clip's keypoints."""
     streams: dict[Name, StreamSettings] = Field(min_length=1)
