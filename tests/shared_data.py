@@ -9,6 +9,12 @@ import pytest
 SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+NEEDS_AUTSL = pytest.mark.skipif(
+    not (SHARED / "autsl").is_dir(),
+    reason="no AUTSL labels and logits: SLR_SHARED_DATA or ../shared/data has no autsl",
+)
+
+
 def published_keys(model: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the released weights of a model; skips where the list is not here."""
     path = SHARED.parent / "published_keys" / f"{model}.txt"

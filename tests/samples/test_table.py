@@ -143,15 +143,12 @@ def test_unknown_signers_are_reported(
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "1.0", "x", ""])
-def test_an_autsl_label_out_of_range_is_named(autsl: AutslData, label: str) -> None:
+def test_a_wrong_autsl_label_or_a_missing_file_is_named(autsl: AutslData, label: str) -> None:
     path = Path(autsl.root) / "val_labels.csv"
     path.write_text(f"signer1_sample1,0\nsigner1_sample2,{label}\n")
     with pytest.raises(DataError, match=rf"line 2: label '{label}' is not a number in 0\.\.1"):
         load_samples(autsl)
-
-
-def test_a_missing_file_is_named(autsl: AutslData) -> None:
-    (Path(autsl.root) / "val_labels.csv").unlink()
+    path.unlink()
     with pytest.raises(DataError, match=r"val_labels\.csv: cannot be read \(No such file"):
         load_samples(autsl)
 

@@ -5,10 +5,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.scoring.confusion import (
-    confusable_signs,
-    most_confused,
-)
+from slr_pipeline.scoring.confusion import confusable_signs, most_confused
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2, 3, 3])
 PREDICTED = np.array([0, 1, 1, 0, 1, 0, 2, 3, 3, 3])
@@ -29,6 +26,8 @@ def test_clusters_above_a_threshold() -> None:
     assert confusable_signs(MATRIX, 0.26) == both[:1]
     assert confusable_signs(MATRIX, 0.5) == both[:1]
     assert confusable_signs(MATRIX, 0.51) == []
+    with pytest.raises(DataError, match="threshold 0: expected a share"):
+        confusable_signs(MATRIX, 0)
 
 
 def test_a_third_sign_connects_two() -> None:
@@ -40,8 +39,3 @@ def test_all_right_has_no_confusion() -> None:
     matrix = confusion_matrix(LABELS, LABELS)
     assert most_confused(matrix).empty
     assert confusable_signs(matrix) == []
-
-
-def test_a_threshold_outside_its_range_is_refused() -> None:
-    with pytest.raises(DataError, match="threshold 0: expected a share"):
-        confusable_signs(MATRIX, 0)
