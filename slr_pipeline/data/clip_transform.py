@@ -32,14 +32,10 @@ LEVELS = np.arange(256, dtype=np.uint8)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One change of all pictures of an item.
+    """One change of all pictures of an item: a clockwise rotation, a crop at `top`, `left`.
 
-    Attributes:
-        mirrored: exchange left and right; the first step in `published`, the last in `corrected`.
-        angle_rad: rotation, clockwise.
-        top: row of the crop in the 256 px picture.
-        left: column of the crop.
-        factors: of brightness, contrast and saturation.
+    Mirroring is the first step in `published`, the last in `corrected`. `factors` are those of
+    brightness, contrast and saturation.
     """
 
     mirrored: bool
@@ -53,20 +49,15 @@ class Augmentation:
 class ClipTransform:
     """Stored pictures, 256 x 256 bytes, to a clip (C, frames, size, size) of R(2+1)D.
 
-    Values are (x / 255 - 0.5) / 0.5. In `corrected`, byte 128 of flow (no movement) is 0.
+    Values are (x / 255 - 0.5) / 0.5. In `corrected`, byte 128 of flow (no movement) is 0. The
+    fields are settings of `R2plus1dSettings`, except:
 
-    Attributes:
-        fidelity: `published` rotates to the nearest pixel, fills the border with 0 (for flow: the
-            fastest movement) and does not rotate flow vectors. `corrected` rotates and shrinks in
-            one step, rotates flow vectors with the picture, and fills flow with "no movement".
-        kind: `color` and `hha` have three channels; `flow` has two, x and y.
-        frames: frames of a clip.
-        size: height and width of the clip in pixels.
-        crop: side of the visible part of the 256 px: random in training, else the middle.
-        flip_probability: share of mirrored training items.
-        rotation_deg: largest rotation of a training item in either direction.
-        jitter: largest relative change of brightness, contrast and saturation of a training item;
-            only for `color` in `corrected` (else ValueError).
+    - `kind`: `color` and `hha` have three channels; `flow` has two, x and y.
+    - `crop`: side of the visible part of the 256 px: random in training, else the middle.
+
+    `published` rotates to the nearest pixel, fills the border with 0 (for flow: the fastest
+    movement) and does not rotate flow vectors. `corrected` rotates and shrinks in one step, rotates
+    flow vectors with the picture, and fills flow with "no movement".
     """
 
     fidelity: Fidelity
@@ -77,19 +68,6 @@ class ClipTransform:
     flip_probability: float
     rotation_deg: float
     jitter: float
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.crop <= SIDE_PX:
-            raise ValueError(f"crop must be 1 to {SIDE_PX}, found {self.crop}")
-        if self.frames < 1 or self.size < 1:
-            raise ValueError(f"frames and size must be at least 1, found {self.frames, self.size}")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter must be 0 to 1, found {self.jitter}")
-        if self.jitter and (self.fidelity == "published" or self.kind != "color"):
-            raise ValueError(
-                f"jitter is for corrected colour pictures only, found {self.jitter} for "
-                f"{self.fidelity} {self.kind}"
-            )
 
     def index(
         self, T: int, rng: np.random.Generator | None, view: int = 0, views: int = 1
@@ -102,16 +80,10 @@ class ClipTransform:
     def __call__(
         self, pictures: NDArray[np.uint8], rng: np.random.Generator | None
     ) -> NDArray[np.float32]:
-        """Return the clip (C, frames, size, size).
+        """Return the clip (C, frames, size, size); without `rng` there is no augmentation.
 
-        Args:
-            pictures: (frames, 256, 256, 3) for `color` and `hha`, (frames, 2, 256, 256) for
-                `flow`; ValueError for other shapes.
-            rng: source of the augmentation; None disables it.
+        `pictures` are (frames, 256, 256, 3), or (frames, 2, 256, 256) for `flow`.
         """
-        shape = (2, SIDE_PX, SIDE_PX) if self.kind == "flow" else (SIDE_PX, SIDE_PX, 3)
-        if pictures.shape != (self.frames, *shape):
-            raise ValueError(f"expected pictures {(self.frames, *shape)}, found {pictures.shape}")
         change = self._augmentation(rng)
         if self.kind == "flow":
             planes = pictures.reshape(-1, SIDE_PX, SIDE_PX)

@@ -21,16 +21,11 @@ Item = tuple[tuple[Tensor, ...], int, str]
 
 
 class StreamDataset(Dataset[Item]):
-    """Items of samples, one per sample and view.
+    """Items of samples, given as (name, label) pairs: one per sample and view.
 
-    Args:
-        make: makes the inputs of an item. Data loader workers call it, so it must survive a fork,
-            or pickling where workers are spawned: open files on first use.
-        samples: (name, label) pairs without quarantined samples; label -1 if unknown.
-        train: whether items are augmented.
-        seed: of the augmentation. An item depends on (seed, epoch, name) only, not on the worker
-            or the order.
-        views: views of each sample, for models that see several clips of a video.
+    Data loader workers call `make`, so it must survive a fork, or pickling where workers are
+    spawned: open files on first use. With `train` items are augmented: an item depends on (seed,
+    epoch, name) only, not on the worker or the order.
     """
 
     def __init__(

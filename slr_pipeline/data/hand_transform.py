@@ -77,18 +77,11 @@ class Window:
 class HandTransform:
     """Stored hand crops and pose flow to an item of VTN-HC/PF.
 
-    Attributes:
-        fidelity: `published` repeats the released treatment of missing hands (`published_hands`),
-            uses only windows of 256 and 215 px, which extend beyond the crop, mirrors crops but
-            neither swaps the hands nor mirrors the pose flow, and jitters depth like colour.
-            `corrected` uses all windows, inside the crop, and mirrors the person; it does not
-            jitter depth, which is a measurement and not a colour.
-        frames: frames of an item.
-        stride: temporal stride; use every n-th frame.
-        size: height and width of the pictures in pixels.
-        flip_probability: share of mirrored training items.
-        jitter: largest relative change of brightness, contrast and saturation of a training item.
-        depth: whether items include depth crops.
+    The fields are settings of `VtnSettings`. `published` repeats the released treatment of missing
+    hands (`published_hands`), uses only windows of 256 and 215 px, which extend beyond the crop,
+    mirrors crops but neither swaps the hands nor mirrors the pose flow, and jitters depth like
+    colour. `corrected` uses all windows, inside the crop, and mirrors the person; it does not
+    jitter depth, which is a measurement and not a colour.
     """
 
     fidelity: Fidelity
@@ -98,13 +91,6 @@ class HandTransform:
     flip_probability: float
     jitter: float
     depth: bool
-
-    def __post_init__(self) -> None:
-        if self.frames < 1 or self.stride < 1 or self.size < 1:
-            found = self.frames, self.stride, self.size
-            raise ValueError(f"frames, stride and size must be at least 1, found {found}")
-        if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter must be 0 to 1, found {self.jitter}")
 
     def index(self, T: int) -> NDArray[np.int64]:
         """Indices of an item's frames among T, in training and in evaluation."""
@@ -128,9 +114,8 @@ class HandTransform:
             pose: (frames, 106) as stored.
             rng: source of the augmentation; None disables it.
             missing: (frames, 2) whether the hand has no box; used by `published`.
-            depth: (frames, 2, 256, 256), or None without depth. ValueError for other shapes.
+            depth: (frames, 2, 256, 256), or None without depth.
         """
-        self._check(crops, pose, missing, depth)
         if self.fidelity == "published":
             hands = published_hands(crops, missing, depth)
         elif depth is None:
@@ -156,27 +141,6 @@ class HandTransform:
             # the pose flow does not change.
             return normalised(pictures), pose.astype(np.float32)
         return normalised(pictures[:, EXCHANGED[pictures.shape[1]]]), mirrored_pose_flow(pose)
-
-    def _check(
-        self,
-        crops: NDArray[np.uint8],
-        pose: NDArray[np.float32],
-        missing: Flags,
-        depth: NDArray[np.uint8] | None,
-    ) -> None:
-        if (depth is None) == self.depth:
-            given = "without" if depth is None else "with"
-            raise ValueError(f"depth is {self.depth}, found an item {given} depth crops")
-        shapes = {
-            "crops": (crops.shape, (self.frames, 2, SIDE_PX, SIDE_PX, 3)),
-            "pose flow": (pose.shape, (self.frames, 2 * len(POSE_FLOW_KEYPOINTS))),
-            "missing": (missing.shape, (self.frames, 2)),
-        }
-        if depth is not None:
-            shapes["depth crops"] = (depth.shape, (self.frames, 2, SIDE_PX, SIDE_PX))
-        for name, (found, expected) in shapes.items():
-            if found != expected:
-                raise ValueError(f"expected {name} {expected}, found {found}")
 
     def _window(self, rng: np.random.Generator) -> Window:
         published = self.fidelity == "published"
@@ -216,10 +180,7 @@ def published_hands(
 ) -> Hands:
     """Arrange the pictures of each frame in slots as the released code does.
 
-    Args:
-        crops: (frames, 2, 256, 256, 3).
-        missing: (frames, 2); where set, the crop is the whole frame.
-        depth: (frames, 2, 256, 256), or None.
+    Shapes as in `HandTransform`; the crop of a missing hand is the whole frame.
     """
     left, right = (published_slots(missing[:, hand]).tolist() for hand in (0, 1))
     if depth is None:

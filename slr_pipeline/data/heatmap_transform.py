@@ -21,24 +21,16 @@ FLIP_33: tuple[int, ...] = tuple(HEATMAP_KEYPOINTS.index(FLIP_133[k]) for k in H
 class HeatmapTransform:
     """Stored heat-maps, bytes (60, 33, 24, 24), to SSTCN's input (frames, 33, 24, 24) in [0, 1].
 
-    Attributes:
-        frames: frames of an item, evenly spread over the 60 stored.
-        flip_probability: share of mirrored training items.
+    The frames of an item are evenly spread over the 60 stored.
     """
 
     frames: int
     flip_probability: float
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.frames <= FRAMES:
-            raise ValueError(f"frames must be 1 to {FRAMES}, found {self.frames}")
-
     def __call__(self, heatmaps: NDArray[np.uint8], rng: np.random.Generator | None) -> Maps:
-        """Return the item, float32.
+        """Return the item, float32; without `rng` there is no augmentation.
 
-        Args:
-            heatmaps: (60, 33, 24, 24) bytes, not mirrored; ValueError for another number of frames.
-            rng: source of the augmentation; None disables it.
+        `heatmaps` are bytes (60, 33, 24, 24); ValueError for another number of frames.
         """
         if len(heatmaps) != FRAMES:
             raise ValueError(f"expected heat-maps of {FRAMES} frames, found {len(heatmaps)}")

@@ -38,17 +38,8 @@ class SkeletonTransform:
     Joints are relative to the mean nose. Bones and motion are vectors, which have no position.
     PUBLISHED: for vectors, only the nose is centred and shifted.
 
-    Attributes:
-        fidelity: `published` or `corrected`, see `published_skeleton` and `corrected_skeleton`.
-        representation: joints, bones, or the motion of either.
-        frames: length of every clip after looping or resampling.
-        window: consecutive frames of a training item.
-        flip_probability: share of mirrored training items.
-        shift_px: largest shift of a training item in x and in y, in pixels of a 512 px frame.
-        rotation_deg: largest rotation of a training item about the mean nose, in either direction.
-        scale_range: largest relative change of size of a training item (0.1: 0.9 to 1.1).
-        trim: drop the frames before the first and after the last frame with a hand.
-        stretch: resample a short clip instead of looping it.
+    The fields are settings of `SlgcnSettings`; a rotation is about the mean nose. For the fidelity
+    see `published_skeleton` and `corrected_skeleton`.
     """
 
     fidelity: Fidelity
@@ -62,23 +53,12 @@ class SkeletonTransform:
     trim: bool
     stretch: bool
 
-    def __post_init__(self) -> None:
-        if not 1 <= self.window <= self.frames:
-            raise ValueError(f"window must be 1 to frames {self.frames}, found {self.window}")
-        changed = self.rotation_deg or self.scale_range or self.trim or self.stretch
-        if self.fidelity == "published" and changed:
-            raise ValueError("the released code neither rotates, scales, trims nor stretches")
-
     def __call__(
         self, keypoints: Array, width: int, height: int, rng: np.random.Generator | None
     ) -> Array:
-        """Return the tensor (3, window, 27) for training, or (3, frames, 27) if `rng` is None.
+        """Return the tensor (3, window, 27) augmented by `rng`, or (3, frames, 27) without one.
 
-        Args:
-            keypoints: (T, 133, 3), T >= 1 (else ValueError), not mirrored.
-            width: of the video frame, pixels.
-            height: of the video frame, pixels.
-            rng: source of the augmentation; None disables it.
+        `keypoints` are (T, 133, 3), T >= 1 (else ValueError), in a frame of `width` x `height` px.
         """
         kind = self.representation
         if self.fidelity == "published":
@@ -147,8 +127,6 @@ def corrected_skeleton(
     could miss the sign, and signers differ in speed anyway. Motion is computed before looping, so
     it does not jump from the clip's end to its start.
     """
-    if len(keypoints) == 0:
-        raise ValueError("a clip needs at least one frame, found none")
     skeleton = keypoints[:, JOINTS_27].astype(np.float32)
     skeleton[..., :2] *= FRAME_PX / max(width, height)
     skeleton = imputed(skeleton)

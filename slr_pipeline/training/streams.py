@@ -1,6 +1,7 @@
 """Builds the model and the data set of a stream from its settings."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from typing import Any, assert_never
 
@@ -98,16 +99,10 @@ def build_dataset(
     views: Sequence[int] = (0,),
     heatmaps: HeatmapsSettings | None = None,
 ) -> StreamDataset:
-    """Build the data set of a stream.
+    """Build the data set of a stream from the (name, label) pairs of samples that have frames.
 
-    Args:
-        settings: of the stream.
-        stores: of its features.
-        samples: (name, label) pairs of samples that have frames.
-        train: whether items are augmented.
-        seed: of the augmentation.
-        views: see `test_views`.
-        heatmaps: settings for drawing heat-maps from keypoints; None: heat-maps are stored.
+    With `train` items are augmented by `seed`. For `views` see `test_views`. `heatmaps` are the
+    settings for drawing heat-maps from keypoints; None: heat-maps are stored.
     """
     make = _item_factory(settings, stores, heatmaps)
     return StreamDataset(make, samples, train=train, seed=seed, views=views)
@@ -142,13 +137,9 @@ def epoch_starter(
     settings: TrainedStream, recipe: TrainingSettings, model: nn.Module
 ) -> Callable[[int], None]:
     """Return a function that prepares the model for an epoch (from 0): DropGraph, frozen graphs."""
-    match settings:
-        case SlgcnSettings():
-            return partial(_start_slgcn_epoch, recipe, model)
-        case SstcnSettings() | R2plus1dSettings() | VtnSettings():
-            return _do_nothing
-        case _:
-            assert_never(settings)
+    if isinstance(settings, SlgcnSettings):
+        return partial(_start_slgcn_epoch, recipe, model)
+    return lambda epoch: None
 
 
 def _start_slgcn_epoch(recipe: TrainingSettings, model: nn.Module, epoch: int) -> None:
@@ -160,70 +151,35 @@ def _start_slgcn_epoch(recipe: TrainingSettings, model: nn.Module, epoch: int) -
         adjacency.requires_grad_(epoch >= recipe.freeze_graph_epochs)
 
 
-def _do_nothing(epoch: int) -> None:
-    pass
-
-
 def _item_factory(
     settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None
 ) -> ItemFactory:
     match settings:
         case SlgcnSettings():
-            return partial(_skeleton, stores["keypoints"], _skeleton_transform(settings))
+            skeletons = SkeletonTransform(**_common_fields(SkeletonTransform, settings))
+            return partial(_skeleton, stores["keypoints"], skeletons)
         case SstcnSettings():
-            transform = HeatmapTransform(
-                frames=settings.frames, flip_probability=settings.flip_probability
-            )
+            transform = HeatmapTransform(settings.frames, settings.flip_probability)
             if heatmaps is None:
                 return partial(_stored_heatmaps, stores["heatmaps"], transform)
             return partial(_drawn_heatmaps, stores["keypoints"], transform, heatmaps)
         case R2plus1dSettings():
-            views = len(test_views(settings))
-            return partial(_clip, stores[settings.feature], _clip_transform(settings), views)
+            clips = ClipTransform(
+                kind=PICTURE_KINDS[settings.feature],
+                crop=CROP_PX,
+                **_common_fields(ClipTransform, settings),
+            )
+            return partial(_clip, stores[settings.feature], clips, len(test_views(settings)))
         case VtnSettings():
-            return partial(_hands, stores, _hand_transform(settings))
+            return partial(_hands, stores, HandTransform(**_common_fields(HandTransform, settings)))
         case _:
             assert_never(settings)
 
 
-def _skeleton_transform(settings: SlgcnSettings) -> SkeletonTransform:
-    return SkeletonTransform(
-        fidelity=settings.fidelity,
-        representation=settings.representation,
-        frames=settings.frames,
-        window=settings.window,
-        flip_probability=settings.flip_probability,
-        shift_px=settings.shift_px,
-        rotation_deg=settings.rotation_deg,
-        scale_range=settings.scale_range,
-        trim=settings.trim,
-        stretch=settings.stretch,
-    )
-
-
-def _clip_transform(settings: R2plus1dSettings) -> ClipTransform:
-    return ClipTransform(
-        fidelity=settings.fidelity,
-        kind=PICTURE_KINDS[settings.feature],
-        frames=settings.frames,
-        size=settings.size,
-        crop=CROP_PX,
-        flip_probability=settings.flip_probability,
-        rotation_deg=settings.rotation_deg,
-        jitter=settings.jitter,
-    )
-
-
-def _hand_transform(settings: VtnSettings) -> HandTransform:
-    return HandTransform(
-        fidelity=settings.fidelity,
-        frames=settings.frames,
-        stride=settings.stride,
-        size=settings.size,
-        flip_probability=settings.flip_probability,
-        jitter=settings.jitter,
-        depth=settings.depth,
-    )
+def _common_fields(transform: type[Any], settings: TrainedStream) -> dict[str, Any]:
+    """The settings that a transform has under the same name."""
+    names = {field.name for field in fields(transform)} & type(settings).model_fields.keys()
+    return {name: getattr(settings, name) for name in names}
 
 
 def _skeleton(

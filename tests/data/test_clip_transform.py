@@ -196,32 +196,6 @@ def test_rotation_is_clockwise_about_the_centre(fidelity: Fidelity) -> None:
     assert min(angles_deg) < 0 < max(angles_deg)
 
 
-@KINDS
-def test_pictures_of_other_shapes_are_refused(kind: Kind) -> None:
-    other: Kind = "color" if kind == "flow" else "flow"
-    for pictures in (clip(kind)[:2], clip(other), clip(kind)[:, :, :128]):
-        with pytest.raises(ValueError, match="expected pictures"):
-            replace(RECIPE, kind=kind)(pictures, None)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"crop": 257}, "crop must be 1 to 256, found 257"),
-        ({"crop": 0}, "crop must be 1 to 256, found 0"),
-        ({"frames": 0}, "frames and size"),
-        ({"size": 0}, "frames and size"),
-        ({"jitter": -0.1}, "jitter must be 0 to 1"),
-        ({"jitter": 1.1}, "jitter must be 0 to 1"),
-        ({"jitter": 0.1, "kind": "flow"}, "corrected flow"),
-        ({"jitter": 0.1, "fidelity": "published"}, "published color"),
-    ],
-)
-def test_invalid_settings_are_refused(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(RECIPE, **changes)  # type: ignore[arg-type]
-
-
 def test_index_is_a_random_clip_or_a_view() -> None:
     transform = replace(RECIPE, frames=32)
     assert {int(transform.index(33, np.random.default_rng(s))[0]) for s in range(20)} == {0, 1}

@@ -180,39 +180,6 @@ def test_index_is_strided(fidelity: Fidelity, start: int) -> None:
     assert index.tolist() == list(range(start, start + 32, 2))
 
 
-@pytest.mark.parametrize(
-    ("depth", "arrays", "message"),
-    [
-        (False, (CROPS, POSE, VISIBLE, GREY), "depth is False, found an item with depth"),
-        (True, (CROPS, POSE, VISIBLE, None), "depth is True, found an item without depth"),
-        (False, (CROPS[:2], POSE, VISIBLE, None), "expected crops"),
-        (False, (CROPS, POSE[:, :100], VISIBLE, None), "expected pose flow"),
-        (False, (CROPS, POSE, VISIBLE[:2], None), "expected missing"),
-        (True, (CROPS, POSE, VISIBLE, GREY[:, :1]), "expected depth crops"),
-    ],
-)
-def test_other_shapes_are_refused(
-    depth: bool, arrays: tuple[NDArray[np.generic], ...], message: str
-) -> None:
-    crops, pose, missing, grey = arrays
-    with pytest.raises(ValueError, match=message):
-        replace(RECIPE, depth=depth)(crops, pose, None, missing=missing, depth=grey)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"frames": 0}, "frames, stride and size"),
-        ({"stride": 0}, "frames, stride and size"),
-        ({"size": 0}, "frames, stride and size"),
-        ({"jitter": 1.5}, "jitter must be 0 to 1, found 1.5"),
-    ],
-)
-def test_invalid_settings_are_refused(changes: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        replace(RECIPE, **changes)  # type: ignore[arg-type]
-
-
 # --- windows -------------------------------------------------------------------------------------
 
 

@@ -180,12 +180,6 @@ def test_fewer_frames_are_spread_over_the_clip() -> None:
     assert np.rint(item[:, 0, 0, 0] * 255).tolist() == [5, 15, 25, 35, 45, 55]
 
 
-@pytest.mark.parametrize("frames", [0, 61])
-def test_no_more_frames_than_there_are(frames: int) -> None:
-    with pytest.raises(ValueError, match=f"1 to 60, found {frames}"):
-        replace(TRANSFORM, frames=frames)
-
-
 @pytest.mark.parametrize("T", [0, 1, 59, 61])
 def test_clips_of_other_lengths_are_refused(T: int) -> None:
     with pytest.raises(ValueError, match=f"60 frames, found {T}"):

@@ -184,20 +184,6 @@ def test_rotation_and_scale_change_items_of_corrected_only() -> None:
     assert np.abs(item - still).max() > 1
 
 
-@pytest.mark.parametrize(
-    "change", [{"rotation_deg": 10}, {"scale_range": 0.1}, {"trim": True}, {"stretch": True}]
-)
-def test_published_has_no_other_augmentation(change: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="neither rotates, scales, trims nor stretches"):
-        replace(PUBLISHED, **change)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("window", [0, 151])
-def test_windows_must_fit_in_the_frames(window: int) -> None:
-    with pytest.raises(ValueError, match=f"found {window}"):
-        replace(CORRECTED, window=window)
-
-
 # --- published ---------------------------------------------------------------------------------
 
 
