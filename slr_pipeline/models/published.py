@@ -32,12 +32,9 @@ WRAPPERS = re.compile(r"(?:module\.|model\.)+")
 class Kind:
     """Checkpoints of one origin for one of our models.
 
-    Attributes:
-        source: the origin.
-        mark: start of a name that only these checkpoints have.
-        build: builds our model in the sizes of a checkpoint.
-        their_name: maps the name of our weight to theirs, to None if they have none.
-        unused: pattern of their names that are left out.
+    Only they have names that start with `mark`. `build` builds our model in their sizes.
+    `their_name` maps the name of our weight to theirs, or to None; names like `unused` are left
+    out.
     """
 
     source: Literal["released", "imagenet", "kinetics"]
@@ -119,12 +116,7 @@ def our_weights(
                 not_finite.append(name)
     refuse(
         f"{path}: not whole {kind.source} weights of {model}",
-        {
-            "unknown": unknown,
-            "missing": missing,
-            "misshapen": misshapen,
-            "not finite": not_finite,
-        },
+        {"unknown": unknown, "missing": missing, "misshapen": misshapen, "not finite": not_finite},
     )
     return state
 
@@ -248,52 +240,24 @@ def from_published(name: str, theirs: Tensor) -> Tensor:
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "slgcn": (
-        Kind(
-            "released",
-            mark="l1.gcn1.",
-            build=_released_slgcn,
-            their_name=slgcn.published_key,
-            unused=r"l\d+\.(A|gcn1\.eyes)",  # constants
-        ),
+        # Unused are constants.
+        Kind("released", "l1.gcn1.", _released_slgcn, slgcn.published_key, r"l\d+\.(A|gcn1\.eyes)"),
     ),
-    "sstcn": (
-        Kind(
-            "released",
-            mark="t1downsample.",
-            build=_released_sstcn,
-            their_name=sstcn.published_key,
-        ),
-    ),
+    "sstcn": (Kind("released", "t1downsample.", _released_sstcn, sstcn.published_key),),
     "r2plus1d": (
-        Kind(
-            "released",
-            mark="r2plus1d_18.",
-            build=_released_r2plus1d,
-            their_name=r2plus1d.published_key,
-        ),
-        Kind(
-            "kinetics",
-            mark="stem.",
-            build=_kinetics_r2plus1d,
-            their_name=r2plus1d.kinetics_key,
-            unused=r"fc\..*",
-        ),
+        Kind("released", "r2plus1d_18.", _released_r2plus1d, r2plus1d.published_key),
+        Kind("kinetics", "stem.", _kinetics_r2plus1d, r2plus1d.kinetics_key, r"fc\..*"),
     ),
     "vtn": (
+        # Unused is a trunk that their code does not use.
         Kind(
             "released",
-            mark="feature_extractor.",
-            build=_released_vtn,
-            their_name=vtn.published_key,
-            unused=r"feature_extractor_d\..*",  # a trunk that their code does not use
+            "feature_extractor.",
+            _released_vtn,
+            vtn.published_key,
+            r"feature_extractor_d\..*",
         ),
-        Kind(
-            "imagenet",
-            mark="conv1.",
-            build=_imagenet_vtn,
-            their_name=vtn.imagenet_key,
-            unused=r"fc\..*",
-        ),
+        Kind("imagenet", "conv1.", _imagenet_vtn, vtn.imagenet_key, r"fc\..*"),
     ),
 }
 """Kinds of checkpoints that can be imported, by our model."""

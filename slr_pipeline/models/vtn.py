@@ -245,14 +245,7 @@ def _layer(c_in: int, c_out: int, count: int, *, stride: int) -> nn.Sequential:
 
 # --- names of weights elsewhere ------------------------------------------------------------------
 
-PUBLISHED_TRUNK = {
-    "conv1": "0",
-    "bn1": "1",
-    "layer1": "4",
-    "layer2": "5",
-    "layer3": "6",
-    "layer4": "7",
-}
+PUBLISHED_TRUNK = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
 
 PUBLISHED_BLOCK = {
     "attention.query": "slf_attn.w_qs",

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import log_softmax, logsumexp, softmax
 
-from slr_pipeline.errors import DataError
-
 LEAST_TEMPERATURE = 1e-3
 MOST_TEMPERATURE = 1e2
 """Bounds of the temperature, in units of the root mean square of the centred logits."""
@@ -34,19 +32,15 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
     answers. T also stays within 0.001 to 100 times the root mean square of the logits, centred by
     sample; logits without signal give the upper bound. Constant logits give 1. `c * logits` gives
     `c * T`.
-
-    Raises DataError without samples, for unequal lengths, labels outside 0..K-1, or logits that
-    are not finite.
     """
-    truth = _checked(np.asarray(logits)[None], labels, None)
     centred = np.asarray(logits, np.float64)
     centred = centred - centred.mean(axis=1, keepdims=True)
     spread = float(np.sqrt(np.mean(centred**2)))
     if spread == 0:
         return 1.0
     centred /= spread
-    N = len(truth)
-    true_mean = centred[np.arange(N), truth].mean()
+    N = len(labels)
+    true_mean = centred[np.arange(N), labels].mean()
 
     def slope(log_sharpness: float) -> float:
         """Derivative of the mean loss by 1 / T: expected minus true logit."""
@@ -69,8 +63,6 @@ def log_probabilities(logits: NDArray[np.floating], temperature: float) -> Float
 
     Source: Guo et al., 2017, eq. 9.
     """
-    if not (np.isfinite(temperature) and temperature > 0):
-        raise DataError(f"temperature {temperature}: expected a positive number; fit it again")
     result: Floats = log_softmax(np.asarray(logits, np.float64) / temperature, axis=-1)
     return result
 
@@ -102,15 +94,12 @@ def fit_weights(
     Few samples, or samples that are all right, do not determine the weights. So the divergence from
     equal weights, KL(1/M || w), is added with the weight of one sample. This makes the minimum
     unique and every weight positive, and its influence falls as 1 / N.
-
-    Raises DataError without answered samples, for unequal shapes, labels outside 0..K-1 and answers
-    that are not finite.
     """
-    truth = _checked(log_probs, labels, answered)
-    rows = answered.sum(axis=0) > 0
-    if not rows.any():
-        raise DataError("no stream answered any labelled sample; run predict again")
-    relative, answered = _relative(log_probs, truth, answered, rows)
+    rows = answered.any(axis=0)
+    answered = answered[:, rows]
+    # Values minus that of the true class, (M, n, K).
+    relative = np.where(answered[..., None], log_probs[:, rows], 0.0)
+    relative -= np.take_along_axis(relative, np.asarray(labels)[rows][None, :, None], axis=2)
     M = len(relative)
     pull = EQUAL_WEIGHTS_SAMPLES / rows.sum()
 
@@ -143,19 +132,6 @@ def _shares(answered: NDArray[np.bool_], weights: Floats) -> Floats:
     return share
 
 
-def _relative(
-    log_probs: NDArray[np.floating],
-    truth: NDArray[np.int64],
-    answered: NDArray[np.bool_],
-    rows: NDArray[np.bool_],
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Values minus that of the true class (M, n, K), and `answered`, of these rows."""
-    answered = answered[:, rows]
-    values = np.where(answered[..., None], log_probs[:, rows], 0.0)
-    values -= np.take_along_axis(values, truth[rows][None, :, None], axis=2)
-    return values, answered
-
-
 def _loss(relative: Floats, answered: NDArray[np.bool_], weights: Floats) -> tuple[float, Floats]:
     """Mean log-loss of the weighted mean, and its gradient (M,) by the weights."""
     N = relative.shape[1]
@@ -176,25 +152,3 @@ def _zero(rising: Callable[[float], float], low: float, high: float) -> float:
     if rising(high) <= 0:
         return high
     return float(brentq(rising, low, high, xtol=1e-10))
-
-
-def _checked(
-    values: NDArray[np.floating], labels: Sequence[int], answered: NDArray[np.bool_] | None
-) -> NDArray[np.int64]:
-    """Labels as an array; DataError unless values (M, N, K), labels and answered (M, N) match."""
-    truth = np.asarray(labels, dtype=np.int64)
-    if values.ndim != 3 or truth.shape != values.shape[1:2]:
-        raise DataError(
-            f"{truth.size} labels for logits of shape {values.shape}, expected one each"
-        )
-    M, N, K = values.shape
-    if M == 0 or N == 0:
-        raise DataError(f"{M} streams of {N} samples; a fit needs some of both")
-    if truth.min() < 0 or truth.max() >= K:
-        raise DataError(f"labels {truth.min()} to {truth.max()}, expected 0 to {K - 1}")
-    if answered is not None and answered.shape != (M, N):
-        raise DataError(f"answered has shape {answered.shape}, expected {(M, N)}")
-    finite = np.isfinite(values).all(axis=2)
-    if not (finite if answered is None else finite | ~answered).all():
-        raise DataError("logits have NaN or infinite values; train the stream again")
-    return truth

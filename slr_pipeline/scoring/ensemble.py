@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.errors import DataError
 from slr_pipeline.scoring.calibration import (
     fit_temperature,
     fit_weights,
@@ -63,7 +63,7 @@ def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration
     `fit_weights` regularise the fit for few samples. DataError for a stream that answered no
     labelled sample.
     """
-    rows, truth = _labelled(labels, joined.answered.shape[1])
+    rows, truth = _labelled(labels)
     labelled = _take_samples(joined, rows)
     temperatures = {}
     for m, stream in enumerate(labelled.streams):
@@ -84,14 +84,9 @@ def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration
 def join(logits: Mapping[str, Logits], samples: Sequence[str]) -> Joined:
     """Join streams by sample name, in the order of `samples`.
 
-    Raises DataError for missing, extra or repeated names, for classes or a protocol that differ
-    from the first stream's, and without streams.
+    Raises DataError for missing, extra or repeated names, and for classes or a protocol that differ
+    from the first stream's.
     """
-    if not logits:
-        raise DataError("no streams to join; name at least one in the track")
-    repeated = _repeated(samples)
-    if repeated:
-        raise DataError(f"the sample table has {_listed('repeated', repeated)}; names are unique")
     first, reference = next(iter(logits.items()))
     values = np.zeros((len(logits), len(samples), len(reference.classes)))
     answered = np.zeros((len(logits), len(samples)), dtype=bool)
@@ -121,7 +116,6 @@ def concatenated(parts: Sequence[Logits]) -> Logits:
 
 def calibrated(joined: Joined, calibration: Calibration) -> Joined:
     """Convert logits to log-probabilities log softmax(x_m / T_m)."""
-    _check_streams("a temperature", calibration.temperatures, joined.streams)
     values = np.zeros_like(joined.values)
     for m, stream in enumerate(joined.streams):
         rows = joined.answered[m]
@@ -138,11 +132,8 @@ def fuse(joined: Joined, weights: Mapping[str, float], prior: NDArray[np.float64
     the class prior (K,). Source: SAM-SLR, section 3.6 (late fusion). The published code sums over
     all streams, which ranks classes the same if all streams answered.
 
-    Raises DataError for a stream without a weight, a weight without a stream and a prior of another
-    size; ConfigError for weights that are not positive.
+    Raises DataError for a prior of another size.
     """
-    _check_streams("a weight", weights, joined.streams)
-    _check_positive(weights)
     K = joined.values.shape[2]
     if prior.shape != (K,):
         raise DataError(
@@ -166,12 +157,17 @@ def drop_one_stream(
     The other streams keep their weights. A sample that only the dropped stream answered gets the
     prior. Empty for a single stream.
     """
-    rows, truth = _labelled(labels, joined.answered.shape[1])
+    rows, truth = _labelled(labels)
     shares = {}
     for m, stream in enumerate(joined.streams if len(joined.streams) > 1 else ()):
-        rest = _take_streams(joined, np.arange(len(joined.streams)) != m)
-        left = {name: weights[name] for name in rest.streams}
-        picked = fuse(rest, left, prior).scores[rows].argmax(axis=1)
+        others = np.arange(len(joined.streams)) != m
+        rest = replace(
+            joined,
+            streams=tuple(name for name in joined.streams if name != stream),
+            values=joined.values[others],
+            answered=joined.answered[others],
+        )
+        picked = fuse(rest, weights, prior).scores[rows].argmax(axis=1)
         shares[stream] = float((picked == truth).mean())
     return shares
 
@@ -186,7 +182,7 @@ def leave_one_signer_out(
     `held_out` if they are fitted to the other signers, with these `weights` for each signer. None
     for fewer than two signers or if a signer is unknown.
     """
-    rows, truth = _labelled(labels, joined.answered.shape[1])
+    rows, truth = _labelled(labels)
     seen = joined.answered[:, rows].any(axis=0)
     rows, truth = rows[seen], truth[seen]
     names = [signers[row] for row in rows]
@@ -229,20 +225,11 @@ def _take_samples(joined: Joined, rows: NDArray[np.int64] | NDArray[np.bool_]) -
     return replace(joined, values=joined.values[:, rows], answered=joined.answered[:, rows])
 
 
-def _take_streams(joined: Joined, which: NDArray[np.bool_]) -> Joined:
-    names = tuple(name for name, kept in zip(joined.streams, which, strict=True) if kept)
-    return replace(
-        joined, streams=names, values=joined.values[which], answered=joined.answered[which]
-    )
-
-
-def _labelled(labels: Sequence[int | None], N: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _labelled(labels: Sequence[int | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows with a label, and their labels."""
-    if len(labels) != N:
-        raise DataError(f"{len(labels)} labels for {N} samples, expected one each")
     rows = [row for row, label in enumerate(labels) if label is not None]
     if not rows:
-        raise DataError(f"none of the {N} samples has a label; name a label file of val")
+        raise DataError(f"none of the {len(labels)} samples has a label; name a label file of val")
     truth = [label for label in labels if label is not None]
     return np.asarray(rows, dtype=np.int64), np.asarray(truth, dtype=np.int64)
 
@@ -251,7 +238,7 @@ def _rows_of(stream: str, logits: Logits, samples: Sequence[str]) -> NDArray[np.
     row_of = {name: row for row, name in enumerate(logits.samples)}
     missing = [name for name in samples if name not in row_of]
     extra = sorted(set(row_of) - set(samples))
-    repeated = _repeated(logits.samples)
+    repeated = [name for name, count in Counter(logits.samples).items() if count > 1]
     if missing or extra or repeated:
         raise DataError(
             f"stream {stream}: its logits are not of the samples of the table; "
@@ -274,27 +261,6 @@ def _check_same(stream: str, logits: Logits, first: str, other: Logits) -> None:
             f"stream {stream} has protocol {logits.protocol}, stream {first} has "
             f"{other.protocol}; all streams of a track need the same protocol"
         )
-
-
-def _check_streams(what: str, values: Mapping[str, float], streams: Sequence[str]) -> None:
-    """DataError unless exactly these streams have a value."""
-    missing = [name for name in streams if name not in values]
-    extra = [name for name in values if name not in streams]
-    if missing or extra:
-        raise DataError(
-            f"streams and {what} for each do not match: {_listed('without', missing)}, "
-            f"{_listed('without logits', extra)}; name the same streams in both"
-        )
-
-
-def _check_positive(weights: Mapping[str, float]) -> None:
-    for name, weight in weights.items():
-        if not 0 < weight < np.inf:
-            raise ConfigError(f"weights of track: found {name} {weight}, expected positive numbers")
-
-
-def _repeated(names: Sequence[str]) -> list[str]:
-    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def _listed(what: str, names: Sequence[str]) -> str:

@@ -111,15 +111,9 @@ def reliability(
     """Accuracy by confidence, both (N,), in bins of equal width (Guo et al., 2017, section 2).
 
     One row per bin (low, high]: number of `samples`, mean `confidence` and `accuracy`, NaN if
-    empty. DataError without samples, for unequal lengths and for confidences outside 0..1.
+    empty. DataError without samples and for unequal lengths.
     """
-    N = _length(confidence, correct)
-    slack = 1e-9  # the sum of a softmax may exceed 1 slightly
-    if not ((confidence >= 0) & (confidence <= 1 + slack)).all():
-        raise DataError(
-            f"confidences {confidence.min()} to {confidence.max()} of {N} samples, expected 0..1; "
-            "give probabilities, not logits"
-        )
+    _length(confidence, correct)
     edges = np.linspace(0, 1, bins + 1)
     bin_of = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     samples = np.bincount(bin_of, minlength=bins)

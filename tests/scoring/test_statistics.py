@@ -144,10 +144,6 @@ UNEQUAL = "expected the same samples in each"
         (lambda: accuracy_by(["a"], right(1, 2)), UNEQUAL),
         (lambda: bootstrap_signers(right(1, 2), ["a"]), UNEQUAL),
         (lambda: bootstrap(right(0, 0)), "no samples"),
-        (
-            lambda: reliability(np.array([0.5, 3]), right(1, 2)),
-            r"confidences 0.5 to 3.0 of 2 samples, expected 0..1",
-        ),
     ],
 )
 def test_wrong_samples_are_refused(statistic: Callable[[], object], line: str) -> None:
