@@ -79,7 +79,7 @@ def dry_run(config: Path) -> list[str]:
 
 
 def write_experiment(folder: Path, config: str, samples: int, shard_size: int) -> Path:
-    """The config with a table of so many samples: eight in ten of train, one of val and test."""
+    """The config with a table of `samples` rows: 80 % train, 10 % val, 10 % test."""
     table = folder / "samples.csv"
     with table.open("w", newline="") as file:
         rows = csv.writer(file)

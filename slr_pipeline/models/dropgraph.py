@@ -1,10 +1,10 @@
-"""DropGraph: drop whole neighbourhoods of joints, and whole stretches of time, while training.
+"""DropGraph: drops neighbourhoods of joints and windows of frames during training.
 
 Cheng et al., "Decoupling GCN with DropGraph Module for Skeleton-Based Action Recognition", ECCV
-2020; the attention-guided form that SAM-SLR uses: where activations are large, drops are likelier.
+2020; the attention-guided form of SAM-SLR: drops are more likely where activations are large.
 
-Random numbers come from torch's global generator of the device, as those of `nn.Dropout` do. The
-training loop seeds it per (seed, epoch).
+Random numbers come from torch's global generator of the device, as in `nn.Dropout`; the training
+loop seeds it per (seed, epoch).
 """
 
 import torch
@@ -16,9 +16,9 @@ class DropGraph(nn.Module):
     """Drops joints with their neighbours, then windows of frames. Identity in eval mode.
 
     Args:
-        neighbours: (V, V); joint w falls with a seed v where entry [v, w] is above 0.001.
-        block_joints: mean number of joints that fall with one seed.
-        block_frames: odd number of frames that fall with one seed.
+        neighbours: (V, V); a seed v drops joint w if entry [v, w] is above 0.001.
+        block_joints: mean number of joints dropped per seed.
+        block_frames: odd number of frames dropped per seed.
 
     `keep` is the share of activations to keep; 1 (the start value) drops nothing. The training
     recipe sets it with `set_keep`.
@@ -37,7 +37,7 @@ class DropGraph(nn.Module):
         self.register_buffer("neighbours", reach, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both drops of x (B, C, T, V), one after the other: same shape."""
+        """Drop joints, then frames of x (B, C, T, V); same shape."""
         if not self.training or self.keep >= 1.0:
             return x
         with torch.no_grad():
@@ -61,17 +61,17 @@ class DropGraph(nn.Module):
 
 
 def _seeds(attention: Tensor, rate: float) -> Tensor:
-    """Bernoulli seeds (0 or 1) of mean about `rate`, likelier where `attention` is large.
+    """Bernoulli seeds (0 or 1) of mean about `rate`, more likely where `attention` is large.
 
-    The attention is scaled to mean 1 over the whole array, batch included, as released: what falls
-    for one sample depends on the others of its batch.
+    PUBLISHED: attention is scaled to mean 1 over the whole batch, so drops of a sample depend on
+    the other samples.
     """
     scale = attention.mean().clamp_min(torch.finfo(attention.dtype).tiny)
     return torch.bernoulli((attention / scale * rate).clamp(0, 1))
 
 
 def _rescaled(kept: Tensor) -> Tensor:
-    """Mask of mean 1: the kept entries share what the dropped ones lose. All 0 if none is kept."""
+    """Mask scaled to mean 1; all 0 if nothing is kept."""
     return kept * (kept.numel() / kept.sum().clamp_min(1))
 
 

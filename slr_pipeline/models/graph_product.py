@@ -1,8 +1,8 @@
-"""The graph product of SL-GCN and its batch norms, which on the CPU take most of a training step.
+"""The graph product of SL-GCN and its batch norms: most of a training step on the CPU.
 
-torch's batch norm sums one number at a time there, and reads and writes the projection several
-times over. What is here computes the same in training on the CPU, some two thirds faster for the
-whole network (`python -m benchmarks.slgcn`); everywhere else torch's own parts do.
+torch's batch norm on the CPU sums one number at a time and reads the projection several times.
+These functions compute the same; training of the whole network on the CPU is about two thirds
+faster (`python -m benchmarks.slgcn`). Elsewhere torch's own operators run.
 
 Axes: B batch, C channels, V joints, T frames.
 """
@@ -19,9 +19,9 @@ def graph_product(x: Tensor, project: nn.Conv2d, norm: nn.BatchNorm2d, columns: 
 
     Args:
         x: (B, c_in, V, T).
-        project: 1 x 1 convolution to K * c_out channels, subset by subset; z is what it gives,
-            normed.
-        norm: of the projection.
+        project: 1 x 1 convolution to K * c_out channels, subset by subset; z is its output after
+            `norm`.
+        norm: batch norm of the projection.
         columns: (c_out, V, K, V).
     """
     C, _, K, _ = columns.shape
@@ -39,7 +39,7 @@ def graph_product(x: Tensor, project: nn.Conv2d, norm: nn.BatchNorm2d, columns: 
 
 
 def batch_norm(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-    """`norm` of x (B, C, V, T), same shape; in training on the CPU several times faster."""
+    """`norm` of x (B, C, V, T), same shape; several times faster in training on the CPU."""
     if not _own_norm(x, norm):
         normed: Tensor = norm(x)
         return normed
@@ -51,10 +51,10 @@ def batch_norm(x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
 
 
 def _own_norm(x: Tensor, norm: nn.BatchNorm2d) -> bool:
-    """Whether batch statistics of x (B, C, ...) are gathered here rather than by torch.
+    """Whether this module computes the batch statistics of x (B, C, ...).
 
-    torch's own sum on the CPU takes one number at a time. It stays in charge of other devices, of
-    low precision, and of saying that one value has no variance.
+    torch does so on other devices, in low precision, in eval mode, and for a single value, which it
+    refuses.
     """
     return (
         norm.training
@@ -67,7 +67,7 @@ def _own_norm(x: Tensor, norm: nn.BatchNorm2d) -> bool:
 
 @torch.no_grad()
 def _update_statistics(norm: nn.BatchNorm2d, mean: Tensor, var: Tensor, n: int) -> None:
-    """Running statistics from those (C) of a batch of n values per channel."""
+    """Update running statistics with those (C) of a batch of n values per channel."""
     norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
     norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr, arg-type]
     norm.running_var.lerp_(var * (n / (n - 1)), norm.momentum)  # type: ignore[union-attr, arg-type]
@@ -111,7 +111,7 @@ class _GraphProduct(torch.autograd.Function):
 
     Also the mean and variance (K * c_out) of the projection. Projected channels run subset by
     subset within a channel: c * K + k. The projection is written once, with mean 0, and read
-    sample by sample; the scale of its norm is put into the columns instead.
+    sample by sample; the columns carry the scale of its norm.
     """
 
     @staticmethod
@@ -139,7 +139,7 @@ class _GraphProduct(torch.autograd.Function):
         inverse_std = torch.rsqrt(var + eps)
         scale = gamma * inverse_std
         scaled = (columns * scale.view(C, 1, K, 1)).flatten(2)  # (C, W, KV)
-        still = columns.sum(dim=3) @ beta.view(C, K, 1)  # (C, W, 1): what z = 0 gives
+        still = columns.sum(dim=3) @ beta.view(C, K, 1)  # (C, W, 1): the product for z = 0
         z = z.view(B, C, K * V, T)
         y = x.new_empty(B, C, V, T)
         for projected, out in zip(z, y, strict=True):
@@ -167,8 +167,8 @@ class _GraphProduct(torch.autograd.Function):
         g_columns += (g_still * beta.view(C, 1, K))[..., None]
         g_beta = (g_still * columns.sum(dim=3)).sum(dim=1).flatten()
         g_gamma = (g_scaled * columns).sum(dim=(1, 3)).flatten() * inverse_std
-        # The gradient of z is scaled^T g + z * slope - g_mean. g_mean is alike for all joints and
-        # frames, so that it is taken off the results rather than off z.
+        # The gradient of z is scaled^T g + z * slope - g_mean. g_mean is the same for all joints
+        # and frames, so it is subtracted from the results and not from z.
         slope = -g_gamma * scale * inverse_std / n
         g_mean = (scaled.mT @ g_still).view(-1, V).sum(dim=1) / n
         g_weight = torch.outer(-n * g_mean, x_mean)
@@ -181,7 +181,7 @@ class _GraphProduct(torch.autograd.Function):
             g_rows.addcmul_(z[i].view_as(g_rows), slope[:, None])
             torch.addmm(offset, weight.T, g_rows, out=g_x[i])
             g_weight.addmm_(g_rows, samples[i].T)
-        g_bias = torch.zeros_like(beta)  # the norm takes it off again
+        g_bias = torch.zeros_like(beta)  # the norm removes the bias
         return g_x.view(B, -1, V, T), g_weight, g_bias, g_gamma, g_beta, g_columns, None
 
 

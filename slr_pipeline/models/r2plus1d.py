@@ -1,8 +1,8 @@
 """R(2+1)D-18 with SiLU, on clips of pictures or of optical flow.
 
 Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition", CVPR 2018, as in
-torchvision; the activation and the use on signs from Jiang et al., "Skeleton Aware Multi-modal Sign
-Language Recognition" (SAM-SLR), CVPRW 2021, section 3.3.
+torchvision; SiLU as in Jiang et al., "Skeleton Aware Multi-modal Sign Language Recognition"
+(SAM-SLR), CVPRW 2021, section 3.3.
 
 Axes: B batch, C channels, T frames, H and W picture, K classes.
 """
@@ -21,11 +21,10 @@ class R2Plus1D(nn.Module):
         classes: number of classes.
         channels: 3 for colour and HHA, 2 for flow.
         width: channels of the stem and the first layer; later ones have 2x, 4x and 8x.
-        dropout: probability that a feature of the classifier falls.
+        dropout: probability before the classifier.
 
-    Seed torch's global generator before building: weights start from random numbers. With 226
-    classes and the default sizes there are 31,416,063 parameters, with 2 channels 31,413,858, as
-    published.
+    Start weights come from torch's global generator. With 226 classes and the default sizes there
+    are 31,416,063 parameters, with 2 channels 31,413,858, as published.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class R2Plus1D(nn.Module):
             raise ValueError(f"expected (B, {self.channels}, T, H, W), found {tuple(x.shape)}")
         x = self.stem(x)  # (B, width, T, H / 2, W / 2)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)  # in the end (B, 8 * width, T / 8, H / 16, W / 16)
+            x = layer(x)  # at last (B, 8 * width, T / 8, H / 16, W / 16)
         logits: Tensor = self.classifier(self.dropout(x.mean(dim=(2, 3, 4))))
         return logits
 
 
 def _stem(channels: int, width: int) -> nn.Sequential:
-    """7x7 over the picture at half size, then 3 over frames; 45 channels between at width 64."""
+    """7x7 convolution with stride 2, then 3 over frames; 45 channels between them at width 64."""
     between = 45 * width // 64
     return nn.Sequential(
         nn.Conv3d(channels, between, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
@@ -95,13 +94,13 @@ def _relu_to_silu(module: nn.Module) -> None:
             _relu_to_silu(child)
 
 
-# --- names of weights elsewhere ------------------------------------------------------------------
+# --- names of weights in other projects ---------------------------------------------------------
 
 
 def kinetics_key(key: str) -> str | None:
-    """The name in torchvision's `r2plus1d_18` of our weight `key`; None: it is not there.
+    """The name in torchvision's `r2plus1d_18` of our weight `key`; None if it has none.
 
-    Shapes are alike at width 64; with other than 3 channels `stem.0.weight` is of another shape.
+    Shapes are equal at width 64, but `stem.0.weight` differs with other than 3 channels.
     """
     return None if key.startswith("classifier.") else key
 

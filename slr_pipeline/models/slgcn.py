@@ -7,8 +7,8 @@ Adaptive Graph Convolutional Networks", 2020.
 
 Axes: B batch, C channels, T frames, V joints, K classes. There is no person axis: a clip shows one
 signer.
-Skeletons come as (B, C, T, V); inside, arrays are (B, C, V, T), frames last, so that the graph
-product is a matrix product without a copy.
+Inputs are (B, C, T, V); inside, arrays are (B, C, V, T), so that the graph product is a matrix
+product without a copy.
 """
 
 import math
@@ -25,7 +25,7 @@ SUBSETS = 3
 """Adjacencies of a graph convolution: the joint itself, from its child, from its parent."""
 
 FRAME_KERNEL = 9
-"""Frames a temporal convolution, and a temporal attention, sees."""
+"""Kernel size of temporal convolution and temporal attention, frames."""
 
 
 class SLGCN(nn.Module):
@@ -38,11 +38,11 @@ class SLGCN(nn.Module):
         in_channels: channels of a joint: x, y, score.
         width: channels of the first units; later ones have 2x and 4x. A multiple of `groups`.
         groups: learned adjacencies per subset; channel c uses number c mod groups.
-        drop_block_joints: DropGraph's mean number of joints that fall with one seed.
-        drop_block_frames: frames that fall with one seed, odd.
+        drop_block_joints: DropGraph's mean number of joints dropped per seed.
+        drop_block_frames: frames dropped per seed, odd.
 
-    Seed torch's global generator before building: weights start from random numbers. With 27
-    joints, 226 classes and the default sizes there are 3,838,584 parameters, as published.
+    Start weights come from torch's global generator. With 27 joints, 226 classes and the default
+    sizes there are 3,838,584 parameters, as published.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class SLGCN(nn.Module):
         in_channels: int = 3,
         width: int = 64,
         groups: int = 16,
-        # PUBLISHED: 1 + 1.92 is the value of the Kinect's 25 joints and 24 bones; the same formula
-        # (1 + 2 * bones / joints) gives 2.93 for 27 joints.
+        # PUBLISHED: 1 + 2 * bones / joints of the Kinect's 25 joints and 24 bones; 27 joints have
+        # 2.93.
         drop_block_joints: float = 2.92,
         drop_block_frames: int = 41,
     ) -> None:
@@ -101,8 +101,8 @@ class SLGCN(nn.Module):
 class Unit(nn.Module):
     """Graph convolution, attention, temporal convolution; DropGraph; residual; ReLU.
 
-    (B, c_in, V, T) to (B, c_out, V, ceil(T / stride)). `drop_blocks` are the joints and frames that
-    fall with one DropGraph seed; None: nothing is ever dropped.
+    (B, c_in, V, T) to (B, c_out, V, ceil(T / stride)). `drop_blocks` are the joints and frames
+    dropped per DropGraph seed; None: no DropGraph.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Unit(nn.Module):
 
 
 class DecoupledGraphConv(nn.Module):
-    """Graph convolution whose channels are spread over `groups` learned adjacencies.
+    """Graph convolution; its channels share `groups` learned adjacencies.
 
     y[c, t, w] = sum over subset k and joint v of z[k, c, t, v] * D[k, c mod groups, v, w], where z
     is x projected to 3 * c_out channels and each column of D is divided by its sum (Cheng et al.,
@@ -162,7 +162,7 @@ class DecoupledGraphConv(nn.Module):
         self.shortcut = nn.Identity() if c_in == c_out else ConvNorm(c_in, c_out)
         nn.init.normal_(self.project.weight, 0, math.sqrt(0.5 / (SUBSETS * c_out)))
         nn.init.constant_(self.project.bias, 1e-6)  # type: ignore[arg-type]
-        # A unit starts as its shortcut, and lets the graph in as this scale grows.
+        # A unit starts as its shortcut; this scale grows during training.
         nn.init.constant_(self.norm.weight, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -175,10 +175,10 @@ class DecoupledGraphConv(nn.Module):
 
 
 class Attention(nn.Module):
-    """Spatial, temporal and channel attention in turn; each stage gives y + y * gate.
+    """Spatial, temporal and channel attention in turn, each y + y * gate (Shi et al., 2020).
 
-    As in Shi et al., 2020. The gates are gathered first and y is scaled once: a stage only needs a
-    mean of what the stages before it give, and that mean is had without writing their output.
+    A stage needs only a mean of the output of the stages before it, which follows from the means of
+    y and their gates: so y is scaled once, at the end.
     """
 
     def __init__(self, channels: int, *, joints: int) -> None:
@@ -247,7 +247,7 @@ def learned_adjacencies(model: nn.Module) -> Iterator[nn.Parameter]:
             yield module.adjacency
 
 
-# --- names of weights elsewhere ------------------------------------------------------------------
+# --- names of weights in other projects ---------------------------------------------------------
 
 PUBLISHED_PARTS = {
     "graph.adjacency": "gcn1.DecoupleA",

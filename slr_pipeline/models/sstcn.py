@@ -13,35 +13,35 @@ from torch import Tensor, nn
 from torch.nn.functional import silu as swish
 
 SQUEEZED = 10
-"""Channels a group is squeezed to by the gates of steps 1 to 3."""
+"""Squeezed channels per group in the gates of steps 1 to 3."""
 
 SQUEEZED_LAST = 100
-"""Channels everything is squeezed to by the gates of step 4."""
+"""Squeezed channels in the gates of step 4."""
 
 
 class SSTCN(nn.Module):
     """Heat-maps (B, frames, joints, H, W) of any H and W, in [0, 1], to logits (B, classes).
 
-    Inside, frames and joints are one axis of channels, frame by frame: channel = frame * joints +
-    joint. Each step is two blocks, a and b:
+    Inside, frames and joints share the channel axis: channel = frame * joints + joint. Each step is
+    two blocks, a and b:
 
-    1. frames are mixed, cell by cell, with the same weights for every joint;
-    2. each joint by itself: its frames are mixed over 3 x 3 cells;
-    3. each frame by itself: its joints are mixed over 3 x 3 cells;
-    4. all channels are mixed, and become fewer.
+    1. mixes frames, cell by cell, with the same weights for every joint;
+    2. mixes the frames of each joint over 3 x 3 cells;
+    3. mixes the joints of each frame over 3 x 3 cells;
+    4. mixes all channels and reduces their number.
 
-    Steps 1 to 3 add their input to what they give.
+    Steps 1 to 3 are residual.
 
     Args:
         classes: number of classes.
         frames: number of frames T.
         joints: number of joints V.
-        width: channels of block 4a; 4b has half of them. Even. Nearly all parameters and most of
-            the work lie there: with 64 instead of 1980 there are 5,098,222 parameters.
+        width: channels of block 4a; 4b has half of them. Even. It has most of the parameters
+            and work: with 64 instead of 1980 there are 5,098,222 parameters.
         dropout: share of channels dropped after the blocks 2a, 3a and 4a.
 
-    Seed torch's global generator before building: weights start from random numbers. With 226
-    classes and the default sizes there are 57,474,956 parameters, as published.
+    Start weights come from torch's global generator. With 226 classes and the default sizes there
+    are 57,474,956 parameters, as published.
     """
 
     def __init__(
@@ -61,8 +61,8 @@ class SSTCN(nn.Module):
         self.input_norm = nn.BatchNorm2d(C)
         self.step_1a = Block(frames, frames, kernel=1, squeezed=SQUEEZED)
         self.step_1b = Block(frames, frames, kernel=1, squeezed=SQUEEZED, activate=False)
-        # PUBLISHED: groups by joint, then by frame. The authors' fact sheet has it the other way
-        # round; the released weights have these shapes.
+        # PUBLISHED: groups by joint, then by frame. The authors' fact sheet has the reverse; the
+        # released weights have these shapes.
         self.step_2a = Block(C, C, groups=joints, squeezed=SQUEEZED * joints, dropout=dropout)
         self.step_2b = Block(C, C, groups=joints, squeezed=SQUEEZED * joints, activate=False)
         self.step_3a = Block(C, C, groups=frames, squeezed=SQUEEZED * frames, dropout=dropout)
@@ -102,9 +102,9 @@ class SSTCN(nn.Module):
 
 
 class Block(nn.Module):
-    """Gate, convolution, batch norm; Swish and dropout of whole channels where asked for.
+    """Gate, convolution, batch norm; optionally Swish and dropout of whole channels.
 
-    (B, c_in, H, W) to (B, c_out, H, W). No group sees another one, not even through its gate.
+    (B, c_in, H, W) to (B, c_out, H, W). Groups are independent, their gates too.
     """
 
     def __init__(

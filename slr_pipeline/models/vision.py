@@ -1,9 +1,9 @@
 """torchvision: the one module of the package that imports it.
 
-PyPI's torchvision is built for CUDA. Beside a CPU build of torch its compiled operators do not
-load, and its import stops at the two it describes to torch without looking: nms and qnms. Declared
-first, without a kernel, they let the import pass: models and transforms work, and whoever calls an
-operator is told that it is missing. Where torchvision imports by itself, none of this happens.
+PyPI's torchvision is built for CUDA. With a CPU build of torch its compiled operators do not load,
+and its import fails at two of them: nms and qnms. Declared first, without a kernel, they let the
+import pass: models and transforms work, and calling an operator raises an error. If torchvision
+imports without help, nothing is declared.
 """
 
 import sys
@@ -16,8 +16,8 @@ except RuntimeError as error:
     if "operator torchvision::" not in str(error):
         raise
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[name]  # what the failed import left
-    # A library takes its operators with it when it is collected: the name keeps it.
+        del sys.modules[name]  # partial modules of the failed import
+    # Operators disappear when their library is garbage-collected: the constant keeps it.
     DECLARED = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for operator in ("nms", "qnms"):
         signature = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

@@ -33,21 +33,21 @@ class VTN(nn.Module):
 
     Args:
         classes: number of classes.
-        frames: positions the model knows.
+        frames: largest number of frames T.
         width: size D of the embedding of a frame. A multiple of `heads`.
-        heads: attention heads of a block.
+        heads: attention heads per block.
         layers: decoder blocks.
-        pose_values: pose-flow values P of a frame.
-        depth: crops of the depth video come too.
-        backbone: the ResNet every crop goes through.
-        backbone_width: its first channels; a crop gives 8x as many features.
-        dropout: probability, in the decoder blocks.
-        classifier_dropout: probability, before the classifier.
+        pose_values: pose-flow values P per frame.
+        depth: whether crops of the depth video follow.
+        backbone: ResNet for each crop.
+        backbone_width: its first channels; a crop has 8x as many features.
+        dropout: probability in the decoder blocks.
+        classifier_dropout: probability before the classifier.
         eps: added to the standard deviation of a frame's features.
 
-    Seed torch's global generator before building: weights start from random numbers. With 226
-    classes and the default sizes there are 52,079,650 parameters, as published; with `depth`
-    53,128,226, to which the released model adds a second ResNet-34 that nothing goes through.
+    Start weights come from torch's global generator. With 226 classes and the default sizes there
+    are 52,079,650 parameters, as published; with `depth` 53,128,226. The released depth model has a
+    second ResNet-34 that it never uses.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class VTN(nn.Module):
         backbone_width: int = 64,
         dropout: float = 0.1,
         classifier_dropout: float = 0.0,
-        # PUBLISHED: nothing is added, so equal features give NaN; a small number mends it.
+        # PUBLISHED: 0, so equal features give NaN; a small number avoids that.
         eps: float = 0.0,
     ) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class VTN(nn.Module):
         self.eps = eps
         self.trunk = resnet_trunk(BLOCKS[backbone], width=backbone_width)
         self.bottleneck = nn.Linear(self.crops * 8 * backbone_width + pose_values, width)
-        # PUBLISHED: position codes are weights and learn, but row 0 is zero and stays so.
+        # PUBLISHED: position codes are trained, except row 0, which stays zero.
         self.positions = nn.Embedding(frames, width, padding_idx=0)
         self.positions.weight = nn.Parameter(sinusoids(frames, width))
         self.blocks = nn.ModuleList(
@@ -92,7 +92,7 @@ class VTN(nn.Module):
         Raises ValueError for other numbers of axes, frames, crops, channels or pose values.
         """
         self._check(crops, pose)
-        # Depth goes through the same trunk, but in a batch of its own: batch norm sees one kind.
+        # Colour and depth are separate batches of the same trunk: batch norm sees one kind.
         features = [self._features(pictures) for pictures in torch.split(crops, HANDS, dim=2)]
         x = torch.cat([*features, pose], dim=-1)
         x = torch.relu(self.bottleneck(standardise(x, self.eps)))  # (B, T, D)
@@ -123,9 +123,9 @@ class VTN(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """Self-attention over frames, then two linear layers; each adds to x and is normalised.
+    """Self-attention over frames, then two linear layers, each with a residual and a norm.
 
-    (B, T, D) to the same shape. `dropout` is for attention weights and for what is added to x.
+    (B, T, D) to the same shape. `dropout` applies to attention weights and residual branches.
     """
 
     def __init__(self, width: int, *, heads: int, dropout: float) -> None:
@@ -146,20 +146,20 @@ class DecoderBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Dot-product self-attention over frames; heads side by side, no layer after them."""
+    """Dot-product self-attention over frames; heads are concatenated, without an output layer."""
 
     def __init__(self, width: int, *, heads: int, dropout: float) -> None:
         super().__init__()
         self.dropout = dropout
-        # PUBLISHED: divided by the root of the whole width, not of a head's.
+        # PUBLISHED: the root of the full width, not of a head's width.
         self.scale = width**-0.5
         shape = (heads, width, width // heads)
         self.query = nn.Parameter(torch.empty(shape))
         self.key = nn.Parameter(torch.empty(shape))
         self.value = nn.Parameter(torch.empty(shape))
         for weight in (self.query, self.key, self.value):
-            # PUBLISHED: the heads in one tensor, whose last axis torch takes for a kernel, so the
-            # numbers are small: variance 2 / ((width + heads) * width / heads).
+            # PUBLISHED: one tensor for all heads; torch treats its last axis as a kernel, so the
+            # variance is 2 / ((width + heads) * width / heads).
             nn.init.xavier_normal_(weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -243,7 +243,7 @@ def _layer(c_in: int, c_out: int, count: int, *, stride: int) -> nn.Sequential:
     return nn.Sequential(first, *(ImageBlock(c_out, c_out) for _ in range(count - 1)))
 
 
-# --- names of weights elsewhere ------------------------------------------------------------------
+# --- names of weights in other projects ---------------------------------------------------------
 
 PUBLISHED_TRUNK = {"conv1": 0, "bn1": 1, "layer1": 4, "layer2": 5, "layer3": 6, "layer4": 7}
 
@@ -263,7 +263,7 @@ PUBLISHED_BLOCK = {
 
 
 def imagenet_key(key: str) -> str | None:
-    """The name in torchvision's ResNet of our weight `key`; None: it is not there."""
+    """The name in torchvision's ResNet of our weight `key`; None if it has none."""
     return key.removeprefix("trunk.") if key.startswith("trunk.") else None
 
 

@@ -21,7 +21,7 @@ MOST_NAMED = 32
 
 
 def take_step(run: TrainingRun, wrapped: _FabricModule, shares: Iterator[Batch]) -> None:
-    """One optimiser step on the next batch, of which each process has a share.
+    """One optimiser step on the next batch; each process has a share of it.
 
     `wrapped` is the model as `fabric.setup_module` returns it.
     """

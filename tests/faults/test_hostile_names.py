@@ -231,7 +231,7 @@ def test_hostile_yaml_is_one_line(tmp_path: Path, what: str) -> None:
 
 
 def test_anchors_and_merged_keys_stay(tmp_path: Path) -> None:
-    """What the shipped configs are written with: a merged key may be given anew."""
+    """The shipped configs override merged keys."""
     bone = "streams:\n  joint: &a {model: slgcn, width: 16}\n  bone: {<<: *a, width: 32}\n"
     values = yaml.safe_dump({k: v for k, v in config().items() if k != "streams"})
     (tmp_path / "x.yaml").write_text(values + bone)

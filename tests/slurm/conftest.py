@@ -48,7 +48,7 @@ class Cluster:
         return [{name: value for name, _, value in job} for job in pairs]
 
     def crashes(self) -> int:
-        """Number of crashes of slurmd, each of which ends the jobs that it was starting."""
+        """Number of crashes of slurmd; each ends the jobs that it was starting."""
         logs = Path(self.environment["SLURM_LOCAL_DIR"], "log").glob("slurmd.*.out")
         return sum(log.read_text().count("crashed") for log in logs)
 

@@ -38,7 +38,7 @@ def table(*labels: int | None) -> SampleTable:
 
 
 def features(folder: Path, **frames: int):
-    """Stores of features in which every sample s0, s1, s2 has so many frames; s2 is quarantined."""
+    """Feature stores with the given number of frames per sample; s2 is quarantined."""
     paths = []
     for feature, T in frames.items():
         schema = FEATURES[feature]

@@ -81,7 +81,7 @@ def test_a_device_that_does_not_exist_is_refused() -> None:
 def test_auto_claims_a_free_gpu_and_keeps_it(
     claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two pretended GPUs, of which another process holds the first."""
+    """Two simulated GPUs; another process holds the first."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(
         torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index])
