@@ -18,9 +18,8 @@ experiments: `snakemake --configfile config/autsl.yaml ...`. Unknown keys are er
 WEIGHTS_HEADER = """# Weights from outside
 
 Generated from `slr_pipeline/config/published_weights.toml` by `slr docs`; do not edit. The
-pipeline downloads nothing, and this repository contains no weights. Get a file, put it under
-`weights/` (which git ignores), and name it in the config. Convert initial weights of a stream
-first:
+pipeline downloads nothing. Get a file, put it under `weights/` (which git ignores), and name it in
+the config. Convert initial weights of a stream first:
 
 ```
 slr import-checkpoint --model r2plus1d r2plus1d_18-91a641e6.pth \\
@@ -28,25 +27,22 @@ slr import-checkpoint --model r2plus1d r2plus1d_18-91a641e6.pth \\
 slr weights check config/autsl.yaml
 ```
 
-`slr weights check` checks each file that a config names: whether it exists, and whether its
-SHA-256 is the one in the config, or else the published one. For each missing or different file it
-prints one line (which file to get, from where, where to put it) and exits with status 1. A run
-stops with the same lines before any job starts.
+`slr weights check` checks that each file in a config exists and has the SHA-256 of the config, or
+else the published one. If not, it prints what to get, from where and where to put it, and exits
+with status 1. A run stops with the same lines before any job starts.
 
 """
 
 WEIGHTS_FOOTER = """
-For an archive, the SHA-256 is that of the file inside. Eight digits are the ones that torchvision
-and MMPose write into the file name. None of these files could be downloaded where this was
-written: the complete digests are quoted from several people who have the files, and agree with
-those in the names. The digests of SAM-SLR's and De Coster's files and the names of De Coster's are
-not weights. Licences are those of the weights; the training data have their own terms.
+For an archive, the SHA-256 is that of the file inside. Eight digits are those in the file name.
+None of these files could be downloaded here: the complete digests are quoted from several people
+who have the files. Those of SAM-SLR's and De Coster's files, and the names of De Coster's, are
+unknown. Licences are those of the weights; the training data have their own terms.
 
-`slr import-checkpoint` opens a file with `weights_only=True`: code in the file is refused, not
-run. It maps the names and drops prefixes (`module.`, `model.`), constants, and the second
-extractor of the depth VTN, which the released model never uses. If weights are unknown, missing or
-of the wrong shape, it lists them and writes nothing. It also writes nothing if a file has a name
-from the table and another SHA-256.
+`slr import-checkpoint` refuses a file that contains code. It renames the weights and drops
+constants and the second extractor of the depth VTN, which the released model never uses. It writes
+nothing if weights are unknown, missing or of the wrong shape, or if a file of the table has another
+SHA-256.
 
 ```yaml
 streams:
@@ -60,10 +56,9 @@ features:
     model: {path: weights/dw-ll_ucoco_384.onnx}
 ```
 
-`init` starts training from the file; `null` starts from random weights. If the number of classes
-differs, the classification head stays random; the log lists what was not loaded. With `sha256` the
-file is checked first. `training: {epochs: 0}` uses the weights without training: the authors' own
-streams.
+`init` starts training from the file. If the number of classes differs, the classification head
+stays random; the log lists what was not loaded. `training: {epochs: 0}` uses the weights without
+training: the authors' own streams.
 """
 
 
@@ -117,12 +112,10 @@ def config_markdown() -> str:
     sections = {"Config": schema, **schema["$defs"]}
     lines = [HEADER]
     for name, section in sections.items():
-        if "properties" not in section:
-            continue
-        lines += [f"## {name}", "", section["description"], ""]
-        lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
-        lines += list(_rows(section))
-        lines.append("")
+        if "properties" in section:
+            lines += [f"## {name}", "", section["description"], ""]
+            lines += ["| key | type | default | meaning |", "|---|---|---|---|"]
+            lines += [*_rows(section), ""]
     return "\n".join(lines)
 
 

@@ -17,11 +17,8 @@ LAYERS = ("layer1", "layer2", "layer3", "layer4")
 class R2Plus1D(nn.Module):
     """Clips (B, channels, T, H, W) of any T, H and W to logits (B, classes).
 
-    Args:
-        classes: number of classes.
-        channels: 3 for colour and HHA, 2 for flow.
-        width: channels of the stem and the first layer; later ones have 2x, 4x and 8x.
-        dropout: probability before the classifier.
+    `channels` are 3 for colour and HHA, 2 for flow; `width` are those of the stem and the first
+    layer, later ones have 2x, 4x and 8x. `dropout` is before the classifier.
 
     Start weights come from torch's global generator. With 226 classes and the default sizes there
     are 31,416,063 parameters, with 2 channels 31,413,858, as published.

@@ -5,10 +5,8 @@ Jiang et al., "Skeleton Aware Multi-modal Sign Language Recognition" (SAM-SLR), 
 temporal and channel attention from Shi et al., "Skeleton-Based Action Recognition with Multi-Stream
 Adaptive Graph Convolutional Networks", 2020.
 
-Axes: B batch, C channels, T frames, V joints, K classes. There is no person axis: a clip shows one
-signer.
-Inputs are (B, C, T, V); inside, arrays are (B, C, V, T), so that the graph product is a matrix
-product without a copy.
+Axes: B batch, C channels, T frames, V joints, K classes. Skeletons come as (B, C, T, V); inside,
+arrays are (B, C, V, T), frames last, so that the graph product is a matrix product without a copy.
 """
 
 import math
@@ -32,7 +30,6 @@ class SLGCN(nn.Module):
     """Skeletons (B, in_channels, T, joints) of any T to logits (B, classes).
 
     Args:
-        classes: number of classes.
         joints: number of joints V.
         bones: (parent, child) pairs of joints, a tree.
         in_channels: channels of a joint: x, y, score.

@@ -33,7 +33,6 @@ class SSTCN(nn.Module):
     Steps 1 to 3 are residual.
 
     Args:
-        classes: number of classes.
         frames: number of frames T.
         joints: number of joints V.
         width: channels of block 4a; 4b has half of them. Even. It has most of the parameters

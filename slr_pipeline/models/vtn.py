@@ -32,17 +32,11 @@ class VTN(nn.Module):
     follow. T is 1 to `frames`; H and W are any.
 
     Args:
-        classes: number of classes.
-        frames: largest number of frames T.
-        width: size D of the embedding of a frame. A multiple of `heads`.
-        heads: attention heads per block.
-        layers: decoder blocks.
-        pose_values: pose-flow values P per frame.
-        depth: whether crops of the depth video follow.
-        backbone: ResNet for each crop.
-        backbone_width: its first channels; a crop has 8x as many features.
-        dropout: probability in the decoder blocks.
-        classifier_dropout: probability before the classifier.
+        frames: largest T.
+        width: size D of the embedding of a frame. A multiple of `heads`, the attention heads.
+        layers: decoder blocks, with `dropout`; `classifier_dropout` is before the classifier.
+        backbone: the ResNet that encodes each crop.
+        backbone_width: its first channels; a crop gives 8x as many features.
         eps: added to the standard deviation of a frame's features.
 
     Start weights come from torch's global generator. With 226 classes and the default sizes there

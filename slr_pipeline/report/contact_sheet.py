@@ -49,20 +49,14 @@ def write_contact_sheet(
     tile_px: int = 192,
     features: Sequence[str] | None = None,
 ) -> None:
-    """Write the features of a sample as a PNG, atomically.
+    """Write the features of a sample of the run in `results` as a PNG, atomically.
 
-    Args:
-        out: the PNG.
-        sample: name of the sample.
-        results: folder of a run; its `verify` tables list the videos.
-        columns: largest number of frames.
-        tile_px: longer side of each picture.
-        features: features to draw; None: all in the folder.
+    Draws at most `columns` frames with a longer side of `tile_px`, and `features` (None: all in the
+    folder).
 
-    Raises:
-        DataError: unknown or quarantined sample, or a video that has changed.
-        ArtifactError: a feature file is damaged or has another length.
-        ConfigError: numbers out of range, unknown features.
+    DataError for an unknown or quarantined sample or a video that has changed, ArtifactError for a
+    feature file that is damaged or has another length, ConfigError for numbers out of range and
+    unknown features.
     """
     unknown = sorted(set(features or ()) - set(FEATURES))
     if unknown:

@@ -189,14 +189,8 @@ def lay_out(
 ) -> Picture:
     """Lay out rows of pictures under column titles, with labels and legends in the margin.
 
-    Pictures, RGB (H, W, 3) or grey (H, W), are scaled to a longer side of `tile_px`. ValueError for
-    a row whose number of pictures is not that of the titles.
+    Pictures, RGB (H, W, 3) or grey (H, W), are scaled to a longer side of `tile_px`.
     """
-    for row in rows:
-        if len(row.pictures) != len(titles):
-            raise ValueError(
-                f"row {row.label!r} has {len(row.pictures)} pictures, not {len(titles)}"
-            )
     width = _MARGIN + len(titles) * (tile_px + _GAP)
     head = np.full((2 * _LINE + _GAP, width, 3), PAPER, np.uint8)
     _write(head, heading, 2, 0)

@@ -252,14 +252,8 @@ def _reliability_figure(scored: Scored) -> PageImage | None:
     def draw(axes: list[Axes]) -> None:
         axes[0].plot([0, 1], [0, 1], "--", color=INK, alpha=0.5)
         for name, (bins, colour) in lines.items():
-            points = [
-                (confidence, accuracy, samples)
-                for confidence, accuracy, samples in zip(
-                    bins["confidence"], bins["accuracy"], bins["samples"], strict=True
-                )
-                if samples
-            ]
-            x, y, counts = map(list, zip(*points, strict=True))
+            points = zip(bins["confidence"], bins["accuracy"], bins["samples"], strict=True)
+            x, y, counts = map(list, zip(*(p for p in points if p[2]), strict=True))
             label = f"{name}: {bins['ece']:.3f}"
             axes[0].plot(x, y, color=colour, lw=1, label=label)
             axes[0].scatter(x, y, s=_sizes(counts), color=colour, alpha=0.8, lw=0)

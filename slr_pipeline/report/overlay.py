@@ -13,13 +13,7 @@ from slr_pipeline.io.shards import video_frames
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import Picture
 from slr_pipeline.io.video_writer import write_video
-from slr_pipeline.report.drawing import (
-    LEFT,
-    RIGHT,
-    Colour,
-    draw_boxes,
-    draw_skeleton,
-)
+from slr_pipeline.report.drawing import LEFT, RIGHT, Colour, draw_boxes, draw_skeleton
 
 PLAIN: Colour = (255, 255, 255)
 GOOD: Colour = (120, 230, 120)
@@ -49,15 +43,8 @@ def write_overlay(
 ) -> None:
     """Write a clip with its skeleton, hand boxes and notes as mp4, atomically.
 
-    Args:
-        out: the mp4, with the frames, rate and size of the clip.
-        row: the clip; its colour video is drawn on.
-        keypoints: (T, 133, 3).
-        boxes: (T, 2, 4), of the left and right hand.
-        notes: shown side by side at the bottom.
-
-    Raises:
-        DataError: the video has changed.
+    Draws on the colour video: `keypoints` (T, 133, 3), `boxes` (T, 2, 4) of the left and right
+    hand, and notes side by side at the bottom. DataError if the video has changed.
     """
     band = _notes_band(notes, row.width, row.height)
 

@@ -75,7 +75,9 @@ def _strip(row: Row, sample: str, frames: str) -> Strip:
     parts = [part for tile in tiles for part in (_padded(tile, height), gap)]
     strip = np.concatenate(parts[:-1], axis=1)
     alt = f"{label}, of sample {sample} at frames {frames}"
-    legend = None if row.legend is None else _png(row.legend, "Colour wheel: hue is the direction")
+    legend = None
+    if row.legend is not None:
+        legend = _encoded("png", row.legend, "Colour wheel: hue is the direction")
     return Strip(label, _jpeg(strip, alt), legend)
 
 
@@ -119,14 +121,10 @@ def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
 
 def _jpeg(pixels: Picture, alt: str) -> PageImage:
     quality = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)
-    return PageImage(
-        data_uri("image/jpeg", content.tobytes()), alt, pixels.shape[1], pixels.shape[0]
-    )
+    return _encoded("jpeg", pixels, alt, quality)
 
 
-def _png(pixels: Picture, alt: str) -> PageImage:
-    _, content = cv2.imencode(".png", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
-    return PageImage(
-        data_uri("image/png", content.tobytes()), alt, pixels.shape[1], pixels.shape[0]
-    )
+def _encoded(kind: str, pixels: Picture, alt: str, options: Sequence[int] = ()) -> PageImage:
+    height, width = pixels.shape[:2]
+    _, content = cv2.imencode(f".{kind}", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), options)
+    return PageImage(data_uri(f"image/{kind}", content.tobytes()), alt, width, height)

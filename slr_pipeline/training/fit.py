@@ -44,13 +44,9 @@ EpochRow = dict[str, float]
 
 @dataclass(frozen=True)
 class Fitted:
-    """The result of a training.
+    """The result of a training: weights on the CPU, their epoch, and a row for every epoch.
 
-    Attributes:
-        state: weights, on the CPU.
-        epoch: number of their epoch from 0; -1 where they are the start weights.
-        history: a row for every epoch.
-        rank: of this process; the result of rank 0 is the one to keep.
+    `epoch` counts from 0; -1: the start weights. Keep the result of `rank` 0.
     """
 
     state: dict[str, Tensor]
@@ -90,9 +86,7 @@ def fit(
         val: samples that choose the epoch, or None.
         recipe: the other settings.
         seed: of order, dropout and augmentation.
-        device: to train on.
-        gpus: processes on each machine, with a device each; see `make_fabric`.
-        nodes: machines.
+        device: to train on; for `gpus` and `nodes` see `make_fabric`.
         workers: processes that load items, for each training process; 0: it loads them itself.
         start_epoch: called with the number of each epoch before it, from 0, to change the model.
             A parameter without `requires_grad` stays fixed: neither weight decay nor momentum

@@ -115,11 +115,8 @@ def check_above_chance(
 ) -> None:
     """After `epochs` epochs the best val accuracy must be above chance; None: no check.
 
-    Args:
-        history: a row with `val_accuracy` for every epoch.
-        samples: number of val samples.
-        chance: accuracy of guessing.
-        epochs: number of epochs after which to check.
+    `history` has a row with `val_accuracy` for every epoch; `samples` is the number of val samples,
+    `chance` the accuracy of guessing.
 
     Raises SlrError when it is not (one-sided binomial test, p < 0.05). Where val is too small for
     any accuracy to be significant, there is no check.

@@ -29,15 +29,10 @@ def predict(
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
-    Args:
-        model: moved to `device` and left in eval mode, in which batches do not affect logits.
-        dataset: the items.
-        batch_size: clips that go through the model at once; out of memory, it is halved from then
-            on. SlrError where one clip does not fit.
-        device: to predict on.
-        workers: processes that load items; 0: none.
-        samples: numbers of the samples to predict; None: all.
-        advance: called with the number of clips of each batch; a sample has one per view.
+    `samples` are the numbers of the samples to predict; None: all. `model` is moved to `device` and
+    left in eval mode, in which batches do not affect logits. Out of memory, `batch_size` is halved
+    from then on; SlrError where one clip does not fit. `advance` is called with the number of clips
+    of each batch; a sample has one per view.
     """
     views = len(dataset.views)
     chosen = range(len(dataset.names)) if samples is None else samples

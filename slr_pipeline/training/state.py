@@ -33,15 +33,11 @@ class Interrupted(SlrError):  # noqa: N818 - nothing went wrong
 
 
 class TrainingState:
-    """The file `state.pt` in `folder`: plain values and tensors, no code.
+    """The file `state.pt` in `folder`, which the first save creates: values and tensors, no code.
 
     A new state replaces the file at once, so that a whole one is there whenever the process or the
-    machine stops.
-
-    Args:
-        folder: created by the first save.
-        fingerprint: of everything a training depends on; a state with another one is not loaded.
-        save_every_s: seconds between saves within an epoch.
+    machine stops. A state with another `fingerprint`, of everything a training depends on, is not
+    loaded.
     """
 
     def __init__(self, folder: str | Path, fingerprint: str, *, save_every_s: float = 600) -> None:

@@ -26,13 +26,8 @@ def to_onnx(
 ) -> bytes:
     """Convert `model` to the bytes of an ONNX file for any batch size; deterministic.
 
-    Args:
-        model: maps the inputs to logits (B, K). It stays in eval mode.
-        inputs: example, (B, ...) each.
-        names: of the inputs. The output is `logits`.
-        facts: metadata of the file, stored as JSON by key.
-
-    Raises SlrError if onnx is not installed.
+    `inputs` are an example, (B, ...) each; the output is `logits` (B, K). `facts` are metadata,
+    stored as JSON by key. The model stays in eval mode. SlrError if onnx is not installed.
     """
     onnx = _installed("onnx")
     written = io.BytesIO()
@@ -93,9 +88,8 @@ def largest_difference(
             raise SlrError(f"ONNX Runtime returns logits {logits.shape}, PyTorch {expected.shape}")
         with np.errstate(invalid="ignore"):
             unit = np.maximum(1, np.abs(expected).max()) if relative else 1
-            largest = float(
-                np.maximum(largest, np.abs(logits - expected).max() / unit)
-            )  # keeps NaN
+            # np.maximum keeps NaN.
+            largest = float(np.maximum(largest, np.abs(logits - expected).max() / unit))
     return largest
 
 

@@ -53,15 +53,9 @@ def readme(
 ) -> str:
     """Render the page of a stream as Markdown.
 
-    Args:
-        stream: name.
-        settings: of the stream.
-        features: settings of the run's features.
-        drawn: settings of the heat-maps that the stream was trained on.
-        sidecar: of the weights.
-        estimator: of the keypoints that the model was trained on.
-        tracks: fusion, weights and temperatures of the tracks with this stream.
-        facts: provenance of the ONNX file.
+    `drawn` are the settings of the heat-maps and `estimator` is that of the keypoints the model was
+    trained on; `sidecar` is that of the weights; `tracks` are fusion, weights and temperatures of
+    the tracks with this stream; `facts` are the provenance of the ONNX file.
     """
     environment = Environment(
         loader=PackageLoader("slr_pipeline.cli.onnx"),

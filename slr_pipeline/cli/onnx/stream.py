@@ -27,16 +27,10 @@ REAL_BATCHES = (1, 3)
 
 @dataclass(frozen=True)
 class Export:
-    """A checked ONNX file and its page.
+    """A checked ONNX file (`content`) and its page in Markdown.
 
-    Attributes:
-        stream: name.
-        content: bytes of the ONNX file.
-        page: Markdown.
-        random_difference: largest difference of a logit from PyTorch's on random inputs, relative
-            to the largest logit if that is above 1.
-        real_difference: largest difference on clips of the run.
-        clips: how many.
+    Largest differences of a logit from PyTorch's: on random inputs, relative to the largest logit
+    if that is above 1, and on this number of `clips` of the run.
     """
 
     stream: str
@@ -56,11 +50,9 @@ class Export:
 def export_stream(config: Config, results: Path, stream: str) -> Export:
     """Export a stream of the run with this config in the folder `results`.
 
-    Raises:
-        ConfigError: there is no such stream, or it has no model.
-        DataError: the stream is not trained.
-        ArtifactError: a file is damaged, or ONNX Runtime's logits differ from PyTorch's.
-        SlrError: onnx or onnxruntime is not installed.
+    ConfigError for a stream that does not exist or has no model, DataError if it is not trained,
+    ArtifactError if a file is damaged or ONNX Runtime's logits differ from PyTorch's, SlrError if
+    onnx or onnxruntime is not installed.
     """
     package_versions = versions()
     weights = _weights(config, results, stream)
