@@ -168,9 +168,11 @@ class HandTransform:
             # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
             # stretched. ASSUME: this depends on the slot, not on the picture in it.
             if hand in DEPTH_HANDS and (below or beside):
-                inside = _extended(inside, below, beside)
+                border = (0, below, 0, beside, cv2.BORDER_CONSTANT)
+                inside = np.asarray(cv2.copyMakeBorder(inside, *border), np.uint8)
             if inside.shape[:2] != (self.size, self.size):
-                inside = _resized(inside, self.size, method)
+                size = (self.size, self.size)
+                inside = np.asarray(cv2.resize(inside, size, interpolation=method), np.uint8)
             cut[frame, hand] = inside if inside.ndim == 3 else inside[..., None]
         return cut
 
@@ -223,13 +225,3 @@ def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         np.multiply(pictures[..., channel], np.float32(1 / (255 * std)), out=plane)
         plane -= np.float32(mean / std)
     return values
-
-
-def _extended(picture: NDArray[np.uint8], below: int, beside: int) -> NDArray[np.uint8]:
-    """Pad the picture with black rows below and black columns on the right."""
-    border = cv2.BORDER_CONSTANT
-    return np.asarray(cv2.copyMakeBorder(picture, 0, below, 0, beside, border), np.uint8)
-
-
-def _resized(picture: NDArray[np.uint8], size: int, method: int) -> NDArray[np.uint8]:
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=method), np.uint8)

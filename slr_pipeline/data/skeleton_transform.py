@@ -6,7 +6,6 @@ Score 0 marks a missing keypoint.
 """
 
 from dataclasses import dataclass
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,17 +179,10 @@ def imputed(skeleton: Array) -> Array:
 
 def represented(skeleton: Array, representation: Representation, fidelity: Fidelity) -> Array:
     """The skeleton (T, 27, 3) as joints, bones, or the motion of either."""
-    match representation:
-        case "joint":
-            return skeleton
-        case "bone":
-            return bones(skeleton, fidelity)
-        case "joint_motion":
-            return motion(skeleton, fidelity)
-        case "bone_motion":
-            return motion(bones(skeleton, fidelity), fidelity)
-        case _:
-            assert_never(representation)
+    if representation in ("bone", "bone_motion"):
+        skeleton = bones(skeleton, fidelity)
+    is_motion = representation in ("joint_motion", "bone_motion")
+    return motion(skeleton, fidelity) if is_motion else skeleton
 
 
 def bones(skeleton: Array, fidelity: Fidelity) -> Array:
@@ -199,8 +191,7 @@ def bones(skeleton: Array, fidelity: Fidelity) -> Array:
     PUBLISHED: the scores are subtracted, too, and the nose, which has no parent, keeps its
     position in the picture.
     """
-    children = [child for _, child in BONES_27]
-    parents = [parent for parent, _ in BONES_27]
+    parents, children = map(list, zip(*BONES_27, strict=True))
     out = skeleton.copy()
     out[:, children] -= skeleton[:, parents]
     if fidelity == "corrected":

@@ -4,7 +4,7 @@ import io
 import math
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,7 +133,8 @@ def classes_figure(run: FinishedRun) -> PageImage:
             axes[0].step(places, ranked, where="mid", color=COLOURS[split], label=split)
         axes[0].set(title="Clips per sign", xlabel="signs, most frequent first", ylabel="clips")
         axes[0].set_ylim(0, 1.15 * max(max(clips.values(), default=1) for clips in counts.values()))
-        _whole_numbers(axes[0])
+        for axis in (axes[0].xaxis, axes[0].yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
         _legend_below(axes[0])
 
     return _drawn("Clips per sign by split, most frequent sign first", 3.8, 2.8, draw)
@@ -154,11 +155,6 @@ def _stacked(axes: Axes, values: dict[Any, list[Any]], bins: Any) -> None:
 
 def _legend_below(axes: Axes) -> None:
     axes.figure.legend(loc="outside lower center", ncols=3)
-
-
-def _whole_numbers(axes: Axes) -> None:
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
 # --- results -------------------------------------------------------------------------------------
@@ -256,7 +252,8 @@ def _reliability_figure(scored: Scored) -> PageImage | None:
             x, y, counts = map(list, zip(*(p for p in points if p[2]), strict=True))
             label = f"{name}: {bins['ece']:.3f}"
             axes[0].plot(x, y, color=colour, lw=1, label=label)
-            axes[0].scatter(x, y, s=_sizes(counts), color=colour, alpha=0.8, lw=0)
+            areas = [10 + 90 * count / sum(counts) for count in counts]
+            axes[0].scatter(x, y, s=areas, color=colour, alpha=0.8, lw=0)
         axes[0].set(title=title, xlabel="confidence", ylabel="accuracy")
         axes[0].set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
         legend = {"title": "calibration error", "loc": "outside lower center", "ncols": len(lines)}
@@ -264,8 +261,3 @@ def _reliability_figure(scored: Scored) -> PageImage | None:
 
     alt = f"Accuracy of {title} by its confidence"
     return _drawn(alt, 3.4, 3.3, draw)
-
-
-def _sizes(counts: Sequence[int]) -> list[float]:
-    """Dot areas by number of samples."""
-    return [10 + 90 * count / sum(counts) for count in counts]

@@ -56,16 +56,14 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
         shows_depth=not set(features).isdisjoint(DEPTH_FEATURES),
         pairs=pairs,
         no_pairs=no_pairs,
-        versions=_versions(),
+        versions={
+            "Python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in PACKAGES},
+        },
         hashes=_hashes(run),
         config=yaml.safe_dump(run.config.model_dump(), sort_keys=False, allow_unicode=True),
     )
     return content
-
-
-def _versions() -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"Python": platform.python_version(), **versions}
 
 
 def _hashes(run: FinishedRun) -> dict[str, str]:

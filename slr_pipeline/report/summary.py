@@ -85,7 +85,11 @@ def _problems(run: FinishedRun) -> str:
                 f"Track {track.name}: {_count(partial, 'clip')} of test "
                 f"{'lacks' if partial == 1 else 'lack'} the answer of at least one stream."
             )
-    chance = [stream.title for stream in run.streams if _at_chance(stream)]
+    chance = [
+        stream.title
+        for stream in run.streams
+        if (metrics := stream.main_metrics()) and metrics["top1_low"] <= metrics["chance"]
+    ]
     if chance:
         sentences.append(f"Streams not significantly better than chance: {', '.join(chance)}.")
     return "Problems: " + " ".join(sentences)
@@ -115,12 +119,6 @@ def _worst_error(scored: Scored) -> str:
 
 def _accuracy(group: dict[str, Any]) -> float:
     return float(group["correct"] / group["samples"])
-
-
-def _at_chance(stream: Scored) -> bool:
-    """Whether the interval of its accuracy includes chance."""
-    metrics = stream.main_metrics()
-    return bool(metrics) and bool(metrics["top1_low"] <= metrics["chance"])
 
 
 def _count(number: int, noun: str) -> str:

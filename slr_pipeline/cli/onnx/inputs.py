@@ -1,6 +1,5 @@
 """Inputs of the models of streams: names, shapes, and random inputs of these shapes."""
 
-from collections.abc import Sequence
 from typing import assert_never
 
 import torch
@@ -47,24 +46,16 @@ def random_batch(settings: TrainedStream, size: int, generator: torch.Generator)
     shapes = [(size, *shape) for shape in input_shapes(settings).values()]
     match settings:
         case SlgcnSettings():
-            skeletons = _normal(shapes[0], generator) * 100
-            skeletons[:, 2] = _uniform(skeletons[:, 2].shape, generator)
+            skeletons = torch.randn(shapes[0], generator=generator) * 100
+            skeletons[:, 2] = torch.rand(skeletons[:, 2].shape, generator=generator)
             return [skeletons]
         case SstcnSettings():
-            return [_uniform(shapes[0], generator)]
+            return [torch.rand(shapes[0], generator=generator)]
         case R2plus1dSettings():
-            return [2 * _uniform(shapes[0], generator) - 1]
+            return [2 * torch.rand(shapes[0], generator=generator) - 1]
         case VtnSettings():
-            pose = _uniform(shapes[1], generator)
+            pose = torch.rand(shapes[1], generator=generator)
             pose[..., ::2] = 2 * pose[..., ::2] - 1
-            return [_normal(shapes[0], generator), pose]
+            return [torch.randn(shapes[0], generator=generator), pose]
         case _:
             assert_never(settings)
-
-
-def _normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    return torch.randn(*shape, generator=generator)
-
-
-def _uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    return torch.rand(*shape, generator=generator)
