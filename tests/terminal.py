@@ -1,4 +1,4 @@
-"""A terminal to be watched."""
+"""A terminal as stderr, whose output tests read."""
 
 import os
 import pty
@@ -12,7 +12,7 @@ import pytest
 
 @contextmanager
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
-    """A terminal as stderr; what it gives tells what was shown there, once it is closed."""
+    """A terminal as stderr; the yielded function returns its output after the block ends."""
     ours, theirs = pty.openpty()
     shown = bytearray()
 

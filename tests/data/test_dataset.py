@@ -1,6 +1,4 @@
-import pickle
 import traceback
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,19 +22,6 @@ def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
     base = np.random.default_rng(sum(name.encode())).uniform(size=(3, 4)).astype(np.float32)
     noise = 0 if rng is None else rng.uniform()
     return [base + np.float32(noise), np.full(2, view, np.float32)]
-
-
-class LazyReader:
-    """Opens its file on first use, as the reader of a feature file does."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._values: NDArray[np.float32] | None = None
-
-    def make(self, name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
-        if self._values is None:
-            self._values = np.load(self.path)
-        return [self._values + np.float32(0 if rng is None else rng.uniform())]
 
 
 def dataset(*, train: bool = True, seed: int = 1, samples: list[tuple[str, int]] = SAMPLES):
@@ -110,16 +95,6 @@ def test_bad_samples_are_named_in_one_line(workers: int) -> None:
     with pytest.raises(DataError, match=r"^bad_1: keypoints have NaN") as caught:
         list(batches(data, batch_size=1, workers=workers))
     assert "\n" not in str(caught.value)
-
-
-def test_datasets_survive_pickling_before_and_after_use(tmp_path: Path) -> None:
-    path = tmp_path / "values.npy"
-    np.save(path, np.arange(6, dtype=np.float32))
-    data = StreamDataset(LazyReader(path).make, SAMPLES, train=True, seed=1)
-    copy = pickle.loads(pickle.dumps(data))
-    item = data[0][0][0]
-    assert torch.equal(copy[0][0][0], item)
-    assert torch.equal(pickle.loads(pickle.dumps(data))[0][0][0], item)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

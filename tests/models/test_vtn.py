@@ -7,18 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from slr_pipeline.models.vision import torchvision
 from slr_pipeline.models.vtn import (
     VTN,
     Attention,
     Norm,
-    imagenet_key,
     published_key,
-    resnet_trunk,
     sinusoids,
     standardise,
 )
-from tests.shared_data import published_keys
 
 RESNET34 = 21_284_672
 """Parameters of a ResNet-34 without its classifier."""
@@ -80,119 +76,52 @@ def test_parameters_at_the_published_settings(depth: bool, count: int) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_the_released_depth_model_has_one_more_trunk() -> None:
-    """74,412,898 parameters; 21,284,672 of them are unused."""
-    model = VTN(classes=226, depth=True)
-    ours = sum(parameter.numel() for parameter in model.parameters())
-    second = sum(parameter.numel() for parameter in resnet_trunk((3, 4, 6, 3)).parameters())
-    assert ours + second == 74_412_898
-    published = published_keys("vtn_hcpf_d")
-    dead = {name: shape for name, shape in published.items() if "running" not in name}
-    dead = {name: shape for name, shape in dead.items() if "num_batches" not in name}
-    assert sum(math.prod(shape) for shape in dead.values()) == 74_412_898
-    dead = {name: shape for name, shape in dead.items() if name.startswith("feature_extractor_d.")}
-    assert sum(math.prod(shape) for shape in dead.values()) == RESNET34
-
-
 def test_an_unknown_weight_has_no_published_name() -> None:
     with pytest.raises(KeyError):
         published_key("stem.weight")
 
 
-@pytest.mark.parametrize(("name", "blocks"), [("resnet18", (2,) * 4), ("resnet34", (3, 4, 6, 3))])
-def test_trunk_equals_torchvision_with_its_weights(name: str, blocks: tuple[int, ...]) -> None:
-    theirs = getattr(torchvision.models, name)(weights=None).eval()
-    ours = resnet_trunk(blocks).eval()
-    names = {key: imagenet_key(f"trunk.{key}") for key in ours.state_dict()}
-    assert set(names.values()) == {key for key in theirs.state_dict() if key[:3] != "fc."}
-    weights = theirs.state_dict()
-    ours.load_state_dict({key: weights[name] for key, name in names.items() if name})
-    pictures = inputs_of()[0][0, 0].float()
-    theirs.fc = torch.nn.Identity()
-    with torch.no_grad():
-        torch.testing.assert_close(ours(pictures).mean(dim=(2, 3)), theirs(pictures))
-
-
-def test_only_the_trunk_is_in_torchvision() -> None:
-    model = small()
-    names = {key for key in model.state_dict() if imagenet_key(key) is not None}
-    assert names == {f"trunk.{key}" for key in model.trunk.state_dict()}
-
-
 # --- the reference -------------------------------------------------------------------------------
 
 
-def reference_norm(x: list[float], scale: list[float], shift: list[float]) -> list[float]:
-    mean = sum(x) / len(x)
-    std = math.sqrt(sum((value - mean) ** 2 for value in x) / (len(x) - 1))
-    return [
-        (value - mean) / (std + 1e-3) * a + b for value, a, b in zip(x, scale, shift, strict=True)
-    ]
-
-
-def reference_attention(x: Tensor, w_qs: Tensor, w_ks: Tensor, w_vs: Tensor) -> Tensor:
-    """One clip x (T, D), number by number."""
-    T, D = x.shape
-    heads, _, size = w_qs.shape
-    y = torch.zeros(T, D, dtype=x.dtype)
-    for head in range(heads):
-        query, key, value = (
-            [
-                [sum(x[t, d] * w[head, d, k] for d in range(D)) for k in range(size)]
-                for t in range(T)
-            ]
-            for w in (w_qs, w_ks, w_vs)
-        )
-        for t in range(T):
-            scores = [
-                float(sum(query[t][k] * key[s][k] for k in range(size))) / math.sqrt(D)
-                for s in range(T)
-            ]
-            total = sum(math.exp(score) for score in scores)
-            for k in range(size):
-                y[t, head * size + k] = sum(
-                    math.exp(scores[s]) / total * value[s][k] for s in range(T)
-                )
-    return y
-
-
-def reference(model: VTN, crops: Tensor, pose: Tensor, layers: int) -> Tensor:
-    """Logits (K,) of one clip, from the trunk's feature maps and the published names."""
-    w = {published_key(key): value for key, value in model.state_dict().items()}
-    frames = []
-    for t in range(len(crops)):
-        features = [model.trunk(crop[None])[0].flatten(1).mean(dim=1) for crop in crops[t]]
-        q = torch.cat([*features, pose[t]])
-        q = (q - q.mean()) / ((q - q.mean()).square().sum() / (len(q) - 1)).sqrt()
-        e = (w["bottle_mm.weight"] @ q + w["bottle_mm.bias"]).clamp_min(0)
-        frames.append(e + w["self_attention_decoder.position_encoding.enc.weight"][t])
-    x = torch.stack(frames)
-    for number in range(layers):
-        p = f"self_attention_decoder.layers.{number}"
-        a = f"{p}.slf_attn"
-        x = x + reference_attention(x, w[f"{a}.w_qs"], w[f"{a}.w_ks"], w[f"{a}.w_vs"])
-        x = by_frame(x, w, f"{a}.layer_norm")
-        y = (x @ w[f"{p}.pos_ffn.w_1.weight"].T + w[f"{p}.pos_ffn.w_1.bias"]).clamp_min(0)
-        x = x + y @ w[f"{p}.pos_ffn.w_2.weight"].T + w[f"{p}.pos_ffn.w_2.bias"]
-        x = by_frame(x, w, f"{p}.pos_ffn.layer_norm")
-    return (x @ w["classifier.fc.weight"].T + w["classifier.fc.bias"]).mean(dim=0)
-
-
-def by_frame(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
-    if len(x) == 1:
+def reference_norm(x: Tensor, w: dict[str, Tensor], name: str) -> Tensor:
+    if x.shape[1] == 1:  # a single frame does not change
         return x
-    scale, shift = w[f"{name}.a_2"].tolist(), w[f"{name}.b_2"].tolist()
-    return torch.tensor([reference_norm(f.tolist(), scale, shift) for f in x], dtype=x.dtype)
+    std = x.std(dim=-1, keepdim=True)
+    return (x - x.mean(dim=-1, keepdim=True)) / (std + 1e-3) * w[f"{name}.a_2"] + w[f"{name}.b_2"]
+
+
+def reference_block(x: Tensor, w: dict[str, Tensor], block: str) -> Tensor:
+    a, f = f"{block}.slf_attn", f"{block}.pos_ffn"
+    heads = []
+    for q, k, v in zip(w[f"{a}.w_qs"], w[f"{a}.w_ks"], w[f"{a}.w_vs"], strict=True):
+        scores = (x @ q) @ (x @ k).transpose(1, 2) / math.sqrt(x.shape[-1])
+        heads.append(scores.softmax(dim=-1) @ (x @ v))
+    x = reference_norm(x + torch.cat(heads, dim=-1), w, f"{a}.layer_norm")
+    y = functional.linear(x, w[f"{f}.w_1.weight"].flatten(1), w[f"{f}.w_1.bias"])
+    y = functional.linear(torch.relu(y), w[f"{f}.w_2.weight"].flatten(1), w[f"{f}.w_2.bias"])
+    return reference_norm(x + y, w, f"{f}.layer_norm")
+
+
+def reference(w: dict[str, Tensor], features: Tensor, pose: Tensor, layers: int) -> Tensor:
+    """Logits of pooled trunk features (B, T, C) and pose flow (B, T, 2 * joints)."""
+    z = torch.cat([features, pose], dim=-1)
+    z = (z - z.mean(dim=-1, keepdim=True)) / z.std(dim=-1, keepdim=True)
+    x = torch.relu(functional.linear(z, w["bottle_mm.weight"], w["bottle_mm.bias"]))
+    x = x + w["self_attention_decoder.position_encoding.enc.weight"][: x.shape[1]]
+    for layer in range(layers):
+        x = reference_block(x, w, f"self_attention_decoder.layers.{layer}")
+    return functional.linear(x, w["classifier.fc.weight"], w["classifier.fc.bias"]).mean(1)
 
 
 @pytest.mark.parametrize(("T", "depth"), [(1, False), (4, False), (3, True)])
 def test_logits_equal_the_reference(T: int, depth: bool) -> None:
     model = stirred(small(depth=depth)).eval()
     crops, pose = inputs_of(T=T, S=4 if depth else 2)
+    w = {published_key(key): value for key, value in model.state_dict().items()}
     with torch.no_grad():
-        logits = model(crops, pose)
-        for b in range(2):
-            torch.testing.assert_close(logits[b], reference(model, crops[b], pose[b], layers=2))
+        features = model.trunk(crops.flatten(0, 2)).mean((2, 3)).view(2, T, -1)
+        torch.testing.assert_close(model(crops, pose), reference(w, features, pose, layers=2))
 
 
 def test_attention_by_hand() -> None:
@@ -208,18 +137,6 @@ def test_attention_by_hand() -> None:
     torch.testing.assert_close(attention(x), expected)
 
 
-def test_attention_equals_loops() -> None:
-    attention = Attention(6, heads=3, dropout=0.1).double().eval()
-    generator = torch.Generator().manual_seed(3)
-    weights = (attention.query, attention.key, attention.value)
-    with torch.no_grad():
-        for weight in weights:
-            weight.copy_(torch.randn(weight.shape, generator=generator))
-        x = torch.randn(2, 5, 6, generator=generator, dtype=torch.float64)
-        for b in range(2):
-            torch.testing.assert_close(attention(x)[b], reference_attention(x[b], *weights))
-
-
 def test_norm_by_hand() -> None:
     norm = Norm(3).double()
     with torch.no_grad():
@@ -229,7 +146,7 @@ def test_norm_by_hand() -> None:
     s = math.sqrt(7) + 1e-3
     expected = torch.tensor([[[-2 / s, -2 / s + 1, 9 / s], [0, 1, 0]]], dtype=torch.float64)
     torch.testing.assert_close(norm(x), expected)
-    assert torch.equal(norm(x[:, :1]), x[:, :1])  # a single frame is left as it is
+    assert torch.equal(norm(x[:, :1]), x[:, :1])  # a single frame does not change
 
 
 def test_equal_features_are_finite_with_eps() -> None:

@@ -11,8 +11,8 @@ from torch import nn
 from slr_pipeline.config.recipes import SlgcnTraining
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError, SlrError
-from slr_pipeline.models.dropgraph import DropGraph, keep_probability, set_keep
-from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
+from slr_pipeline.models.dropgraph import set_keep
+from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training.fit import Fitted, fit
 from slr_pipeline.training.predict import predict
@@ -34,27 +34,10 @@ def trained(
     **more: Any,
 ) -> Fitted:
     """A short recipe: two epochs of small batches of SGD, no warm-up, no steps of the rate."""
-    short: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05, "keep_epochs": 2}
+    short: dict[str, Any] = {"epochs": 2, "batch_size": 4, "learning_rate": 0.05}
     plain = {"warmup_epochs": 0, "milestones": [], "overfit_steps": 0}
     settings = SlgcnTraining(**{**short, **plain, **more})
-
-    def start_epoch(epoch: int) -> None:
-        set_keep(
-            model, keep_probability(epoch, final=settings.keep_final, epochs=settings.keep_epochs)
-        )
-        for adjacency in learned_adjacencies(model):
-            adjacency.requires_grad_(epoch >= settings.freeze_graph_epochs)
-
-    return fit(
-        model,
-        train,
-        val,
-        recipe=settings,
-        seed=seed,
-        device=device,
-        workers=workers,
-        start_epoch=start_epoch,
-    )
+    return fit(model, train, val, recipe=settings, seed=seed, device=device, workers=workers)
 
 
 def without_seconds(result: Fitted) -> list[dict[str, float]]:
@@ -63,9 +46,7 @@ def without_seconds(result: Fitted) -> list[dict[str, float]]:
 
 def test_movements_are_learned(clips: Clips, slgcn: Models) -> None:
     model, train, val = slgcn(), clips(range(64), train=True), clips(range(1000, 1032))
-    result = trained(
-        model, train, val, epochs=8, batch_size=8, warmup_epochs=2, milestones=[5], keep_epochs=8
-    )
+    result = trained(model, train, val, epochs=8, batch_size=8, warmup_epochs=2, milestones=[5])
     best = result.history[result.epoch]
     assert best["val_accuracy"] == max(row["val_accuracy"] for row in result.history)
     assert best["val_accuracy"] >= 0.7
@@ -77,7 +58,7 @@ def test_movements_are_learned(clips: Clips, slgcn: Models) -> None:
 
 def test_one_batch_is_overfitted(clips: Clips, slgcn: Models) -> None:
     data = clips(range(4))
-    result = trained(slgcn(), data, data, epochs=25, keep_final=1.0)
+    result = trained(slgcn(), data, data, epochs=25)
     assert result.history[-1]["train_loss"] < 0.05
     assert result.history[-1]["train_accuracy"] == 1
 
@@ -104,6 +85,7 @@ def test_runs_are_equal_bit_for_bit_for_any_number_of_workers(clips: Clips, slgc
     for workers in (0, 0, 2, 4):
         torch.manual_seed(workers)  # what the caller drew before must not matter
         model = slgcn()
+        set_keep(model, 0.9)
         torch.manual_seed(workers)
         train = clips(range(9), train=True)
         results.append(trained(model, train, clips(range(4)), workers=workers))
@@ -126,44 +108,6 @@ def test_the_callers_generators_are_left_alone(clips: Clips, slgcn: Models) -> N
     before = torch.random.get_rng_state()
     trained(model, clips(range(4), train=True), clips(range(4)))
     assert torch.equal(torch.random.get_rng_state(), before)
-
-
-def test_learned_adjacency_is_fixed_in_the_first_epochs(clips: Clips, slgcn: Models) -> None:
-    model = slgcn()
-    start = [adjacency.detach().clone() for adjacency in learned_adjacencies(model)]
-    data = clips(range(4), train=True)
-    trained(model, data, data, epochs=2, freeze_graph_epochs=2)
-    assert all(map(torch.equal, learned_adjacencies(model), start))
-    trained(model, data, data, epochs=2, freeze_graph_epochs=1)
-    assert not any(map(torch.equal, learned_adjacencies(model), start))
-
-
-def test_weight_decay_is_on_all_parameters(clips: Clips) -> None:
-    """A loss without gradients: what is left is the decay, also of biases and norms."""
-
-    class Constant(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.norm, self.linear = nn.BatchNorm1d(4), nn.Linear(1, 4)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            y: torch.Tensor = self.norm(self.linear(x[:, 0, 0, :1] * 0))
-            return y * 0
-
-    model = Constant()
-    nn.init.constant_(model.linear.bias, 1.0)
-    data = clips(range(4))
-    result = trained(model, data, data, epochs=1, learning_rate=1.0, momentum=0.0, weight_decay=0.1)
-    for name in ("norm.weight", "linear.bias"):
-        torch.testing.assert_close(result.state[name], torch.full((4,), 0.9))
-
-
-def test_dropgraph_follows_the_schedule(clips: Clips, slgcn: Models) -> None:
-    model = slgcn()
-    data = clips(range(4))
-    trained(model, data, data, epochs=3, keep_final=0.8, keep_epochs=4)
-    keeps = {module.keep for module in model.modules() if isinstance(module, DropGraph)}
-    assert list(keeps) == [pytest.approx(1 - 0.2 * 2 / 4)]
 
 
 def test_incomplete_last_batch_is_left_out(clips: Clips, slgcn: Models) -> None:

@@ -17,7 +17,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -186,6 +185,11 @@ class Stopping:
         return point(name, view, rng)
 
 
+def stopping(make: Stopping) -> StreamDataset:
+    samples = [(name, int(name[0])) for name in points(24, train=True).names]
+    return StreamDataset(make, samples, train=True, seed=1)
+
+
 ALL = {"ema_decay": 0.8, "clip_norm": 0.5, "weight_decay": 0.01, "label_smoothing": 0.1}
 
 
@@ -209,11 +213,10 @@ def test_a_stopped_run_resumes_bit_for_bit(
     undisturbed = fit(
         net(dropout=0.3, norm=True), points(24, train=True), val, recipe=settings, seed=3
     )
-    samples = [(name, int(name[0])) for name in points(24, train=True).names]
     make = Stopping([13, 20, 24, 25, 40, 70, 96, 110])
     stopped = []
     while True:
-        train = StreamDataset(make, samples, train=True, seed=1)
+        train = stopping(make)
         state = TrainingState(tmp_path, "this")
         try:
             result = fit(
@@ -233,11 +236,9 @@ def test_a_stopped_run_resumes_bit_for_bit(
 
 
 def test_the_line_says_where_it_stopped(tmp_path: Path) -> None:
-    samples = [(name, int(name[0])) for name in points(24, train=True).names]
-    train = StreamDataset(Stopping([31]), samples, train=True)
     state = TrainingState(tmp_path, "this")
     with pytest.raises(Interrupted) as error:
-        fit(net(), train, None, recipe=recipe(), seed=1, state=state)
+        fit(net(), stopping(Stopping([31])), None, recipe=recipe(), seed=1, state=state)
     assert str(error.value) == (
         "stopped by SIGUSR1 in epoch 1 after 2 batches; the same command resumes there "
         f"({tmp_path})"
@@ -258,8 +259,7 @@ def test_a_micro_batch_halved_for_memory_stays_halved(
 
     settings = recipe(epochs=3)
     undisturbed = fit(greedy(), points(24, train=True), None, recipe=settings, seed=1)
-    samples = [(name, int(name[0])) for name in points(24, train=True).names]
-    train = StreamDataset(Stopping([30]), samples, train=True, seed=1)
+    train = stopping(Stopping([30]))
     with pytest.raises(Interrupted):
         fit(greedy(), train, None, recipe=settings, seed=1, state=TrainingState(tmp_path, ""))
     caplog.clear()
@@ -268,33 +268,11 @@ def test_a_micro_batch_halved_for_memory_stays_halved(
     assert_equal(result, undisturbed)
 
 
-def test_slgcn_resumes_bit_for_bit(tmp_path: Path, clips: Clips, slgcn: Models) -> None:
-    settings = recipe(epochs=3, batch_size=4, optimizer="sgd", ema_decay=0.5)
-    train, val = clips(range(12), train=True), clips(range(4))
-    undisturbed = fit(slgcn(), train, val, recipe=settings, seed=1)
-
-    def stop(epoch: int) -> None:
-        if epoch == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(Interrupted, match="SIGTERM in epoch 1 after 1 batches"):
-        fit(
-            *(slgcn(), train, val),
-            recipe=settings,
-            seed=1,
-            start_epoch=stop,
-            state=TrainingState(tmp_path, ""),
-        )
-    state = TrainingState(tmp_path, "")
-    assert_equal(fit(slgcn(), train, val, recipe=settings, seed=1, state=state), undisturbed)
-
-
 def test_without_a_state_signals_keep_their_handlers() -> None:
-    samples = [(name, int(name[0])) for name in points(24, train=True).names]
     received = []
     before = signal.signal(signal.SIGUSR1, lambda number, frame: received.append(number))
     try:
-        fit(net(), StreamDataset(Stopping([5]), samples, train=True), None, recipe=recipe(), seed=1)
+        fit(net(), stopping(Stopping([5])), None, recipe=recipe(), seed=1)
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert received == [signal.SIGUSR1]
@@ -420,17 +398,3 @@ def test_workers_end_with_a_process_that_fails(tmp_path: Path) -> None:
     process.kill()
     process.join()
     assert process.exitcode == 1
-
-
-def test_saving_changes_no_bit(tmp_path: Path) -> None:
-    results = [
-        fit(
-            *(net(dropout=0.3), points(24, train=True), points(9)),
-            recipe=SETTINGS,
-            seed=3,
-            state=TrainingState(tmp_path / str(seconds), "", save_every_s=seconds),
-        )
-        for seconds in (0, 1e9)
-    ]
-    assert_equal(*results)
-    assert np.isfinite(results[0].history[-1]["val_loss"])
