@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from slr_pipeline.cli.main import main
 from slr_pipeline.cli.recognition import FEATURE_STEPS
 from slr_pipeline.config.experiment import SPLITS, Config, Split, check_config
 from slr_pipeline.config.recipes import Phase
@@ -164,6 +166,22 @@ def one_error(text: str) -> str:
     assert text.startswith("error: ")
     assert len(text.splitlines()) == 1
     return text.removeprefix("error: ").rstrip()
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs an `slr` command that must fail: its error line."""
+
+    def run(*arguments: object) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert ended.value.code == 1
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        return one_error(shown.err)
+
+    return run
 
 
 def document(text: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """`slr inspect`: the facts about each kind of file."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ from slr_pipeline.io.provenance import provenance
 from slr_pipeline.scoring.logits import Logits
 from tests.feature_files import write_feature
 
+Refused = Callable[..., str]
 ABOUT = {"estimator": "some-1.0", "weights_sha256": "0123456789abcdef" * 4}
 
 
@@ -27,14 +29,6 @@ def inspected(capsys: pytest.CaptureFixture[str], path: Path) -> dict[str, str]:
     lines = capsys.readouterr().out.splitlines()
     assert 5 <= len(lines) <= 12
     return dict(line.split(maxsplit=1) for line in lines)
-
-
-def refused(capsys: pytest.CaptureFixture[str], path: Path) -> str:
-    with pytest.raises(SystemExit) as ended:
-        main(["inspect", str(path)])
-    assert ended.value.code == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    return line
 
 
 @pytest.fixture
@@ -79,13 +73,8 @@ def test_pictures_of_no_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "logits.h5"
-    logits = Logits(
-        ("a", "b", "c"),
-        np.zeros((3, 2), np.float32),
-        np.array([True, False, True]),
-        ("ağaç", "ev"),
-        "strict",
-    )
+    values, answered = np.zeros((3, 2), np.float32), np.array([True, False, True])
+    logits = Logits(("a", "b", "c"), values, answered, ("ağaç", "ev"), "strict")
     write_logits(path, logits, provenance(weights_sha256="abc"))
     assert inspected(capsys, path) == {
         "format": "slr-logits, version 1",
@@ -99,7 +88,9 @@ def test_logits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def test_a_model_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_and_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
     path = tmp_path / "model.safetensors"
     state = {"a": torch.zeros(3, 4), "b": torch.zeros(())}
     sidecar = {
@@ -130,20 +121,20 @@ def test_a_model_and_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert (facts["format"], facts["source"]) == ("slr-weights", "released")
 
     path.write_bytes(path.read_bytes()[:-1] + b"\1")
-    assert "train the stream again" in refused(capsys, path)
+    assert "train the stream again" in refused("inspect", path)
     other.write_bytes(b"short")
-    assert "not a whole safetensors file" in refused(capsys, other)
+    assert "not a whole safetensors file" in refused("inspect", other)
 
 
-def test_every_byte_is_checked(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_byte_is_checked(keypoints: Path, refused: Refused) -> None:
     whole = keypoints.read_bytes()
     for place in (0, len(whole) // 2, len(whole) - 1):
         keypoints.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        line = refused(capsys, keypoints)
-        assert line.startswith(f"error: {keypoints}: not a complete file of this version (")
+        line = refused("inspect", keypoints)
+        assert line.startswith(f"{keypoints}: not a complete file of this version (")
         assert line.endswith("; if it belongs to a run, delete it and run again")
     keypoints.write_bytes(whole[:-100])
-    assert "it ends without its seal, so it is short, " in refused(capsys, keypoints)
+    assert "it ends without its seal, so it is short, " in refused("inspect", keypoints)
 
 
 @pytest.mark.parametrize(
@@ -156,22 +147,20 @@ def test_every_byte_is_checked(keypoints: Path, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_foreign_and_older_files_are_one_line(
-    attributes: dict[str, str | int], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    attributes: dict[str, str | int], line: str, tmp_path: Path, refused: Refused
 ) -> None:
     path = tmp_path / "other.h5"
     with h5py.File(path, "w") as file:
         file.attrs.update(attributes)
     seal(path)
-    assert refused(capsys, path).startswith(f"error: {path}: {line}")
+    assert refused("inspect", path).startswith(f"{path}: {line}")
 
 
-def test_wrong_paths_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    there = "there is no such file; check the path"
-    assert refused(capsys, tmp_path / "no.h5") == f"error: {tmp_path}/no.h5: {there}"
-    assert refused(capsys, tmp_path).endswith(there)
-    (tmp_path / "a.csv").touch()
-    assert "expected features or logits (.h5), or .safetensors" in refused(
-        capsys, tmp_path / "a.csv"
-    )
-    (tmp_path / "empty.h5").touch()
-    assert "not a complete file of this version" in refused(capsys, tmp_path / "empty.h5")
+def test_wrong_paths_are_one_line(tmp_path: Path, refused: Refused) -> None:
+    assert refused("inspect", tmp_path).endswith(": there is no such file; check the path")
+    for name, line in (
+        ("a.csv", "expected features or logits (.h5), or .safetensors"),
+        ("empty.h5", "not a complete file of this version"),
+    ):
+        (tmp_path / name).touch()
+        assert line in refused("inspect", tmp_path / name)

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.io.submission import write_submission
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.io.video import probe, read_frames
-from tests.cli.conftest import DEMO, one_error
+from tests.cli.conftest import DEMO
 
 TRAINED, TESTED = "signer0_sample1", "signer6_sample2"
 ROOT = Path(__file__).parents[2]
@@ -24,11 +25,6 @@ def copied(run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copytree(run_folder, folder)
     monkeypatch.chdir(folder)
     return folder
-
-
-def foot(video: str, row: slice = slice(-40, None)) -> np.ndarray:
-    """The last lines of the first frame."""
-    return next(read_frames(video))[row].astype(int)
 
 
 def has(picture: np.ndarray, colour: tuple[int, int, int]) -> bool:
@@ -55,28 +51,26 @@ def test_boxes_are_those_that_crops_were_cut_from(copied: Path) -> None:
     assert (copied / "stored.mp4").read_bytes() == (copied / "computed.mp4").read_bytes()
 
 
-@pytest.mark.parametrize(("label", "green", "red"), [(0, True, False), (1, False, True)])
+WHITE, GREEN, RED = (255, 255, 255), (120, 230, 120), (255, 140, 130)
+
+
+@pytest.mark.parametrize(
+    ("label", "colours"),
+    [(0, [True, True, False]), (1, [True, False, True]), (None, [True, False, False])],
+)
 def test_an_answer_has_the_colour_of_right_or_wrong(
-    copied: Path, label: int, green: bool, red: bool
+    copied: Path, label: int | None, colours: list[bool]
 ) -> None:
-    """The sign of the sample has the number 0."""
+    """The sign of the sample has the number 0; without answers it appears alone."""
     names = [TESTED, "signer6_sample3"]
     for track in ("rgb", "rgbd"):
         path = copied / f"results/tracks/{track}/submission.csv"
-        write_submission(path, [(name, label) for name in names], names, 2)
+        path.unlink()
+        if label is not None:
+            write_submission(path, [(name, label) for name in names], names, 2)
     main(["overlay", TESTED, "--out", "out.mp4"])
-    words = foot("out.mp4")
-    assert has(words, (255, 255, 255))
-    assert (has(words, (120, 230, 120)), has(words, (255, 140, 130))) == (green, red)
-
-
-def test_without_answers_there_is_the_sign_alone(copied: Path) -> None:
-    shutil.rmtree(copied / "results/tracks")
-    main(["overlay", TESTED, "--out", "out.mp4"])
-    words = foot("out.mp4")
-    assert has(words, (255, 255, 255))
-    assert not has(words, (120, 230, 120))
-    assert not has(words, (255, 140, 130))
+    foot = next(read_frames("out.mp4"))[-40:].astype(int)
+    assert [has(foot, colour) for colour in (WHITE, GREEN, RED)] == colours
 
 
 @pytest.mark.parametrize(
@@ -94,7 +88,7 @@ def test_without_answers_there_is_the_sign_alone(copied: Path) -> None:
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(
-    copied: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+    copied: Path, refused: Callable[..., str], arguments: list[str], line: str
 ) -> None:
     table = copied / "results/verify/test/all.csv"
     gone = Verified("gone", "gone.mp4", "", "gone.mp4: there is no such file")
@@ -102,8 +96,5 @@ def test_what_cannot_be_drawn_is_one_line(
     write_verified(table, [*read_verified(table), gone, own])
     (copied / "results/features/keypoints/test/all.h5").write_bytes(b"")
     before = sorted(copied.iterdir())
-    with pytest.raises(SystemExit) as ended:
-        main(["overlay", "--out", "out.mp4", *arguments])
-    assert ended.value.code == 1
-    assert one_error(capsys.readouterr().err).startswith(line)
+    assert refused("overlay", "--out", "out.mp4", *arguments).startswith(line)
     assert sorted(copied.iterdir()) == before

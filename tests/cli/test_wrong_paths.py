@@ -1,11 +1,11 @@
 """Each `slr` command with a missing path: one line, exit status 1, nothing written."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from slr_pipeline.cli.main import COMMANDS, main
-from tests.cli.conftest import one_error
+from slr_pipeline.cli.main import COMMANDS
 
 OF_LOGITS = ("--split", "test", "--protocol", "strict", "--reads", "keypoints")
 WRONG = {
@@ -31,16 +31,8 @@ def test_no_command_is_left_out() -> None:
 
 @pytest.mark.parametrize("command", WRONG)
 def test_a_path_that_is_not_there(
-    command: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Callable[..., str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main([command, *WRONG[command]])
-    assert ended.value.code == 1
-    shown = capsys.readouterr()
-    assert "nowhere" in one_error(shown.err)
-    assert shown.out == ""
+    assert "nowhere" in refused(command, *WRONG[command])
     assert list(tmp_path.iterdir()) == []

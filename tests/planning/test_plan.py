@@ -28,6 +28,7 @@ from slr_pipeline.samples.table import load_samples
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ["frames", "hand_crops", "depth_hand_crops", "flow", "depth_flow", "hha"]
+NETWORK = {"source": "network"}
 MMPOSE = {"estimator": "mmpose", "config": "whole_body.py", "checkpoint": {"path": "weights.pth"}}
 
 
@@ -110,10 +111,7 @@ def test_critical_path_of_a_diamond() -> None:
         ({"protocol": "challenge", "folds": 3}, {"train": 22 + 33, "predict": 33 + 33}),
         ({"features": {"heatmaps": {"stored": False}}}, {"heatmaps": 0}),
         (
-            {
-                "features": {"keypoints": MMPOSE, "heatmaps": {"source": "network"}},
-                "device": "auto",
-            },
+            {"features": {"keypoints": MMPOSE, "heatmaps": NETWORK}, "device": "auto"},
             {"heatmaps": 0, "keypoints": 6, "hha": 6},
         ),
     ],
@@ -195,30 +193,27 @@ def test_a_small_disk_is_a_warning(values: dict[str, Any], monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e6))
     monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=100, f_favail=9))
     disk, inodes = plan_of(values).warnings
-    assert re.match(
-        r"results: 0\.\d GB more are needed and /.* has 0\.0 GB free; set results", disk
-    )
-    assert inodes.startswith("results: the run writes ")
-    assert inodes.endswith("has room for 9; raise shard_size")
+    assert re.match(r"results: 0\.\d GB more are needed and /.* has 0\.0 GB free; set ", disk)
+    assert re.match("results: the run writes .* has room for 9; raise shard_size$", inodes)
 
 
 def test_a_command_that_is_too_long_is_a_warning(values: dict[str, Any], tmp_path: Path) -> None:
     lines = [f"c{n},train,{n % 3},c{n}.mp4" for n in range(300)]
     lines += ["v,val,0,v.mp4", "t,test,0,t.mp4"]
     (tmp_path / "samples.csv").write_text("\n".join(["sample,split,label,color", *lines]))
+    values["data"] = {"layout": "table", "table": "samples.csv"}
+    with pytest.raises(ConfigError, match=r"^streams\.\w+: it reads \w+, made from depth videos"):
+        plan_of(values)
     deep = "r" * 200
     values |= {
         "results": f"{tmp_path}/{deep}/{deep}",
         "shard_size": 1,
-        "data": {"layout": "table", "table": str(tmp_path / "samples.csv")},
         "streams": {"joint": values["streams"]["joint"]},
         "tracks": {"rgb": {"streams": {"joint": 1.0}}},
     }
     (warning,) = plan_of(values).warnings
     assert warning.startswith("shard_size: 1 makes a command of 1")
-    assert warning.endswith(
-        "for train joint train, which names each shard, and Linux allows 131,071; raise it"
-    )
+    assert "for train joint train, which names each shard, and Linux allows 131,071" in warning
 
 
 def test_long_jobs_and_missing_weights_are_warnings(values: dict[str, Any]) -> None:
@@ -228,14 +223,6 @@ def test_long_jobs_and_missing_weights_are_warnings(values: dict[str, Any]) -> N
     assert weights.startswith("streams.rgb.init.path: none.safetensors is not there; ")
     assert minutes.startswith("train: train rgb train takes about ")
     assert minutes.endswith("limit on a cluster is 1,440; raise its runtime in the profile")
-
-
-def test_a_table_that_does_not_fit_is_one_line(values: dict[str, Any]) -> None:
-    lines = ["a,train,0,a.mp4", "b,train,1,b.mp4", "c,val,0,c.mp4", "d,test,0,d.mp4"]
-    Path("samples.csv").write_text("\n".join(["sample,split,label,color", *lines]))
-    values["data"] = {"layout": "table", "table": "samples.csv"}
-    with pytest.raises(ConfigError, match=r"^streams\.\w+: it reads \w+, made from depth videos"):
-        plan_of(values)
 
 
 def test_gpus_and_nodes(values: dict[str, Any]) -> None:
@@ -262,7 +249,7 @@ def test_wrong_machines_are_one_line(wrong: list[str], capsys: pytest.CaptureFix
 
 
 def test_the_command() -> None:
-    """In a process of its own: Snakemake prints nothing, and torch is not imported."""
+    """In its own process: Snakemake prints nothing, and torch is not imported."""
     code = "import sys; from slr_pipeline.cli.main import main; main(['plan', '--cores', '4'])"
     code += "; sys.exit('torch' in sys.modules)"
     command = [sys.executable, "-c", code]

@@ -86,10 +86,7 @@ def person_25(frame: np.ndarray) -> dict[str, Any]:
         "face_keypoints_2d": flat(face),
         "hand_left_keypoints_2d": flat(frame[91:112]),
         "hand_right_keypoints_2d": flat(frame[112:133]),
-        "pose_keypoints_3d": [],
-        "face_keypoints_3d": [],
-        "hand_left_keypoints_3d": [],
-        "hand_right_keypoints_3d": [],
+        **{f"{part}_keypoints_3d": [] for part in ("pose", "face", "hand_left", "hand_right")},
     }
 
 

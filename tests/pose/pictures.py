@@ -29,6 +29,23 @@ def truth(sample: str = "signer0_sample1") -> np.ndarray:
         return np.asarray(file[sample]["keypoints"][:])
 
 
+def signing() -> tuple[list[np.ndarray], np.ndarray]:
+    """`two_spots` of each frame of a sign: the pictures, and the centres (T, 2, 2) px."""
+    pictures, places = zip(*(two_spots(pose) for pose in truth()), strict=True)
+    return list(pictures), np.stack(places)
+
+
+def assert_hands(keypoints: np.ndarray, places: np.ndarray, distance_px: float) -> None:
+    """The right hand signs; both hands, and no other point, are near their centres."""
+    left, right = keypoints[:, LEFT_HAND[0]], keypoints[:, RIGHT_HAND[0]]
+    assert np.abs(left[:, :2] - places[:, 0]).max() < distance_px
+    assert np.abs(right[:, :2] - places[:, 1]).max() < distance_px
+    assert np.ptp(right[:, 1]) > 200
+    assert np.ptp(left[:, 1]) < 10
+    assert (left[:, 2] > 0.05).all()
+    assert not keypoints[:, : LEFT_HAND[0]].any()
+
+
 def two_spots(pose: np.ndarray, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
     """A picture with a white spot at the centre of each hand, and the centres (2, 2) px."""
     places = np.stack([pose[list(hand), :2].mean(axis=0) for hand in (LEFT_HAND, RIGHT_HAND)])

@@ -37,6 +37,7 @@ from tests.pose.foreign import (
     write_openpose,
     write_samslr,
 )
+from tests.pose.pictures import mirrored
 from tests.shared_data import SHARED
 
 needs_mediapipe = pytest.mark.skipif(
@@ -47,25 +48,23 @@ Write = Callable[[Path, np.ndarray], dict[str, Any]]
 """Writes a clip under a folder; the settings that read it."""
 
 
+def settings_of(format: str, path: object, **more: Any) -> ImportedKeypointsSettings:
+    return ImportedKeypointsSettings(estimator="imported", format=format, path=str(path), **more)
+
+
 def opened(format: str, path: object, **more: Any) -> ImportedKeypoints:
-    settings = ImportedKeypointsSettings(
-        estimator="imported", format=format, path=str(path), **more
-    )
-    estimator = open_estimator(settings, "cpu")
+    estimator = open_estimator(settings_of(format, path, **more), "cpu")
     assert isinstance(estimator, ImportedKeypoints)
     return estimator
 
 
-def openpose_25(folder: Path, points: np.ndarray) -> dict[str, Any]:
-    people = [[person_25(frame)] if frame.any() else [] for frame in points]
-    write_openpose(folder / SAMPLE, people)
-    return {"format": "openpose", "path": folder / "{sample}"}
+def openpose(person: Callable[[np.ndarray], dict[str, Any]]) -> Write:
+    def write(folder: Path, points: np.ndarray) -> dict[str, Any]:
+        people = [[person(frame)] if frame.any() else [] for frame in points]
+        write_openpose(folder / SAMPLE, people)
+        return {"format": "openpose", "path": folder / "{sample}"}
 
-
-def openpose_135(folder: Path, points: np.ndarray) -> dict[str, Any]:
-    people = [[person_135(frame)] if frame.any() else [] for frame in points]
-    write_openpose(folder / SAMPLE, people)
-    return {"format": "openpose", "path": folder / "{sample}"}
+    return write
 
 
 def samslr(folder: Path, points: np.ndarray) -> dict[str, Any]:
@@ -100,8 +99,8 @@ def dot_pose(layout: str) -> Write:
 NO_ROOTS = ("left_hand_root", "right_hand_root")
 FORMATS: dict[str, tuple[Write, float, tuple[str, ...]]] = {
     # how far a coordinate may be off, px, and what the layout does not have
-    "openpose-body-25": (openpose_25, 6e-4, ()),
-    "openpose-body-135": (openpose_135, 6e-4, NO_ROOTS),
+    "openpose-body-25": (openpose(person_25), 6e-4, ()),
+    "openpose-body-135": (openpose(person_135), 6e-4, NO_ROOTS),
     "samslr": (samslr, 3e-5, ()),
     "mmaction2": (mmaction2, 0.13, ()),  # 16-bit numbers
     "hdf5": (hdf5, 0, ()),
@@ -129,13 +128,11 @@ def test_a_right_handed_sign_has_its_places_and_sides(name: str, tmp_path: Path)
 
 @needs_mediapipe
 @pytest.mark.slow
-def test_samslr_files_are_unmirrored(
-    tmp_path: Path,
-) -> None:
+def test_samslr_files_are_unmirrored(tmp_path: Path) -> None:
     """The sides come from an estimator, not from our own writer."""
     estimator = open_estimator(MediapipeSettings(), "cpu")
-    frames = [np.ascontiguousarray(frame[:, ::-1]) for frame in read_frames(video())]
-    np.save(tmp_path / f"{SAMPLE}_color.mp4.npy", estimator.estimate(pose_clip(frames)))
+    frames = pose_clip(mirrored(list(read_frames(video()))))
+    np.save(tmp_path / f"{SAMPLE}_color.mp4.npy", estimator.estimate(frames))
     settings = {"format": "samslr", "path": tmp_path / "{sample}_color.mp4.npy"}
     result = opened(**settings).estimate(clip_of(truth()))
     assert_right_handed(result)
@@ -144,13 +141,12 @@ def test_samslr_files_are_unmirrored(
     assert np.median(apart) < 12
 
 
-@pytest.mark.parametrize("format", ["openpose", "mmaction2", "pose"])
-def test_mirrored_files_of_other_formats(format: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["openpose-body-25", "mmaction2", "pose-body-25"])
+def test_mirrored_files_of_other_formats(name: str, tmp_path: Path) -> None:
     points = truth()
     write_samslr(tmp_path / "x.npy", points)
-    mirrored = np.load(tmp_path / "x.npy")
-    write = {"openpose": openpose_25, "mmaction2": mmaction2, "pose": dot_pose("body-25")}[format]
-    result = opened(**write(tmp_path, mirrored), mirrored=True).estimate(clip_of(points))
+    seen = np.load(tmp_path / "x.npy")
+    result = opened(**FORMATS[name][0](tmp_path, seen), mirrored=True).estimate(clip_of(points))
     assert np.abs(result - points).max() <= 0.13
     assert_right_handed(result)
 
@@ -167,16 +163,13 @@ def test_what_the_artifact_says(tmp_path: Path) -> None:
 
 def test_the_step_writes_what_was_imported(tmp_path: Path) -> None:
     points = truth()
-    settings = samslr(tmp_path, points)
+    section = settings_of(**samslr(tmp_path, points), tool="hrnet")
     rows = [
         Verified(SAMPLE, str(video()), "", "", len(points), 512, 512, 25.0, "c" * 64),
         Verified("signer0_sample2", "x.mp4", "", "it is empty"),
     ]
     verified, out = str(tmp_path / "verified.csv"), str(tmp_path / "out.h5")
     write_verified(verified, rows)
-    section = ImportedKeypointsSettings(
-        estimator="imported", format="samslr", path=str(settings["path"]), tool="hrnet"
-    )
     keypoints(section, "cpu", verified, out)
     store = FeatureStore("keypoints", [out])
     assert np.abs(store.read(SAMPLE).values - points).max() < 3e-5
@@ -188,19 +181,16 @@ def test_the_step_writes_what_was_imported(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_counted_and_the_first_listed(tmp_path: Path) -> None:
-    settings = samslr(tmp_path, truth())
+    section = settings_of(**samslr(tmp_path, truth()))
     rows = [
         Verified(name, str(video()), "", "", 23, 512, 512, 25.0, "c" * 64)
         for name in (SAMPLE, *(f"s{i:02}" for i in range(14)))
     ]
     write_verified(tmp_path / "v.csv", rows)
-    section = ImportedKeypointsSettings(
-        estimator="imported", format="samslr", path=str(settings["path"])
-    )
     with pytest.raises(DataError) as caught:
         keypoints(section, "cpu", str(tmp_path / "v.csv"), str(tmp_path / "out.h5"))
     assert str(caught.value) == (
-        f"features.keypoints.path: {settings['path']} has no keypoints of 14 of 15 samples: "
+        f"features.keypoints.path: {section.path} has no keypoints of 14 of 15 samples: "
         "14 ('s00', 's01', 's02', 's03', 's04', 's05', 's06', 's07', 's08', 's09', ...); make "
         "them, or check the path"
     )
@@ -239,10 +229,7 @@ def test_runs_of_two_estimators_are_not_mixed(tmp_path: Path) -> None:
         ({"format": "pose", "path": "x.pose"}, "format pose needs a path with {sample}"),
         ({"format": "mmaction2", "path": "{sample}.pkl"}, "needs a path without {sample}"),
         ({"format": "samslr", "path": "{sample}", "mirrored": True}, "leave it out"),
-        (
-            {"format": "hdf5", "path": "*.h5", "tool": "x"},
-            "tool: format hdf5 states it itself; leave it out",
-        ),
+        ({"format": "hdf5", "path": "*.h5", "tool": "x"}, "tool: format hdf5 states it itself"),
         ({"format": "csv", "path": "x"}, "format"),
         (
             {"format": "pose", "path": "{sample}", "picture": {"width": 0, "height": 5}},

@@ -1,7 +1,5 @@
 """Crops, batches and decoding, with known results."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -19,7 +17,6 @@ from slr_pipeline.pose.topdown import (
     to_keypoints,
 )
 
-ROOT = Path(__file__).parents[2]
 # The demo, portrait, 4K, a thumbnail, odd numbers.
 SIZES = ((512, 512), (1080, 1920), (3840, 2160), (90, 60), (301, 257))
 INPUTS = ((288, 384), (192, 256))
@@ -69,10 +66,8 @@ def test_the_crop_of_a_mirrored_frame_is_the_mirrored_crop(
     rng = np.random.default_rng(width)
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
     other = box and Box(width - box.x1, box.y0, width - box.x0, box.y1)
-    crop, mirrored = (
-        crop_frame(frame, box, (288, 384)),
-        crop_frame(frame[:, ::-1].copy(), other, (288, 384)),
-    )
+    crop = crop_frame(frame, box, (288, 384))
+    mirrored = crop_frame(frame[:, ::-1].copy(), other, (288, 384))
     difference = np.abs(crop.picture.astype(int) - mirrored.picture[:, ::-1])
     assert difference.max() <= 12  # OpenCV interpolates between 1/32 px
     assert np.median(difference) == 0
@@ -95,6 +90,7 @@ def test_large_frames_are_averaged_not_sampled() -> None:
 
 
 def test_batches_have_all_items_in_order() -> None:
+    """They are taken one at a time, so that a long video is never in memory as a whole."""
     sizes = []
 
     def double(batch: list[int]) -> list[int]:
@@ -104,10 +100,6 @@ def test_batches_have_all_items_in_order() -> None:
     assert list(in_batches(range(7), 3, double)) == [0, 2, 4, 6, 8, 10, 12]
     assert sizes == [3, 3, 1]
     assert list(in_batches([], 3, double)) == []
-
-
-def test_batches_are_taken_one_at_a_time() -> None:
-    """So a long video is never in memory as a whole."""
     frames = iter(range(100))
     assert next(in_batches(frames, 3, lambda batch: batch)) == 0
     assert next(frames) == 3
@@ -122,23 +114,19 @@ def test_frames_without_a_person_are_zero_and_skip_the_network() -> None:
         place = np.full((133, 2), 3, np.float32)
         place[1] = np.nan
         place[2] = 1e6
-        return [Prediction(place, np.linspace(-0.1, 1.2, 133, dtype=np.float32)[::-1])] * len(
-            pictures
-        )
+        scores = np.linspace(-0.1, 1.2, 133, dtype=np.float32)[::-1]
+        return [Prediction(place, scores)] * len(pictures)
 
-    result = list(poses_in_crops([crop, None, crop, None, None], 2, network))
+    poses = list(poses_in_crops([crop, None, crop, None, None], 2, network))
     assert batches == [1, 1]
-    assert [bool(each.keypoints.any()) for each in result] == [True, False, True, False, False]
-    keypoints = result[0].keypoints
+    assert [bool(each.keypoints.any()) for each in poses] == [True, False, True, False, False]
+    keypoints = poses[0].keypoints
     assert tuple(keypoints[0]) == (16, 26, 1)  # 3 px of the crop; its score is above 1
     assert tuple(keypoints[1]) == (0, 0, 0)  # no place
     assert tuple(keypoints[2]) == (20, 34, 1)  # no farther than the crop's last pixel
     assert not keypoints[-10:].any()  # scores of 0 and less
     given = keypoints[keypoints[:, 2] > 0]
     assert given[:, 2].min() >= MIN_SCORE
-
-
-def test_a_given_point_has_at_least_the_lowest_score() -> None:
     result = to_keypoints(np.ones((133, 2), np.float32), np.full(133, 1e-9, np.float32))
     assert (result[:, 2] == np.float32(MIN_SCORE)).all()
 

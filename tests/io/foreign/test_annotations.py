@@ -1,9 +1,7 @@
 """Annotation pickles of mmaction2: what is read and refused, and that nothing is run."""
 
-import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +9,11 @@ import pytest
 from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.io.foreign.annotations import Annotation, AnnotationFile, write_annotations
 from slr_pipeline.skeleton import BODY
+from tests.io.foreign.pickles import Runs
 from tests.pose.foreign import SAMPLE, annotation, truth, write_mmaction2
 
 POINTS = truth()
+HUGE = np.zeros((0, 2**33, 133, 2))
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -23,13 +23,8 @@ def test_pickles_of_every_protocol(tmp_path: Path, protocol: int) -> None:
     assert clip.size == (512, 512)
     assert clip.where == f"{tmp_path / 'x.pkl'}, {SAMPLE}"
     assert np.abs(np.concatenate(clip.frames) - POINTS).max() < 0.13
-
-
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_arrays_in_the_order_of_columns(tmp_path: Path, protocol: int) -> None:
-    whole = np.asfortranarray(POINTS[None, ..., :2])
-    one = annotation(POINTS, keypoint=whole)
-    clip = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [one], protocol)).read(SAMPLE)
+    columns = annotation(POINTS, keypoint=np.asfortranarray(POINTS[None, ..., :2]))
+    clip = AnnotationFile(write_mmaction2(tmp_path / "x.pkl", [columns], protocol)).read(SAMPLE)
     assert np.array_equal(np.concatenate(clip.frames)[..., :2], POINTS[..., :2])
 
 
@@ -72,13 +67,7 @@ def test_several_people_and_the_17_of_coco(tmp_path: Path) -> None:
         ([annotation(POINTS * np.nan)], "scores are NaN or infinite"),
         ([annotation(POINTS * 100)], "scores from 0 to 75; expected 0 to 1"),
         (
-            [
-                annotation(
-                    POINTS,
-                    keypoint=np.zeros((0, 2**33, 133, 2)),
-                    keypoint_score=np.zeros((0, 2**33, 133)),
-                )
-            ],
+            [annotation(POINTS, keypoint=HUGE, keypoint_score=HUGE[..., 0])],
             "claims to have 8589934592 frames; make it again",
         ),
         ([annotation(POINTS, img_shape=(0, 5))], "img_shape is (0, 5)"),
@@ -95,13 +84,9 @@ def test_other_contents_are_refused(tmp_path: Path, content: object, message: st
     assert str(path) in str(caught.value)
 
 
-class Trap:
-    def __reduce__(self) -> Any:
-        return (os.system, ("touch trap",))
-
-
 def test_nothing_is_run(tmp_path: Path) -> None:
-    path = write_mmaction2(tmp_path / "x.pkl", [annotation(POINTS, label=Trap())])
+    one = annotation(POINTS, label=Runs("os.system", "touch trap"))
+    path = write_mmaction2(tmp_path / "x.pkl", [one])
     with pytest.raises(ArtifactError, match=r"asks for posix.system, and nothing in a file is run"):
         AnnotationFile(path)
     assert not Path("trap").exists()

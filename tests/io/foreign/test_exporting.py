@@ -8,13 +8,12 @@ import pytest
 import yaml
 
 from slr_pipeline.cli.main import main
-from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.foreign.exporting import LAYOUTS_OF
-from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.skeleton import KEYPOINTS_133, LAYOUTS
 from tests.feature_files import write_feature
 from tests.pose.foreign import DEMO, SAMPLE, assert_right_handed, clip_of, truth
+from tests.pose.test_imported import opened
 
 QUARANTINED = "signer0_sample9"
 OTHER = "signer5_sample1"
@@ -61,12 +60,7 @@ def test_what_is_exported_comes_back(
     capsys.readouterr()
     export(results, to, out, "--layout", layout)  # replaces
     assert capsys.readouterr().out == f"{out}: 2 samples, 1 quarantined samples skipped\n"
-    settings = ImportedKeypointsSettings(
-        estimator="imported",
-        format=to,
-        path=str(out / PATHS[to]),  # type: ignore[arg-type]
-    )
-    estimator = open_estimator(settings, "cpu")
+    estimator = opened(to, out / PATHS[to])
     expected = POINTS.copy()
     expected[:, [i for i, name in enumerate(KEYPOINTS_133) if name not in LAYOUTS[layout]]] = 0
     imported = estimator.estimate(clip_of(expected))
@@ -91,23 +85,24 @@ def test_some_samples_with_their_labels(results: Path, tmp_path: Path) -> None:
         ("openpose", ["--layout", "holistic"], "openpose has body-25, body-135"),
         ("pose", ["--layout", "x"], "--layout x: pose has coco-wholebody-133, body-135"),
         ("pose", ["--samples", "a", SAMPLE], "--samples: not in {results}: 1 ('a'); check"),
+        (
+            "openpose",
+            ["--results", "."],
+            "no file features/keypoints/*/*.h5; run `snakemake features`",
+        ),
     ],
 )
 def test_wrong_flags_are_one_line(
     results: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     to: str,
     more: list[str],
     line: str,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit):
         export(results, to, tmp_path / "out", *more)
     assert line.format(results=results) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        export(tmp_path, "openpose", tmp_path / "out")
-    assert "no file features/keypoints/*/*.h5; run `snakemake features`" in capsys.readouterr().err

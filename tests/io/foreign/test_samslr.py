@@ -8,6 +8,7 @@ import pytest
 
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.foreign.samslr import read_samslr
+from tests.io.foreign.pickles import Runs
 
 
 def points(frames: int = 4) -> np.ndarray:
@@ -37,11 +38,6 @@ def test_heat_map_values_beyond_zero_and_one(tmp_path: Path) -> None:
     assert clip[1].tolist() == [values[0, 1, 0], values[0, 1, 1], 1]
 
 
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return (Path.touch, (Path("trap"),))  # type: ignore[return-value]
-
-
 def changed(index: tuple[int, ...], value: float) -> np.ndarray:
     values = points()
     values[index] = value
@@ -54,7 +50,10 @@ def changed(index: tuple[int, ...], value: float) -> np.ndarray:
         (points()[:, :27], "float32 (4, 27, 3); expected keypoints (T, 133, 3) of floats"),
         (points()[0], "float32 (133, 3); expected"),
         (points().astype(np.int64), "int64 (4, 133, 3); expected"),
-        (np.array([Trap()], dtype=object), "not a complete .npy of numbers"),
+        (
+            np.array([Runs("os.system", "touch trap")], dtype=object),
+            "not a complete .npy of numbers",
+        ),
         (changed((0, 0, 2), np.nan), "scores are NaN or infinite"),
         (changed((0, 0, 0), np.inf), "NaN or infinite coordinates"),
         (changed((0, 0, 2), 255), "scores from 0.1"),
