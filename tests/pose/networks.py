@@ -70,6 +70,7 @@ def export(
     names: tuple[str, ...] = VECTORS,
     batch: int | None = None,
     size: tuple[int, int] = (256, 192),
+    dtype: torch.dtype = torch.float32,
 ) -> str:
     """An ONNX file as MMDeploy writes it; `batch` None: any batch size."""
     dynamic = {} if batch else {name: {0: "batch"} for name in ("input", *names)}
@@ -77,7 +78,7 @@ def export(
         warnings.simplefilter("ignore")
         torch.onnx.export(
             model.eval(),
-            (torch.zeros(batch or 2, 3, *size),),
+            (torch.zeros(batch or 2, 3, *size, dtype=dtype),),
             str(path),
             dynamo=False,
             input_names=["input"],

@@ -1,7 +1,6 @@
 """MediaPipe on real clips: sides, order and scale of COCO-WholeBody."""
 
 import importlib.util
-import os
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -15,25 +14,23 @@ from slr_pipeline.errors import SlrError
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.interface import PoseEstimator
-from slr_pipeline.skeleton import BODY, FACE, FLIP_133, KEYPOINTS_133, LEFT_HAND, RIGHT_HAND
+from slr_pipeline.skeleton import BODY, FACE, FLIP_133, LEFT_HAND, RIGHT_HAND
 from tests.pose.clips import pose_clip
+from tests.pose.foreign import DEMO, point
+from tests.pose.pictures import mirrored
+from tests.shared_data import SHARED
 
-ROOT = Path(__file__).parents[2]
-SHARED = Path(os.environ.get("SLR_SHARED_DATA", ROOT.parent / "shared/data"))
-DEMO = ROOT / "demo"
 CLIPS = [  # a rendered and a real signer who face the camera with both hands visible
     DEMO / "train/signer0_sample1_color.mp4",
     SHARED / "wlasl20/videos/69241.mp4",
 ]
 
-pytestmark = pytest.mark.filterwarnings("ignore:label:DeprecationWarning")  # inside mediapipe
-needs_mediapipe = pytest.mark.skipif(
-    importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
-)
-
-
-def point(name: str) -> int:
-    return KEYPOINTS_133.index(name)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:label:DeprecationWarning"),  # inside mediapipe
+    pytest.mark.skipif(
+        importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +51,11 @@ def keypoints(estimator: PoseEstimator, clip: list[np.ndarray]) -> np.ndarray:
     return estimator.estimate(pose_clip(clip))
 
 
-@needs_mediapipe
 def test_name_and_checksum_of_the_model(estimator: PoseEstimator) -> None:
     assert estimator.name == "mediapipe-0.10.21-holistic"
     assert estimator.weights_sha256.startswith("4341edd91efb5cfd")
 
 
-@needs_mediapipe
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (63, 47), (256, 256), (301, 640)])
 def test_no_person_is_zero_in_every_frame(
     estimator: PoseEstimator, height: int, width: int
@@ -73,7 +68,6 @@ def test_no_person_is_zero_in_every_frame(
     assert estimator.estimate(pose_clip([])).shape == (0, 133, 3)
 
 
-@needs_mediapipe
 def test_every_frame_has_a_row_of_finite_values(
     keypoints: np.ndarray, clip: list[np.ndarray]
 ) -> None:
@@ -87,30 +81,28 @@ def test_every_frame_has_a_row_of_finite_values(
     assert (score[:, FACE] > 0).all()
 
 
-@needs_mediapipe
 def test_results_do_not_depend_on_earlier_clips(
-    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
+    estimator: PoseEstimator,
+    clip: list[np.ndarray],
+    keypoints: np.ndarray,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    estimator.estimate(pose_clip([frame[:, ::-1].copy() for frame in clip[:3]]))
-    assert np.array_equal(estimator.estimate(pose_clip(iter(clip))), keypoints)
-    fresh = open_estimator(MediapipeSettings(), "cpu")
-    assert np.array_equal(fresh.estimate(pose_clip(clip)), keypoints)
+    """Neither on a whole clip nor on one that breaks; the start prints nothing."""
 
-
-@needs_mediapipe
-def test_a_failing_video_leaves_no_state(
-    estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
-) -> None:
     def broken() -> object:
         yield from clip[:2]
         raise SlrError("the video breaks")
 
+    estimator.estimate(pose_clip(mirrored(clip[:3])))
     with pytest.raises(SlrError, match="the video breaks"):
         estimator.estimate(pose_clip(broken()))
-    assert np.array_equal(estimator.estimate(pose_clip(clip)), keypoints)
+    assert np.array_equal(estimator.estimate(pose_clip(iter(clip))), keypoints)
+    capfd.readouterr()
+    fresh = open_estimator(MediapipeSettings(), "cpu")
+    assert np.array_equal(fresh.estimate(pose_clip(clip)), keypoints)
+    assert capfd.readouterr() == ("", "")
 
 
-@needs_mediapipe
 def test_left_is_the_signers_left(keypoints: np.ndarray) -> None:
     x = keypoints[..., 0]
     for name in ("eye", "ear", "shoulder", "elbow", "hip"):
@@ -119,7 +111,6 @@ def test_left_is_the_signers_left(keypoints: np.ndarray) -> None:
     assert wrists.mean() > 0.9
 
 
-@needs_mediapipe
 @pytest.mark.parametrize(("side", "hand"), [("left", LEFT_HAND), ("right", RIGHT_HAND)])
 def test_hands_hang_on_their_wrists(keypoints: np.ndarray, side: str, hand: range) -> None:
     result = keypoints[keypoints[:, hand.start, 2] > 0]
@@ -137,7 +128,6 @@ def distance(keypoints: np.ndarray, a: int, b: int) -> np.ndarray:
     return np.linalg.norm(keypoints[:, a, :2] - keypoints[:, b, :2], axis=1)
 
 
-@needs_mediapipe
 def test_the_face_is_in_the_order_of_68_points(keypoints: np.ndarray) -> None:
     face = np.median(keypoints[:, FACE, :2], axis=0)
     x, y = face[:, 0], face[:, 1]
@@ -158,15 +148,11 @@ def test_the_face_is_in_the_order_of_68_points(keypoints: np.ndarray) -> None:
     assert x[0] < inside[:, 0].min() < inside[:, 0].max() < x[16]
 
 
-@needs_mediapipe
 def test_a_mirrored_video_gives_the_flipped_keypoints(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
     width = clip[0].shape[1]
-    mirrored = estimator.estimate(
-        pose_clip([np.ascontiguousarray(frame[:, ::-1]) for frame in clip])
-    )
-    flipped = mirrored[:, list(FLIP_133)]
+    flipped = estimator.estimate(pose_clip(mirrored(clip)))[:, list(FLIP_133)]
     flipped[..., 0] = width - flipped[..., 0]
     both = (keypoints[..., 2] > 0.5) & (flipped[..., 2] > 0.5)
     error = np.linalg.norm(flipped[..., :2] - keypoints[..., :2], axis=-1)
@@ -177,7 +163,6 @@ def test_a_mirrored_video_gives_the_flipped_keypoints(
     assert np.nanmedian(error[:, arms], axis=0).max() < 0.04 * width
 
 
-@needs_mediapipe
 def test_pixels_follow_the_size_of_the_picture(
     estimator: PoseEstimator, clip: list[np.ndarray], keypoints: np.ndarray
 ) -> None:
@@ -187,7 +172,6 @@ def test_pixels_follow_the_size_of_the_picture(
     assert np.abs(moved - (50, 0)).max() < 3
 
 
-@needs_mediapipe
 @pytest.mark.parametrize("sample", ["signer2_sample3", "signer3_sample4"])
 def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> None:
     """Swapped sides or fingers score near 0; a flat hand seen edge-on still scores 0.77."""
@@ -202,17 +186,7 @@ def test_near_the_truth_of_the_demo(estimator: PoseEstimator, sample: str) -> No
     body = keypoint_accuracy(result[:, BODY], truth[:, BODY], torso, threshold=0.1)
     assert (body.recall, body.visible > 100) == (1, True)
     assert body.pck > 0.95
-    for part, threshold, least in (
-        (LEFT_HAND, 0.2, 0.7),
-        (RIGHT_HAND, 0.2, 0.7),
-        (FACE, 0.1, 0.8),
-    ):
+    for part, threshold, least in ((LEFT_HAND, 0.2, 0.7), (RIGHT_HAND, 0.2, 0.7), (FACE, 0.1, 0.8)):
         size = np.ptp(truth[:, part, :2], axis=1).max(axis=1)
         score = keypoint_accuracy(result[:, part], truth[:, part], size, threshold)
         assert score.pck > least, part
-
-
-@needs_mediapipe
-def test_start_up_prints_nothing(clip: list[np.ndarray], capfd: pytest.CaptureFixture[str]) -> None:
-    open_estimator(MediapipeSettings(), "cpu").estimate(pose_clip(clip[:3]))
-    assert capfd.readouterr() == ("", "")

@@ -16,11 +16,11 @@ from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.detector import PersonDetector
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.topdown import Box
-from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
+from slr_pipeline.skeleton import FLIP_133, RIGHT_HAND
 from tests.pose import networks
 from tests.pose.clips import pose_clip
 from tests.pose.networks import DARK, RTMPOSE, export
-from tests.pose.pictures import mirrored, noise, truth, two_spots
+from tests.pose.pictures import assert_hands, mirrored, noise, signing, truth, two_spots
 
 for package in ("mmpose", "onnxruntime", "onnx"):
     if importlib.util.find_spec(package) is None:
@@ -38,7 +38,7 @@ class TwoHandsVectors(nn.Module):
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         white = pictures.mean(dim=1, keepdim=True).clamp(min=0) / 3
-        ramp = torch.linspace(-4, 0, WIDTH).exp()
+        ramp = torch.linspace(-4, 0, WIDTH).exp().to(pictures.dtype)
         sides = torch.cat([white * ramp, white * ramp.flip(0)], dim=1)  # (B, 2, H, W)
         maps = torch.repeat_interleave(sides, 21, dim=1)
         rest = torch.zeros_like(maps[:, :1]).expand(-1, 91, -1, -1)
@@ -113,15 +113,11 @@ def test_the_file_of_a_network_gives_the_keypoints_of_the_network(
 ) -> None:
     """The same crops, colours, normalisation, flip average and decoding as MMPose itself."""
     path = networks.save(networks.build(RTMPOSE), tmp_path / "rtmpose.pth")
-    original = open_estimator(
-        MmposeSettings(
-            estimator="mmpose",
-            config=RTMPOSE,
-            checkpoint=WeightsFile(path=path),
-            flip_average=flip,
-        ),
-        "cpu",
+    checkpoint = WeightsFile(path=path)
+    network = MmposeSettings(
+        estimator="mmpose", config=RTMPOSE, checkpoint=checkpoint, flip_average=flip
     )
+    original = open_estimator(network, "cpu")
     frames = noise(3)
     estimator = open_estimator(settings(rtmpose, flip_average=flip), "cpu")
     result, expected = (each.estimate(pose_clip(frames)) for each in (estimator, original))
@@ -146,25 +142,8 @@ def test_the_size_of_a_batch_changes_nothing(rtmpose: str, folder: Path) -> None
         assert np.abs(other - result[0]).max() < 1e-2
 
 
-def test_half_precision_is_that_of_the_file(rtmpose: str, folder: Path) -> None:
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load(export(TwoHandsVectors(), folder / "single.onnx"))
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
-    for i, node in enumerate(model.graph.node):
-        for attribute in node.attribute:
-            if attribute.HasField("t") and attribute.t.data_type == onnx.TensorProto.FLOAT:
-                half = numpy_helper.to_array(attribute.t).astype(np.float16)
-                model.graph.node[i].attribute[0].t.CopyFrom(numpy_helper.from_array(half))
-    for i, weight in enumerate(model.graph.initializer):
-        if weight.data_type == onnx.TensorProto.FLOAT:
-            half = numpy_helper.to_array(weight).astype(np.float16)
-            model.graph.initializer[i].CopyFrom(numpy_helper.from_array(half, weight.name))
-    del model.graph.value_info[:]
-    path = str(folder / "half.onnx")
-    onnx.save(model, path)
+def test_half_precision_is_that_of_the_file(folder: Path) -> None:
+    path = export(TwoHandsVectors(), folder / "half.onnx", dtype=torch.float16)
     picture, places = two_spots(truth()[10])
     result = open_estimator(settings(path), "cpu").estimate(pose_clip([picture]))[0]
     assert result.dtype == np.float32
@@ -172,17 +151,10 @@ def test_half_precision_is_that_of_the_file(rtmpose: str, folder: Path) -> None:
 
 
 def test_the_right_hand_of_a_right_handed_sign_is_the_right_hand(two_hands: str) -> None:
-    spots = [two_spots(pose) for pose in truth()]
-    frames = [picture for picture, _ in spots]
-    places = np.stack([place for _, place in spots])
+    frames, places = signing()
     estimator = open_estimator(settings(two_hands), "cpu")
     result = estimator.estimate(pose_clip(frames))
-    left, right = result[:, LEFT_HAND[0]], result[:, RIGHT_HAND[0]]
-    assert np.abs(left[:, :2] - places[:, 0]).max() < 4
-    assert np.abs(right[:, :2] - places[:, 1]).max() < 4
-    assert np.ptp(right[:, 1]) > 200  # the hand that signs
-    assert np.ptp(left[:, 1]) < 5
-    assert not result[:, : LEFT_HAND[0]].any()
+    assert_hands(result, places, 4)
     back = estimator.estimate(pose_clip(mirrored(frames)))[:, list(FLIP_133)]
     assert np.abs(511 - back[:, 91:, 0] - result[:, 91:, 0]).max() < 4
 
@@ -228,15 +200,14 @@ def test_a_detector_without_nms(folder: Path) -> None:
     assert box == Box(*boxes[1])
 
 
-def test_a_file_that_is_no_detector_is_refused(two_hands: str) -> None:
-    with pytest.raises(ArtifactError, match=r"two_hands\.onnx: expected a detector with a square"):
-        open_estimator(settings(two_hands, detector=WeightsFile(path=two_hands)), "cpu")
-
-
 # --- files ---------------------------------------------------------------------------------------
 
 
-def test_a_network_for_something_else_is_refused(detector: str, folder: Path) -> None:
+def test_a_network_for_something_else_is_refused(
+    two_hands: str, detector: str, folder: Path
+) -> None:
+    with pytest.raises(ArtifactError, match=r"two_hands\.onnx: expected a detector with a square"):
+        open_estimator(settings(two_hands, detector=WeightsFile(path=two_hands)), "cpu")
     with pytest.raises(ArtifactError, match=r"expected SimCC vectors of 133 .*DWPose or RTMW"):
         open_estimator(settings(detector), "cpu")
     maps = export(networks.build(DARK), folder / "maps.onnx", names=("maps",))
