@@ -111,30 +111,30 @@ def test_a_doubled_sample_is_refused(tmp_path: Path) -> None:
         FeatureStore("keypoints", paths)
 
 
-def test_a_missing_sample_is_named(tmp_path: Path) -> None:
-    store = FeatureStore("keypoints", [write(tmp_path / "all.h5", clips())])
-    with pytest.raises(ArtifactError, match="sample z is in none of the keypoints files"):
-        store.read("z")
-
-
-@pytest.mark.parametrize("attribute", ["format", "feature", "version"])
-def test_a_foreign_file_is_refused(tmp_path: Path, attribute: str) -> None:
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [("format", "other"), ("format", None), ("feature", "hand_crops"), ("version", 999)],
+)
+def test_a_foreign_file_is_refused(tmp_path: Path, attribute: str, value: str | int | None) -> None:
     path = write(tmp_path / "all.h5", clips())
     with h5py.File(path, "r+") as file:
-        file.attrs[attribute] = 999 if attribute == "version" else "other"
+        file.attrs.pop(attribute)
+        if value is not None:
+            file.attrs[attribute] = value
     seal(path)
     with pytest.raises(ArtifactError, match=f"{attribute} is .* delete the file and run again"):
         FeatureFile(path, "keypoints")
 
 
-@pytest.mark.parametrize("dataset", ["sample", "offset", "size", "fps", "values"])
+@pytest.mark.parametrize("dataset", ["sample", "offset", "size", "fps", "values", "picture", "box"])
 def test_a_file_without_a_dataset_is_refused(tmp_path: Path, dataset: str) -> None:
-    path = write(tmp_path / "all.h5", clips())
+    path = tmp_path / "all.h5"
+    write_feature(path, "hand_crops", [NewClip("a")])
     with h5py.File(path, "r+") as file:
         del file[dataset]
     seal(path)
     with pytest.raises(ArtifactError, match="delete it and run again"):
-        FeatureFile(path, "keypoints")
+        FeatureFile(path, "hand_crops")
 
 
 def test_quarantined_samples_have_no_frames_whatever_the_file_holds(tmp_path: Path) -> None:
@@ -149,34 +149,30 @@ def test_quarantined_samples_have_no_frames_whatever_the_file_holds(tmp_path: Pa
 
 
 def test_a_mixture_of_estimators_is_refused_with_both_names(tmp_path: Path) -> None:
-    def made_by(feature: str, name: str, estimator: str, weights: str) -> Path:
+    mediapipe = "mediapipe-0.10.21-holistic"
+
+    def made_by(name: str, estimator: str, weights: str, feature: str = "keypoints") -> Path:
         path = tmp_path / f"{name}.h5"
         frames = np.zeros((2, *FEATURES[feature].shape), np.float32)
         attributes = {"estimator": estimator, "weights_sha256": weights * 64}
         write_feature(path, feature, [NewClip(name, frames, 9, 9, 25.0)], attributes, {})
         return path
 
-    ours = made_by("keypoints", "ours", "mediapipe-0.10.21-holistic", "a")
-    same = made_by("keypoints", "same", "mediapipe-0.10.21-holistic", "a")
-    other = made_by("keypoints", "other", "rtmw-l", "b")
-    weights = made_by("keypoints", "weights", "mediapipe-0.10.21-holistic", "c")
-    store = FeatureStore("keypoints", [ours, same])
-    assert store.estimator == {
-        "estimator": "mediapipe-0.10.21-holistic",
-        "weights_sha256": "a" * 64,
-    }
+    ours, other = made_by("ours", mediapipe, "a"), made_by("other", "rtmw-l", "b")
+    store = FeatureStore("keypoints", [ours, made_by("same", mediapipe, "a")])
+    assert store.estimator == {"estimator": mediapipe, "weights_sha256": "a" * 64}
     with pytest.raises(ArtifactError) as mixed:
-        FeatureStore("keypoints", [ours, same, other])
-    for word in (str(ours), str(other), "rtmw-l (weights bbbb", "mediapipe-0.10.21-holistic (wei"):
+        FeatureStore("keypoints", [ours, other])
+    for word in (str(ours), str(other), "rtmw-l (weights bbbb", f"{mediapipe} (weights aaaa"):
         assert word in str(mixed.value)
     assert len(str(mixed.value).splitlines()) == 1
     with pytest.raises(ArtifactError, match=r"weights cccccccccccc.*weights aaaaaaaaaaaa"):
-        FeatureStore("keypoints", [ours, weights])
+        FeatureStore("keypoints", [ours, made_by("weights", mediapipe, "c")])
     # Two features of one stream.
-    open_features([ours, made_by("pose_flow", "fine", "mediapipe-0.10.21-holistic", "a")])
+    open_features([ours, made_by("fine", mediapipe, "a", "pose_flow")])
     with pytest.raises(ArtifactError, match=r"rtmw-l .*mediapipe-0\.10\.21-holistic"):
-        open_features([ours, made_by("pose_flow", "flow", "rtmw-l", "b")])
-    # A model and what it is to answer.
+        open_features([ours, made_by("flow", "rtmw-l", "b", "pose_flow")])
+    # A model and the features it reads.
     check_estimator("model.safetensors", store.estimator, store)
     with pytest.raises(ArtifactError, match=r"rtmw-l .*model\.safetensors of mediapipe"):
         check_estimator("model.safetensors", store.estimator, FeatureStore("keypoints", [other]))

@@ -43,10 +43,3 @@ def test_wrong_logits_are_not_written(tmp_path: Path, logits: Logits, line: str)
     with pytest.raises(ArtifactError, match=line):
         write_logits(tmp_path / "val.h5", logits, {})
     assert list(tmp_path.iterdir()) == []
-
-
-def test_another_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "val.h5"
-    path.write_bytes(b"no HDF5")
-    with pytest.raises(ArtifactError, match="delete it and run again"):
-        read_logits(path)

@@ -62,16 +62,6 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path) -> None:
     assert len(contents) == 1
 
 
-@pytest.mark.parametrize("cut", [0, 1, 8, 100, -1])
-def test_short_imported_weights_are_refused(tmp_path: Path, cut: int) -> None:
-    path = tmp_path / "a.safetensors"
-    save_weights(path, STATE, FACTS)
-    path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(ArtifactError, match="not a whole safetensors file") as caught:
-        load_weights(path)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 @pytest.mark.parametrize("header", [None, {"format": "pt"}, {"format": "slr-weights"}])
 def test_other_safetensors_are_no_imported_weights(
     tmp_path: Path, header: dict[str, str] | None
@@ -120,13 +110,6 @@ def test_damaged_files_of_torch_are_refused(tmp_path: Path, new: bool) -> None:
             read_foreign(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", b"\x80\x02}q.", b"PK\x03\x04junk", b"\x80\x04."])
-def test_junk_is_refused(tmp_path: Path, content: bytes) -> None:
-    for name in ("a.pth", "a.safetensors"):
-        (tmp_path / name).write_bytes(content)
-        one_line(tmp_path / name)
-
-
 def test_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
     assert "there is no such file" in one_line(tmp_path / "none.pth")
     assert "there is no such file" in one_line(tmp_path)
@@ -140,6 +123,9 @@ def test_torchscript_is_refused(tmp_path: Path) -> None:
 
 
 STRANGE: dict[str, Callable[[], Any]] = {
+    "asks for torch.nn.modules.linear.Linear, and nothing in a file is run": lambda: {
+        "net": torch.nn.Linear(2, 2)
+    },
     "expected a state dict, found list": lambda: [torch.zeros(1)],
     "expected a state dict, found Tensor": lambda: torch.zeros(1),
     "expected a state dict, found an empty one": lambda: {"state_dict": {}},
@@ -161,10 +147,3 @@ STRANGE: dict[str, Callable[[], Any]] = {
 def test_what_is_no_state_dict_is_refused(tmp_path: Path, reason: str) -> None:
     (tmp_path / "a.pth").write_bytes(saved(STRANGE[reason]()))
     assert reason in one_line(tmp_path / "a.pth")
-
-
-def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.pth").write_bytes(saved({"net": torch.nn.Linear(2, 2)}))
-    assert "asks for torch.nn.modules.linear.Linear, and nothing in a file is run" in one_line(
-        tmp_path / "a.pth"
-    )

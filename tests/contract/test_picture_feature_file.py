@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.container import seal
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.jpeg import JPEG, Jpeg
@@ -134,13 +133,3 @@ def test_clips_outside_the_schema_are_refused(
     with pytest.raises(ArtifactError, match=f"sample a: .*{line}"):
         write_feature(tmp_path / "all.h5", feature, [clip], {}, {})
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("dataset", ["picture", "box", "values"])
-def test_a_file_without_a_dataset_is_refused(tmp_path: Path, dataset: str) -> None:
-    path = write(tmp_path / "all.h5", "hand_crops")
-    with h5py.File(path, "r+") as file:
-        del file[dataset]
-    seal(path)
-    with pytest.raises(ArtifactError, match="delete it and run again"):
-        FeatureFile(path, "hand_crops")

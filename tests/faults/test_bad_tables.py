@@ -87,7 +87,7 @@ def test_unknown_signers_pass_and_slr_check_says_so(tmp_path: Path) -> None:
     assert any(line.strip().startswith("The signers of all samples are unknown") for line in lines)
 
 
-def test_one_signer_is_told_or_evaluated_without_signers(tmp_path: Path) -> None:
+def test_one_signer_is_refused_or_evaluated_without_signers(tmp_path: Path) -> None:
     rows: list[Row] = [(name, split, label, "me") for name, split, label, _ in GOOD]
     assert "1 of 1 signers" in refusal(tmp_path, rows)
     load(tmp_path, rows, signer_independent=False)
@@ -99,12 +99,8 @@ def test_one_signer_is_told_or_evaluated_without_signers(tmp_path: Path) -> None
         )
         files[split] = str(tmp_path / f"{split}.h5")
         write_logits(files[split], logits, {})
-    evaluate(
-        parse_setting(DataSettings, json.dumps(data), "data"),
-        1,
-        files,
-        str(tmp_path / "metrics.json"),
-    )
+    settings = parse_setting(DataSettings, json.dumps(data), "data")
+    evaluate(settings, 1, files, str(tmp_path / "metrics.json"))
     metrics = read_metrics(tmp_path / "metrics.json")
     assert metrics["test"]["top1"] == 1.0
     assert metrics["test"]["bootstrap_signers"] is None

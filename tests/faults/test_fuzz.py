@@ -1,8 +1,8 @@
 """Fuzzing: reading any file raises nothing but an SlrError with printable lines.
 
-Fuzzed beside their other tests: submissions (tests/io/test_submission.py), split tables
-(tests/samples/test_splits.py), checkpoints (tests/contract/test_model_file.py), training states
-(tests/training/test_state.py), files of a run (test_corrupt_artifacts.py).
+Fuzzed beside their other tests: split tables (tests/samples/test_splits.py), checkpoints
+(tests/contract/test_model_file.py), training states (tests/training/test_state.py), files of a run
+(test_corrupt_artifacts.py).
 """
 
 import copy
@@ -40,7 +40,6 @@ from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.streams import TrainedStream
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.benchmarks import read_costs, read_seconds
-from slr_pipeline.io.documents import read_document, read_metrics
 from slr_pipeline.io.foreign.annotations import AnnotationFile
 from slr_pipeline.io.foreign.logits import read_foreign_logits
 from slr_pipeline.io.foreign.openpose_json import read_folder
@@ -48,11 +47,9 @@ from slr_pipeline.io.foreign.pose_file import read_pose, write_pose
 from slr_pipeline.io.foreign.samslr import read_samslr
 from slr_pipeline.io.foreign.weights import read_foreign
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.io.models import load_weights, save_weights
-from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.io.models import save_weights
+from slr_pipeline.io.submission import read_template, submission_problems, write_submission
 from slr_pipeline.io.tables import read_table
-from slr_pipeline.io.verified import read_verified
-from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
 from slr_pipeline.scoring.logits import Logits
 from tests.pose.foreign import SAMPLE, annotation, truth, write_mmaction2, write_samslr
@@ -62,7 +59,6 @@ DEMO = (ROOT / "config.yaml").read_text(encoding="utf-8")
 
 many = settings(
     max_examples=150,
-    deadline=None,
     derandomize=True,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -262,17 +258,6 @@ def test_any_flag_of_a_step(value: Any, text: str, cut: int) -> None:
             read_or_refuse(lambda kind=kind, flag=flag: parse_setting(kind, flag, "flag"))
 
 
-def test_streams_are_checked_against_any_table(tmp_path: Path) -> None:
-    """The demo's config with a table of two classes, one of them not in train."""
-    (tmp_path / "samples.csv").write_bytes(
-        TABLE.replace(b'"no, no"', b"yes").replace(b",,4", b",x,4")
-    )
-    data = {"layout": "table", "table": str(tmp_path / "samples.csv")}
-    config = check_config({**CONFIG, "data": data})
-    table = load_samples(config.data)
-    assert read_or_refuse(lambda: check_streams(config, table)) is None
-
-
 # --- files of a run and of other programs ---------------------------------------------------------
 
 
@@ -281,16 +266,7 @@ def own_logits(path: Path) -> None:
     write_logits(path, logits, {})
 
 
-def own_weights(path: Path) -> None:
-    facts = {"model": "vtn", "source": "released", "classes": "226"}
-    save_weights(path, {"a": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(3)}, facts)
-
-
 SCORES = {"a": np.ones(3, np.float32), np.str_("b"): [1.0, np.float32(2), 3]}
-
-
-def score_pickle(protocol: int, path: Path) -> None:
-    path.write_bytes(pickle.dumps(SCORES, protocol))
 
 
 def scores_npz(save: Callable[..., None], path: Path) -> None:
@@ -319,24 +295,36 @@ def read_scores(path: Path) -> None:
     check_finite([scores.values])
 
 
-DOCUMENT = '{"protocol": "strict", "val": null, "test": {"top1": 0.5}}\n'
+def write_predictions(path: Path) -> None:
+    write_submission(path.with_suffix(".csv"), [("b", 225), ("a", 0)], ["b", "a"], 226)
+
+
+def check_predictions(path: Path) -> None:
+    write_predictions(path.with_name("template.csv"))
+    problems = submission_problems(path, path.with_name("template.csv"), 226)
+    assert all(line.isprintable() for line in problems)
+    read_template(path)
+
+
 COSTS = "s\th:m:s\tmax_rss\tcpu_time\n1.5\t0:00:01\t20.5\t-\n"
-VERIFIED = (
-    "sample,color,depth,reason,frames,width,height,fps,color_sha256,depth_sha256\n"
-    "a,a.mp4,,,10,64,48,25.0,00,\n"
-)
 FILES: dict[str, tuple[str | Callable[[Path], object], Callable[[Path], object]]] = {
     "logits.h5": (own_logits, read_foreign_logits),
-    "weights.safetensors": (own_weights, load_weights),
-    "foreign.safetensors": (own_weights, read_foreign),
-    "metrics.json": (DOCUMENT, read_metrics),
-    "model.json": (DOCUMENT, lambda path: read_document(path, "sidecar")),
+    "foreign.safetensors": (
+        lambda path: save_weights(path, {"a": torch.arange(6.0), "b": torch.tensor(3)}, {"c": "d"}),
+        read_foreign,
+    ),
     "history.csv": ("epoch,loss\n0,2.5\n", lambda path: read_table(path, {"epoch": int})),
-    "quality.csv": ("sample,person,reason\na,,\n", lambda path: read_quarantined([path])),
-    "verify.csv": (VERIFIED, read_verified),
+    "submission.csv": (write_predictions, check_predictions),
+    "submission.zip": (write_predictions, check_predictions),
     "costs.tsv": (COSTS, read_seconds),
     "costs/rule.tsv": (COSTS, lambda path: read_costs(path.parent)),
-    **{f"scores.{n}.pkl": (partial(score_pickle, n), read_scores) for n in range(6)},
+    **{
+        f"scores.{n}.pkl": (
+            lambda path, n=n: path.write_bytes(pickle.dumps(SCORES, n)),
+            read_scores,
+        )
+        for n in range(6)
+    },
     "scores.npz": (partial(scores_npz, np.savez), read_scores),
     "packed.npz": (partial(scores_npz, np.savez_compressed), read_scores),
     "scores.csv": ("sample,0,1\r\na,0.5,-1e3\r\nb,2,3\r\n", read_scores),

@@ -33,8 +33,10 @@ CLIPS = (
 TRAP = "'\"; touch canary; $(touch canary) `touch canary` & ü*?[a]"
 
 
-def make_run(folder: Path) -> WorkflowRun:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
     """Clips, table, results and scratch whose names would run `touch` in a shell."""
+    folder = tmp_path_factory.mktemp("trap") / f"run {TRAP}".replace("/", "")
     clips = folder / f"clips {TRAP}"
     clips.mkdir(parents=True)
     (folder / f"scratch {TRAP}").mkdir()
@@ -57,11 +59,6 @@ def make_run(folder: Path) -> WorkflowRun:
             "tracks": {"rgb": {"streams": {"joint": 1.0}}},
         },
     )
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
-    return make_run(tmp_path_factory.mktemp("trap") / f"run {TRAP}".replace("/", ""))
 
 
 def test_it_works_and_nothing_is_run_or_written_elsewhere(run: WorkflowRun) -> None:
@@ -212,7 +209,6 @@ HOSTILE = {
     "no date": ("seed: 2020-13-45", "not a readable YAML file"),
     "two documents": ("seed: 1\n---\nseed: 2", "expected a single document"),
     "doubled": ("name: a\nseed: 1\nname: b", "line 3: key 'name' appears in line 1 too; keep one"),
-    "doubled within": ("data:\n  root: a\n  root: b", "line 3: key 'root' appears in line 2 too"),
     "templates of Snakemake": ("__use_yte__: true\n?open('canary', 'w'): 1", "unknown key"),
     "control characters": ("seed: \x1b[2J", "special characters are not allowed"),
 }

@@ -20,7 +20,6 @@ from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import KEYPOINTS_133
 
 FIDELITIES: tuple[Fidelity, ...] = ("published", "corrected")
-LENGTHS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151)
 
 
 def people(T: int, *, width: int = 512, height: int = 512) -> NDArray[np.float64]:
@@ -68,17 +67,10 @@ def test_keypoints_are_the_published_ones() -> None:
     ("frames", "expected"),
     [
         (1, [0] * 60),
-        (7, [i for i in range(7) for _ in range(8)] + [6] * 4),
-        (20, [i for i in range(20) for _ in range(3)]),
-        (29, [i for i in range(29) for _ in range(2)] + [28] * 2),
-        (50, sorted([*range(50), *range(0, 50, 5)])),
         (53, sorted([*range(53), *range(0, 49, 7)])),
         (59, [0, *range(59)]),
         (60, list(range(60))),
-        (61, list(range(1, 61))),
         (90, [i for i in range(90) if i % 3]),
-        (119, [*range(1, 118, 2), 118]),
-        (120, list(range(1, 120, 2))),
         (150, list(range(90, 150))),
     ],
 )
@@ -94,13 +86,9 @@ def test_published_frames_follow_the_released_rule() -> None:
 
 
 def test_corrected_frames_are_even() -> None:
-    assert sixty_frames(60, fidelity="corrected").tolist() == list(range(60))
-    assert sixty_frames(120, fidelity="corrected").tolist() == list(range(1, 120, 2))
-    assert sixty_frames(2, fidelity="corrected").tolist() == [0] * 30 + [1] * 30
-    for frames in (1, 7, 59, 61, 149, 1000):
-        chosen = sixty_frames(frames, fidelity="corrected")
+    for frames in (1, 2, 7, 59, 60, 61, 120, 149, 1000):
         expected = np.floor((np.arange(60) + 0.5) * frames / 60)
-        assert np.array_equal(chosen, expected)
+        assert np.array_equal(sixty_frames(frames, fidelity="corrected"), expected)
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
@@ -145,16 +133,8 @@ def test_pooling_profiles_equals_pooling_maps(
     full = chosen[..., 2, None, None] * np.exp(-squares / (2 * sigma**2))
     maps = gaussian_heatmaps(points, width=width, height=height, sigma=sigma, fidelity=fidelity)
     np.testing.assert_allclose(maps, pooled(full), atol=1e-6)
-
-
-def test_published_stretches_and_corrected_keeps_proportions() -> None:
-    points = np.zeros((1, 133, 3))
-    points[0, 0] = (640, 0, 1)  # the centre of the upper border
-    stretched = gaussian_heatmaps(points, width=1280, height=720, sigma=1, fidelity="published")
-    boxed = gaussian_heatmaps(points, width=1280, height=720, sigma=1, fidelity="corrected")
-    assert stretched[0, 0].max(axis=1).argmax() == 0
-    assert boxed[0, 0].max(axis=1).argmax() == 5  # 21 of 96 cells are above the picture
-    assert stretched[0, 0].max(axis=0).argmax() == boxed[0, 0].max(axis=0).argmax() == 12
+    none = gaussian_heatmaps(points[:0], width=width, height=height, fidelity=fidelity)
+    assert none.shape == (0, 33, 24, 24)
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.floats(0, 5))
@@ -166,18 +146,6 @@ def test_maps_stay_between_zero_and_one(x: float, y: float, score: float) -> Non
         assert np.isfinite(maps).all()
         assert maps.min() >= 0
         assert maps.max() <= min(score, 1) + 1e-6
-
-
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-@pytest.mark.parametrize(("width", "height"), [(720, 1280), (240, 320), (513, 511)])
-def test_any_length_and_size(fidelity: Fidelity, width: int, height: int) -> None:
-    for T in LENGTHS:
-        points = people(T, width=width, height=height)
-        maps = gaussian_heatmaps(points, width=width, height=height, fidelity=fidelity)
-        assert maps.shape == (T, 33, 24, 24)
-        missing = points[:, HEATMAP_KEYPOINTS, 2] == 0
-        assert not maps[missing].any()
-        assert (maps[~missing].max(axis=(-1, -2)) > 0).all()
 
 
 def test_network_maps_are_selected_and_pooled() -> None:

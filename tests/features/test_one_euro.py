@@ -23,8 +23,9 @@ def filtered(
     )
 
 
-def test_a_still_point_is_unchanged() -> None:
-    keypoints = np.full((40, 133, 3), 0.7, np.float32)
+@pytest.mark.parametrize("length", [0, 1, 40])
+def test_a_still_point_is_unchanged(length: int) -> None:
+    keypoints = np.full((length, 133, 3), 0.7, np.float32)
     keypoints[..., :2] = 123.25
     assert np.array_equal(filtered(keypoints, beta=200.0), keypoints)
 
@@ -43,14 +44,6 @@ def test_a_step_is_low_pass_filtered(fps: float) -> None:
     weight = 1 / (1 + fps / (2 * np.pi * 1.0))
     expected = 200 - 100 * (1 - weight) ** np.arange(1, 16)
     assert filtered(track(x), fps=fps)[5:, 0, 0] == pytest.approx(expected, rel=1e-5)
-
-
-def test_a_step_takes_the_same_time_at_any_frame_rate() -> None:
-    """At 200 and 400 frames a second, 0.1 s after the step."""
-    slow, fast = (
-        filtered(track(np.r_[0, np.full(n, 100.0)]), fps=10.0 * n)[n, 0, 0] for n in (20, 40)
-    )
-    assert slow == pytest.approx(fast, rel=0.03)
 
 
 def test_a_fast_point_lags_less_with_beta() -> None:
@@ -77,9 +70,3 @@ def test_points_do_not_mix_and_scores_stay() -> None:
         assert np.array_equal(alone[:, 0], joint[:, point])
     assert np.array_equal(joint[..., 2], keypoints[..., 2])
     assert not joint[keypoints[..., 2] == 0].any()
-
-
-def test_the_first_frames_and_no_frames() -> None:
-    for length in (0, 1):
-        keypoints = np.ones((length, 133, 3), np.float32)
-        assert np.array_equal(filtered(keypoints), keypoints)

@@ -13,7 +13,6 @@ from slr_pipeline.schema import Fidelity
 Floats = NDArray[np.float64]
 
 FIDELITIES: tuple[Fidelity, ...] = ("published", "corrected")
-LENGTHS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 59, 60, 61, 149, 150, 151, 1000)
 LEFT_WRIST, NECK, TOP = 9, 17, 18
 
 
@@ -83,14 +82,8 @@ def test_steps_by_hand(fidelity: Fidelity, expected: list[list[float]]) -> None:
     points[3:, LEFT_WRIST, 0] -= 50  # left by all of it between 2 and 3
     flow = pose_flow(points, fidelity=fidelity)
     assert flow_of(flow.values, LEFT_WRIST) == expected
+    assert np.count_nonzero(flow.values) == np.count_nonzero(expected)  # all else is still
     assert (flow.zero_neck_frames, flow.keypoints_never_seen) == (0, 0)
-
-
-def test_published_puts_the_only_step_of_two_frames_in_the_second() -> None:
-    points = person(2)
-    points[1, LEFT_WRIST, 1] -= 50
-    values = pose_flow(points, fidelity="published").values
-    assert flow_of(values, LEFT_WRIST) == [[0, 0], [-0.5, 1]]
 
 
 def test_each_frame_is_divided_by_its_own_head() -> None:
@@ -104,22 +97,6 @@ def test_gaps_take_the_nearest_frame_or_in_published_the_latest() -> None:
     seen = np.array([0, 0, 1, 0, 0, 0, 1, 0], dtype=bool)[:, None]
     assert nearest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 6, 6, 6]  # ties to the earlier
     assert latest_seen(seen)[:, 0].tolist() == [2, 2, 2, 2, 2, 2, 6, 6]
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=40))
-def test_imputing_equals_a_slow_search(flags: list[bool]) -> None:
-    seen = np.array(flags)
-    T = len(flags)
-    frames = [j for j in range(T) if flags[j]] or None
-    nearest = [min(frames, key=lambda j: (abs(j - t), j)) if frames else t for t in range(T)]
-    assert nearest_seen(seen[:, None])[:, 0].tolist() == nearest
-    source = [t if flags[t] else -1 for t in range(T)]
-    for t in range(T):  # fills the list it searches, as the released code does
-        if source[t] < 0 and frames:
-            source[t] = source[
-                min((j for j in range(T) if source[j] >= 0), key=lambda j: abs(j - t))
-            ]
-    assert latest_seen(seen[:, None])[:, 0].tolist() == (source if frames else list(range(T)))
 
 
 @pytest.mark.parametrize(("T", "missing"), [(2, 0.0), (3, 0.3), (17, 0.5), (30, 0.9)])
@@ -200,23 +177,6 @@ def test_the_133_map_by_name_and_ears_and_shoulders_give_the_head() -> None:
     assert pose_flow(points, fidelity="corrected").zero_neck_frames == 2
 
 
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-@pytest.mark.parametrize("V", [133, 135])
-@given(seed=st.integers(0, 10**6), T=st.integers(1, 12))
-def test_a_still_skeleton_does_not_flow(fidelity: Fidelity, V: int, seed: int, T: int) -> None:
-    points = np.repeat(walk(1, V, seed=seed), T, axis=0)
-    assert not pose_flow(points, fidelity=fidelity).values.any()
-
-
-@pytest.mark.parametrize("fidelity", FIDELITIES)
-@given(seed=st.integers(0, 10**6), T=st.integers(2, 12), power=st.integers(-3, 4))
-def test_size_does_not_matter(fidelity: Fidelity, seed: int, T: int, power: int) -> None:
-    points = walk(T, 133, seed=seed)
-    larger = points * [2.0**power, 2.0**power, 1]  # exact in floating point
-    values = pose_flow(points, fidelity=fidelity).values
-    assert np.array_equal(pose_flow(larger, fidelity=fidelity).values, values)
-
-
 @given(seed=st.integers(0, 10**6), T=st.integers(3, 12))
 def test_with_everything_seen_published_is_corrected_one_frame_early(seed: int, T: int) -> None:
     points = walk(T, seed=seed, missing=0)
@@ -227,7 +187,7 @@ def test_with_everything_seen_published_is_corrected_one_frame_early(seed: int, 
 
 
 @pytest.mark.parametrize("fidelity", FIDELITIES)
-@pytest.mark.parametrize("T", LENGTHS)
+@pytest.mark.parametrize("T", [0, 1, 2, 150])
 def test_any_length_gives_finite_numbers(fidelity: Fidelity, T: int) -> None:
     for missing in (0.0, 0.5, 0.99):
         flow = pose_flow(walk(T, 133, missing=missing), fidelity=fidelity)

@@ -42,16 +42,6 @@ def test_items_are_counted_if_frames_are_unknown(caplog: pytest.LogCaptureFixtur
     ]
 
 
-def test_quarantined_samples_alone(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    now = 0.0
-    with progress(2, frames=0, clock=lambda: now) as done:
-        for _ in range(2):
-            now += 40
-            done(1, 0)
-    assert messages(caplog)[-1] == "sample 2 of 2, 0.0 frames/s, took 80 s"
-
-
 def test_failed_items_are_not_reported_as_done(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with suppress(ValueError), progress(2) as done:

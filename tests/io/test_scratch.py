@@ -22,12 +22,14 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "node disk"
     folder.mkdir()
     monkeypatch.setenv("JOB_DISK", str(folder))
+    monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
     return folder
 
 
 def test_frames_equal_those_of_the_video(
     video: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("SLR_SCRATCH")
     in_place = [np.stack(list(read(video))) for read in (read_frames, read_grey_frames)]
     info = probe(video)
     monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
@@ -38,21 +40,15 @@ def test_frames_equal_those_of_the_video(
     assert video.exists()
 
 
-def test_the_copy_is_what_is_read(
-    video: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_copy_is_read(video: Path, scratch: Path) -> None:
     """The video is emptied after its first frame; the rest comes from the copy."""
-    monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
     frames = read_frames(video)
     next(frames)
     video.write_bytes(b"")
     assert len(list(frames)) == len(pictures()) - 1
 
 
-def test_nothing_stays_behind_a_reader_that_stops_or_fails(
-    video: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("SLR_SCRATCH", "$JOB_DISK")
+def test_nothing_stays_behind_a_reader_that_stops_or_fails(video: Path, scratch: Path) -> None:
     frames = read_frames(video)
     assert len(list(islice(frames, 3))) == 3
     assert list(scratch.iterdir()) == []  # already unlinked: a killed job leaves nothing

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.submission import (
@@ -23,25 +21,20 @@ SAMPLES = ["signer6_sample2", "signer6_sample1"]
 ROWS = [("signer6_sample2", 225), ("signer6_sample1", 0)]
 
 
-def test_lines_and_zip_in_sample_order(tmp_path: Path) -> None:
+@pytest.mark.parametrize("template", [None, SAMPLES[::-1]])
+def test_lines_and_zip_in_the_order_of_samples_or_template(
+    tmp_path: Path, template: list[str] | None
+) -> None:
     path = tmp_path / "submission.csv"
-    write_submission(path, ROWS, SAMPLES, classes=226)
-    assert path.read_bytes() == b"signer6_sample2,225\nsigner6_sample1,0\n"
+    write_submission(path, ROWS, SAMPLES, 226, template)
+    lines = [b"signer6_sample2,225\n", b"signer6_sample1,0\n"]
+    assert path.read_bytes() == b"".join(lines[::-1] if template else lines)
     with zipfile.ZipFile(tmp_path / "submission.zip") as archive:
         assert archive.namelist() == ["predictions.csv"]
         assert archive.read("predictions.csv") == path.read_bytes()
     before = (tmp_path / "submission.zip").read_bytes()
-    write_submission(path, ROWS, SAMPLES, classes=226)
+    write_submission(path, ROWS, SAMPLES, 226, template)
     assert (tmp_path / "submission.zip").read_bytes() == before
-
-
-def test_the_template_gives_the_order(tmp_path: Path) -> None:
-    path = tmp_path / "submission.csv"
-    write_submission(path, ROWS, SAMPLES, 226, template=SAMPLES[::-1])
-    assert path.read_bytes() == b"signer6_sample1,0\nsigner6_sample2,225\n"
-    first = path.with_suffix(".zip").read_bytes()
-    write_submission(path, ROWS[::-1], SAMPLES, 226, template=SAMPLES[::-1])
-    assert path.with_suffix(".zip").read_bytes() == first
 
 
 @pytest.mark.parametrize(
@@ -55,9 +48,7 @@ def test_the_template_gives_the_order(tmp_path: Path) -> None:
         (ROWS, SAMPLES[:1], r"in the template: .* missing 1 \('signer6_sample1'\)"),
         (ROWS, [*SAMPLES, "other"], r"in the template: .* extra 1 \('other'\)"),
         (ROWS, [*SAMPLES, SAMPLES[0]], r"in the template: .* repeated 1 \('signer6_sample2'\)"),
-        (ROWS[:1], SAMPLES, r"missing 1 \('signer6_sample1'\)"),
         ([*ROWS, (SAMPLES[0], 1)], SAMPLES, r"repeated 1 \('signer6_sample2'\)"),
-        ([ROWS[0], (SAMPLES[1], 1.0)], SAMPLES, r"line 2: found 'signer6_sample1,1\.0'"),
         ([ROWS[0], (SAMPLES[1], True)], SAMPLES, r"line 2: found 'signer6_sample1,True'"),
     ],
 )
@@ -111,22 +102,17 @@ def test_accepted_variants_of_the_format(tmp_path: Path, text: str) -> None:
     ("text", "line"),
     [
         ("", ": the file is empty"),
-        (" \n", ": the file is empty"),
         ("a,1\na,1\n", ", line 2: a is in line 1 too"),
         ("a,1\nb,226\n", r", line 2: label 226 is outside 0\.\.225"),
         ("name,label\na,1\n", ", line 1: found 'name,label', expected `name,label` without head"),
         ("a,1\n\nb,1\n", ", line 2: found '', expected"),
         ("a,1\n,1\n", ", line 2: found ',1'"),
-        ("a,1\nb\n", ", line 2: found 'b'"),
         ("a,1\nb,1,2\n", ", line 2: found 'b,1,2'"),
-        ("a,1\nb,x\n", ", line 2: found 'b,x'"),
         ("a,1\nb,1.0\n", r", line 2: found 'b,1\.0'"),
-        ("a,1\nb,\n", ", line 2: found 'b,'"),
         ("a,1\nb,-1\n", ", line 2: found 'b,-1'"),
         ("a,1\nb,\u0663\n", r", line 2: found 'b,\\u0663'"),
         (f"a,{'9' * 5000}\n", ", line 1: found 'a,9999"),
         ("a,1\n../b,1\n", r", line 2: found '\.\./b,1'"),
-        ("a,1\nc\\b,1\n", r", line 2: found 'c\\\\b,1'"),
         ('a,1\n"b",1\n', ", line 2: found '\"b\",1'"),
         ("a,1\rb,1\r", r", line 1: found 'a,1\\rb,1"),
         (b"a,1\n\xff,1\n", ": not UTF-8 text"),
@@ -144,12 +130,12 @@ def test_wrong_predictions_are_named_with_their_line(
 
 def problems(tmp_path: Path, text: str, template: str = LINES) -> list[str]:
     path = saved(tmp_path / "x.csv", text)
-    found = submission_problems(path, saved(tmp_path / "t.csv", template), 226)
-    return [problem.removeprefix(str(path)) for problem in found]
+    problems = submission_problems(path, saved(tmp_path / "t.csv", template), 226)
+    return [problem.removeprefix(str(path)) for problem in problems]
 
 
 def test_all_problems_are_listed(tmp_path: Path) -> None:
-    found = problems(tmp_path, "\ufeffsigner6_sample2,x\nsigner6_sample2,1\nc/d,2\nother,1\n")
+    listed = problems(tmp_path, "\ufeffsigner6_sample2,x\nsigner6_sample2,1\nc/d,2\nother,1\n")
     starts = [
         ", line 1: found 'signer6_sample2,x'",
         ", line 2: signer6_sample2 is in line 1 too",
@@ -157,34 +143,24 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
         ", line 1: starts with a byte order mark",
         ": expected 2 names, found 2; missing 1 ('signer6_sample1'), extra 1 ('other')",
     ]
-    assert [problem[: len(start)] for problem, start in zip(found, starts, strict=True)] == starts
+    assert [problem[: len(start)] for problem, start in zip(listed, starts, strict=True)] == starts
 
 
 def test_another_order_than_the_template(tmp_path: Path) -> None:
-    found = problems(tmp_path, "signer6_sample1,0\nsigner6_sample2,225\n")
-    assert len(found) == 1
-    assert found[0].startswith(", line 1: expected signer6_sample2 as in the template, found")
+    (problem,) = problems(tmp_path, "signer6_sample1,0\nsigner6_sample2,225\n")
+    assert problem.startswith(", line 1: expected signer6_sample2 as in the template, found")
 
 
 def test_many_wrong_lines_are_counted(tmp_path: Path) -> None:
     text = "".join(f"s{i},x{i}\n" for i in range(25))
-    found = problems(tmp_path, text, text.replace("x", ""))
-    assert len(found) == 11
-    assert found[-1] == ": 15 more lines are wrong; correct them"
+    listed = problems(tmp_path, text, text.replace("x", ""))
+    assert len(listed) == 11
+    assert listed[-1] == ": 15 more lines are wrong; correct them"
 
 
-@pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("", "the file is empty"),
-        ("a,1\na,2\n", "line 2: a is in line 1 too"),
-        ("a/b,1\n", "line 1: found 'a/b,1'"),
-        ("name,label\n", "line 1: found 'name,label', expected `name,label` without head"),
-    ],
-)
-def test_a_wrong_template(tmp_path: Path, text: str, line: str) -> None:
-    with pytest.raises(DataError, match=line):
-        read_template(saved(tmp_path / "t.csv", text))
+def test_a_wrong_template(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2: found 'a/b,1'"):
+        read_template(saved(tmp_path / "t.csv", "a,1\na/b,1\n"))
 
 
 DATA = LINES.encode()
@@ -196,8 +172,6 @@ DATA = LINES.encode()
         ([], "found none; zip the file alone"),
         ([("submission.csv", DATA)], r"found 1 \('submission.csv'\)"),
         ([("x/predictions.csv", DATA)], r"at the root of the zip, found 1 \('x/predictions.csv'\)"),
-        ([("../predictions.csv", DATA)], r"\('../predictions.csv'\); zip the file alone"),
-        ([("/predictions.csv", DATA)], r"\('/predictions.csv'\); zip the file alone"),
         ([("predictions.csv", DATA), ("a.txt", DATA)], "found 2 "),
         ([("predictions.csv", bytes(2**26 + 1))], "holds 67108865 bytes or more"),
         ([("predictions.csv", b"\xff\xff")], "not UTF-8 text"),
@@ -240,40 +214,6 @@ def test_missing_files(tmp_path: Path) -> None:
             read_predictions(tmp_path / name, 226)
     with pytest.raises(DataError, match=r"cannot be read \(Is a directory"):
         read_predictions(tmp_path, 226)
-
-
-CHANGES = st.lists(
-    st.tuples(st.integers(0, 10**6), st.binary(max_size=3), st.integers(0, 3)), max_size=4
-)
-
-
-@pytest.mark.parametrize("ending", [".csv", ".zip"])
-@settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(changes=CHANGES, cut=st.none() | st.integers(0, 10**6))
-def test_damage_gives_printable_lines(
-    tmp_path: Path, ending: str, changes: list[tuple[int, bytes, int]], cut: int | None
-) -> None:
-    path = zipped(tmp_path / "x.zip", ("predictions.csv", DATA))
-    data = path.read_bytes() if ending == ".zip" else DATA
-    for place, new, old in changes:
-        at = place % (len(data) + 1)
-        data = data[:at] + new + data[at + old :]
-    path = saved(tmp_path / f"x{ending}", data if cut is None else data[: cut % (len(data) + 1)])
-    template = saved(tmp_path / "t.csv", LINES)
-    try:
-        problems = submission_problems(path, template, 226)
-    except DataError as error:
-        problems = [str(error)]
-    assert all(line.isprintable() for line in problems)
-    if not problems:
-        assert [name for name, _ in read_predictions(path, 226)] == SAMPLES
-    try:
-        read_template(path)
-    except DataError as error:
-        problems = [str(error)]
-    assert all(line.isprintable() for line in problems)
 
 
 @pytest.mark.skipif(

@@ -3,6 +3,7 @@
 Other damage, containers and codecs: tests/faults/test_corrupt_videos.py.
 """
 
+import random
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -13,7 +14,8 @@ import pytest
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.video import VideoInfo, probe, read_frames, read_grey_frames, sha256_of
-from tests.videos import turn_track, write, write_no_frames, write_sound
+from tests import videos
+from tests.videos import write, write_no_frames, write_sound
 
 FRAMES = 30
 
@@ -62,20 +64,6 @@ def test_any_file_name(tmp_path: Path, name: str) -> None:
     assert probe(str(path)).frames == FRAMES
 
 
-@pytest.mark.parametrize("quarters_clockwise", [0, 1, 2, 3])
-def test_rotation_metadata_is_applied(tmp_path: Path, quarters_clockwise: int) -> None:
-    path = write_video(tmp_path / "a.mp4", pictures(height=48, width=64))
-    turn_track(path, quarters_clockwise)
-    frame = next(iter(read_frames(path)))
-    expected = np.rot90(pictures(height=48, width=64)[0], -quarters_clockwise)
-    assert frame.shape == expected.shape
-    assert np.abs(frame.astype(int) - expected).mean() < 4
-    assert frame.flags.c_contiguous
-    info = probe(path)
-    assert (info.height, info.width) == frame.shape[:2]
-    assert next(iter(read_grey_frames(path))).shape == frame.shape[:2]
-
-
 def test_grey_is_full_range(tmp_path: Path) -> None:
     ramp = np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None], (3, 16, 256, 3)).copy()
     path = write_video(tmp_path / "depth.mp4", ramp, crf="1")
@@ -93,14 +81,9 @@ def test_lossless_grey_is_exact(tmp_path: Path) -> None:
 
 
 def test_deep_grey_is_refused_as_depth(tmp_path: Path) -> None:
+    deep = noise()[..., 0].astype(np.uint16) * 257
     path = tmp_path / "depth.mkv"
-    write(
-        path,
-        noise()[..., 0].astype(np.uint16) * 257,
-        codec="ffv1",
-        pixels="gray16le",
-        given="gray16le",
-    )
+    write(path, deep, codec="ffv1", pixels="gray16le", given="gray16le")
     assert probe(path).frames == FRAMES
     for read in (lambda: probe(path, grey=True), lambda: next(iter(read_grey_frames(path)))):
         with pytest.raises(DataError, match=r"depth\.mkv: gray16le has more than 8 bits"):
@@ -116,22 +99,7 @@ def test_frames_are_decoded_lazily(tmp_path: Path) -> None:
 
 
 def damage_middle(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 2
-    data[middle : middle + 4000] = bytes(4000)
-    path.write_bytes(data)
-
-
-def no_file(path: Path) -> None:
-    pass
-
-
-def folder(path: Path) -> None:
-    path.mkdir()
-
-
-def empty(path: Path) -> None:
-    path.touch()
+    videos.damaged(path, path, videos.zero_middle, random.Random(0))
 
 
 def damaged(path: Path) -> None:
@@ -143,9 +111,9 @@ def damaged(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (no_file, "there is no such file; check the path"),
-        (folder, "there is no such file; check the path"),
-        (empty, "the file is empty; copy it again"),
+        (Path.exists, "there is no such file; check the path"),
+        (Path.mkdir, "there is no such file; check the path"),
+        (Path.touch, "the file is empty; copy it again"),
         (damaged, r"is damaged after \d+ frames \(h264: .*\); copy it again"),
         (write_sound, "has no video stream"),
         (write_no_frames, "has no frames; copy it again"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from slr_pipeline.config.checks import QualitySettings
-from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.quality import read_quality, read_quarantined
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
@@ -86,10 +86,3 @@ def test_too_many_stop_the_run_with_the_list(shards: list[str], tmp_path: Path) 
     assert first.startswith("1 of 7 samples are quarantined (14.3%), more than quality.max_quar")
     assert listed == [f"  {EMPTY}: a person in 0.0000 of the frames, min_person 0"]
     assert not out.exists()
-
-
-def test_a_foreign_table_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.csv").write_text("name,label\na,1\n")
-    for path in (tmp_path / "other.csv", tmp_path / "none.csv"):
-        with pytest.raises(ArtifactError, match="cannot be read as a table"):
-            read_quarantined([path])
