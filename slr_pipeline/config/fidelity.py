@@ -66,16 +66,9 @@ def _choice(section: Any, key: str) -> Any:
 def mixture_problem(stream: StreamSettings, features: FeatureSettings) -> str | None:
     """Why a stream and a feature that it reads do not fit by their fidelity; None if they do.
 
-    Refused are:
-
-    - VTN-HC/PF on `hand_crops` or `depth_hand_crops` of the other fidelity. Published crops hold
-      the whole frame where a hand is missing, which only the published stream repairs, and their
-      boxes are smaller, so that colour and depth would show different regions.
-    - `published` R(2+1)D on `corrected` flow: border fill and scale of the vectors differ.
-    - `published` SSTCN on `corrected` heat-maps: frames and shape differ from the released ones.
-    - `corrected` network heat-maps of `published` keypoints (`FeatureSettings` refuses them).
-
-    Every other mixture is allowed, because the values mean the same in both fidelities:
+    VTN-HC/PF needs hand crops of its own fidelity; `published` R(2+1)D needs `published` flow and
+    `published` SSTCN `published` heat-maps. `FeatureSettings` refuses `corrected` network heat-maps
+    of `published` keypoints. Every other mixture is allowed, because the values mean the same in both fidelities:
 
     - SL-GCN on any keypoints: pixels of the frame as filmed, never mirrored.
     - R(2+1)D on `frames` or `hha`: the authors' weights on videos that are not 512 x 512 need

@@ -133,14 +133,13 @@ class HandTransform:
             jittering = pictures if self.fidelity == "published" else pictures[:, :2]
             for place in np.ndindex(jittering.shape[:2]):
                 jittering[place] = jittered(jittering[place], factors)
-        if not mirrored:
-            return normalised(pictures), pose.astype(np.float32)
-        pictures = pictures[:, :, :, ::-1]
-        if self.fidelity == "published":
+        if mirrored:
+            pictures = pictures[:, :, :, ::-1]
             # PUBLISHED: the left hand, now shaped like a right one, stays in the left slot, and
             # the pose flow does not change.
-            return normalised(pictures), pose.astype(np.float32)
-        return normalised(pictures[:, EXCHANGED[pictures.shape[1]]]), mirrored_pose_flow(pose)
+            if self.fidelity == "corrected":
+                pictures, pose = pictures[:, EXCHANGED[pictures.shape[1]]], mirrored_pose_flow(pose)
+        return normalised(pictures), pose.astype(np.float32)
 
     def _window(self, rng: np.random.Generator) -> Window:
         published = self.fidelity == "published"
