@@ -68,7 +68,7 @@ def mixture_problem(stream: StreamSettings, features: FeatureSettings) -> str | 
 
     VTN-HC/PF needs hand crops of its own fidelity; `published` R(2+1)D needs `published` flow and
     `published` SSTCN `published` heat-maps. `FeatureSettings` refuses `corrected` network heat-maps
-    of `published` keypoints. Every other mixture is allowed, because the values mean the same in both fidelities:
+    of `published` keypoints. Every other mixture is allowed, because the values mean the same:
 
     - SL-GCN on any keypoints: pixels of the frame as filmed, never mirrored.
     - R(2+1)D on `frames` or `hha`: the authors' weights on videos that are not 512 x 512 need
