@@ -211,10 +211,3 @@ def test_control_characters_are_refused_in_one_line(tmp_path: Path, cell: int, b
     line = refusal(tmp_path, [*GOOD, (row[0], row[1], row[2], row[3])])
     assert "a line break or control character in" in line
     assert line.isprintable()
-
-
-def test_a_doubled_column_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "samples.csv"
-    path.write_text("sample,split,label,color,color\na,train,yes,a.mp4,b.mp4\n")
-    with pytest.raises(DataError, match="expected a header of sample,split"):
-        load_samples(TableData(layout="table", table=str(path)))

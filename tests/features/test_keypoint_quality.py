@@ -114,25 +114,20 @@ def test_hands_that_touch_or_cross_are_no_swap() -> None:
     assert not swapped_frames(keypoints).any()
 
 
-def test_a_swap_of_incomplete_hands() -> None:
-    keypoints = signer(4)
-    keypoints[:3, LEFT] = keypoints[:3, RIGHT]
+def test_a_swap_of_incomplete_hands_or_arms() -> None:
+    keypoints = signer(7)
+    keypoints[:, LEFT] = keypoints[:, RIGHT]
+    keypoints[3] = signer(1)
     keypoints[0, LEFT[5:12]] = 0
     keypoints[0, RIGHT[15:]] = 0
     keypoints[1, LEFT[5:]] = 0  # too few
     keypoints[2, RIGHT[0]] = 0
     keypoints[3, LEFT[5:12]] = 0
+    keypoints[4:, RIGHT] = 0
+    keypoints[4, LEFT_WRIST] = 0
+    keypoints[5, RIGHT_WRIST] = 0
+    keypoints[6, LEFT] = 0
     assert np.flatnonzero(swapped_frames(keypoints)).tolist() == [0, 2]
-
-
-def test_no_swap_without_a_hand_or_a_wrist() -> None:
-    keypoints = signer(3)
-    keypoints[:, LEFT] = keypoints[:, RIGHT]
-    keypoints[:, RIGHT] = 0
-    keypoints[0, LEFT_WRIST] = 0
-    keypoints[1, RIGHT_WRIST] = 0
-    keypoints[2, LEFT] = 0
-    assert not swapped_frames(keypoints).any()
 
 
 def test_the_mirror_image_has_the_same_quality() -> None:

@@ -96,6 +96,7 @@ def test_classes_file_fixes_the_order(table: Callable[..., TableData], tmp_path:
         ("", "expected a header of sample,split"),
         ("sample,split,label\n", "expected a header of sample,split"),
         ("sample,split,label,color,colour\n", "expected a header of sample,split"),
+        ("sample,split,label,color,color\na,train,yes,a.mp4,b.mp4\n", "expected a header of"),
         (HEADER + ROWS + "a,train,yes,1,v/a.mp4,\n", "sample a appears twice; names must be"),
         (HEADER + ROWS + "d,dev,yes,1,v/a.mp4,\n", "line 5: split 'dev' is none of train, val,"),
         (HEADER + ROWS + "d,train,,1,v/a.mp4,\n", "line 5: sample d of train has no label"),
