@@ -43,16 +43,8 @@ ESTIMATOR = {"estimator": "made-up", "weights_sha256": "0" * 64}
 
 SKELETON = {"model": "slgcn", "width": 16, "frames": 20, "window": 10}
 PICTURES = {"model": "r2plus1d", "width": 4, "frames": 4, "size": 32}
-HANDS = {
-    "model": "vtn",
-    "backbone": "resnet18",
-    "backbone_width": 4,
-    "width": 32,
-    "heads": 2,
-    "layers": 2,
-    "frames": 4,
-    "size": 32,
-}
+SIZES = {"width": 32, "heads": 2, "layers": 2, "frames": 4, "size": 32}
+HANDS = {"model": "vtn", "backbone": "resnet18", "backbone_width": 4, **SIZES}
 STREAMS: dict[str, dict[str, Any]] = {
     "joint": {**SKELETON, "trim": True, "stretch": True},
     "bone": {**SKELETON, "representation": "bone", "fidelity": "published"},

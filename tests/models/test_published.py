@@ -36,6 +36,7 @@ from slr_pipeline.training.start_weights import import_weights, start_from
 from tests.models.slgcn_reference import logits as slgcn_logits
 from tests.models.test_sstcn import reference as sstcn_logits
 from tests.models.test_vtn import reference as vtn_logits
+from tests.models.test_vtn import small as small_vtn
 from tests.shared_data import published_keys
 
 Weights = dict[str, Tensor]
@@ -45,17 +46,7 @@ SMALL: dict[str, Callable[[], nn.Module]] = {
     "slgcn": lambda: SLGCN(classes=5, joints=27, bones=BONES_27, width=8, groups=4),
     "sstcn": lambda: SSTCN(classes=5, frames=4, joints=3, width=6),
     "r2plus1d": lambda: R2Plus1D(classes=5, channels=2, width=4),
-    "vtn": lambda: VTN(
-        classes=5,
-        frames=3,
-        width=8,
-        heads=2,
-        layers=2,
-        pose_values=6,
-        depth=True,
-        backbone="resnet18",
-        backbone_width=4,
-    ),
+    "vtn": lambda: small_vtn(frames=3, width=8, heads=2, depth=True),
 }
 
 
@@ -355,15 +346,6 @@ def test_other_floats_become_float32(dtype: torch.dtype, tmp_path: Path) -> None
     ours, _ = load_weights(tmp_path / "ours.safetensors")
     assert {value.dtype for value in ours.values()} == {torch.float32, torch.int64}
     assert torch.equal(ours["classifier.weight"], other["fc1.weight"].float())
-
-
-def test_the_number_of_classes_is_that_of_the_head(tmp_path: Path) -> None:
-    weights = released("r2plus1d", R2Plus1D(classes=500, width=4))
-    save_parallel(weights, tmp_path / "csl.pth")
-    import_weights("r2plus1d", tmp_path / "csl.pth", tmp_path / "csl.safetensors")
-    ours, header = load_weights(tmp_path / "csl.safetensors")
-    assert header["classes"] == "500"
-    assert torch.equal(ours["classifier.weight"], weights["fc1.weight"])
 
 
 # --- torchvision's weights -----------------------------------------------------------------------

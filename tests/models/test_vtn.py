@@ -1,6 +1,7 @@
 """VTN against a plain reference that reads weights under their published names."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -20,28 +21,11 @@ RESNET34 = 21_284_672
 """Parameters of a ResNet-34 without its classifier."""
 
 
-def small(
-    *,
-    frames: int = 4,
-    layers: int = 2,
-    depth: bool = False,
-    dropout: float = 0.1,
-    backbone_width: int = 4,
-) -> VTN:
+def small(**changes: Any) -> VTN:
     torch.manual_seed(0)
-    return VTN(
-        classes=5,
-        frames=frames,
-        width=24,
-        heads=4,
-        layers=layers,
-        pose_values=6,
-        depth=depth,
-        backbone="resnet18",
-        backbone_width=backbone_width,
-        dropout=dropout,
-        classifier_dropout=dropout,
-    )
+    sizes = {"frames": 4, "width": 24, "heads": 4, "layers": 2, "pose_values": 6}
+    trunk = {"backbone": "resnet18", "backbone_width": 4}
+    return VTN(classes=5, **{**sizes, **trunk, **changes})
 
 
 def stirred(model: VTN) -> VTN:

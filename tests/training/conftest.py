@@ -1,6 +1,7 @@
 """A small task: four movements of the left hand, with noise and missing keypoints."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,23 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.skeleton_transform import SkeletonTransform
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.skeleton import BONES_27, KEYPOINTS_133, LEFT_HAND
+from tests.data.test_skeleton_transform import CORRECTED
 
 MOVED = [KEYPOINTS_133.index(f"left_{part}") for part in ("elbow", "wrist")] + list(LEFT_HAND)
-TRANSFORM = SkeletonTransform(
-    fidelity="corrected",
-    representation="joint",
-    frames=32,
-    window=24,
-    flip_probability=0.25,
-    shift_px=10.0,
-    rotation_deg=0.0,
-    scale_range=0.0,
-    trim=False,
-    stretch=False,
-)
+TRANSFORM = replace(CORRECTED, frames=32, window=24, flip_probability=0.25)
 
 
 def movement(name: str) -> NDArray[np.float32]:

@@ -39,16 +39,8 @@ SAMPLES = [("short", 0), ("long", 1)]
 
 SKELETON = {"model": "slgcn", "width": 16, "frames": 20, "window": 12}
 VIDEO = {"model": "r2plus1d", "width": 4, "frames": 8, "size": 32, "feature": "frames"}
-HANDS = {
-    "model": "vtn",
-    "backbone": "resnet18",
-    "backbone_width": 4,
-    "width": 32,
-    "heads": 2,
-    "layers": 1,
-    "frames": 6,
-    "size": 32,
-}
+SIZES = {"width": 32, "heads": 2, "layers": 1, "frames": 6, "size": 32}
+HANDS = {"model": "vtn", "backbone": "resnet18", "backbone_width": 4, **SIZES}
 STREAMS: dict[str, dict[str, Any]] = {
     "joint": SKELETON,
     "bone": {**SKELETON, "representation": "bone"},
