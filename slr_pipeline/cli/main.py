@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
-from typing import Protocol
+from types import ModuleType
 
 from slr_pipeline.cli import (
     check,
@@ -22,20 +22,7 @@ from slr_pipeline.cli import (
 )
 from slr_pipeline.errors import run
 
-
-class Command(Protocol):
-    """A module of this package. Its docstring is the help text; it imports heavy packages late."""
-
-    __doc__: str | None
-
-    def flags(self, parser: argparse.ArgumentParser) -> None:
-        """Declare the arguments of the command."""
-
-    def main(self, arguments: argparse.Namespace, /) -> None:
-        """Run the command."""
-
-
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, ModuleType] = {
     "init": init,
     "check": check,
     "plan": plan,
@@ -51,7 +38,10 @@ COMMANDS: dict[str, Command] = {
     "weights": weights,
     "docs": docs,
 }
-"""The commands in the order of `slr --help`."""
+"""The commands in the order of `slr --help`: modules with functions `flags` and `main`.
+
+The docstring of a module is its help text. They import heavy packages late.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

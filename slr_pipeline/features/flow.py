@@ -103,11 +103,8 @@ def crop_flow(
 ) -> Iterator[Picture]:
     """`corrected`: flow between signer crops, (2, 256, 256) bytes per frame; the first is zero.
 
-    Args:
-        frames: T pictures, RGB (H, W, 3) or grey (H, W).
-        box: from `signer_box`.
-        estimate: from `flow_estimator`.
-        bound_px: largest flow, in px of the crop.
+    `frames` are RGB (H, W, 3) or grey (H, W), `box` is from `signer_box`, `estimate` from
+    `flow_estimator`; `bound_px` is the largest flow, in px of the crop.
     """
     crops = (crop_signer(_grey(frame), box, interpolation=cv2.INTER_AREA) for frame in frames)
     for flow in _flows(crops, estimate):
@@ -115,12 +112,7 @@ def crop_flow(
 
 
 def whole_frame_flow(
-    frames: Iterable[Picture],
-    box: Box,
-    estimate: Estimate,
-    *,
-    bound_px: float,
-    working_px: int,
+    frames: Iterable[Picture], box: Box, estimate: Estimate, *, bound_px: float, working_px: int
 ) -> Iterator[Picture]:
     """`published`: flow of whole frames at `working_px`, whose bytes are then cropped as pictures.
 

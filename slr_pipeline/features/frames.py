@@ -34,16 +34,8 @@ def signer_box(
     and moves the centre by 20 px up and left. `corrected` uses keypoints that survive a median over
     time, scales the 20 px with the frame, and moves the centre up only.
 
-    Args:
-        keypoints: (T, 133, 3), px and score.
-        width, height: size of the frame in px.
-        fidelity: see above.
-
-    Returns:
-        The box; the whole frame if no keypoint is seen.
-
-    Raises:
-        DataError: `published` and a frame that is not 512 x 512.
+    `keypoints` are (T, 133, 3), px and score, of a frame of `width` x `height` px; if none is seen,
+    the box is the whole frame. DataError for `published` and a frame that is not 512 x 512.
     """
     chosen = keypoints[:, CROP_KEYPOINTS].astype(np.float64)
     room = HEAD_ROOM * max(width, height)

@@ -56,10 +56,8 @@ def hand_boxes(keypoints: Keypoints, *, width: int, height: int, fidelity: Fidel
     both, and the shoulders from that frame or the nearest one to it that has them.
     `published`: the whole picture is the box; see `published_slots`.
 
-    Args:
-        keypoints: (T, 133, 3) x, y in pixels and score, 0 where missing; T may be 0.
-        width, height: of the picture in pixels; only `published` uses them.
-        fidelity: `published` or `corrected`.
+    `keypoints` are (T, 133, 3) x, y in pixels and score, 0 where missing; T may be 0. Only
+    `published` uses `width` and `height` of the picture.
     """
     places = keypoints[..., :2].astype(np.float64)
     scores = keypoints[..., 2]
@@ -87,11 +85,7 @@ def crop_hand(
     central crop (224 of 256) of the whole resized box; that of the square has the same pixels,
     because both offsets round (w - size) / 2 alike: half of the difference 32 is even.
 
-    Args:
-        picture: (H, W, 3) colour or (H, W) depth.
-        box: (4,) x0, y0, x1, y1.
-        size: height and width of the crop in pixels.
-        fidelity: that of the boxes.
+    `picture` is (H, W, 3) colour or (H, W) depth; `fidelity` is that of the box.
     """
     left, top, right, bottom = (int(edge) for edge in box)
     height, width = picture.shape[:2]
@@ -116,10 +110,7 @@ def published_slots(missing: Flags) -> Indices:
     """The slot whose crop each of the 16 slots of an item shows, for one hand.
 
     The released code means to replace a crop of the whole picture by that of the nearest slot with
-    a hand, ties to the earlier.
-
-    Args:
-        missing: (16,) whether the hand is missing in the frame of each slot.
+    a hand, ties to the earlier. `missing` (16,): whether the hand is missing in the slot's frame.
     """
     # PUBLISHED: it records slot + 1 as missing. The slot itself keeps the whole picture; the next
     # slot, with or without a hand, shows the nearest unrecorded slot; 16 is out of range.

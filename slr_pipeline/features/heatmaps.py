@@ -44,12 +44,7 @@ def sixty_frames(frames: int, *, fidelity: Fidelity) -> Indices:
 
 
 def gaussian_heatmaps(
-    keypoints: Keypoints,
-    *,
-    width: int,
-    height: int,
-    sigma: float = 3.0,
-    fidelity: Fidelity,
+    keypoints: Keypoints, *, width: int, height: int, sigma: float = 3.0, fidelity: Fidelity
 ) -> Maps:
     """Maps (T, 33, 24, 24) float32 in [0, 1], like those of a network.
 
@@ -58,12 +53,8 @@ def gaussian_heatmaps(
     grid: x px is at (x + 0.5) * 96 / width - 0.5 cells. `published`: the picture is stretched to
     the square. `corrected`: it keeps its proportions, in the middle of the square.
 
-    Args:
-        keypoints: (T, 133, 3) x, y in pixels and score; T may be 0.
-        width, height: of the picture in pixels.
-        sigma: standard deviation in cells of the 96 x 96 grid. ASSUME: 3.0, as in the training of
-            whole-body networks with such maps.
-        fidelity: `published` or `corrected`.
+    `keypoints` are (T, 133, 3) x, y in pixels and score; T may be 0. `sigma` is the standard
+    deviation in cells. ASSUME: 3.0, as in the training of whole-body networks with such maps.
     """
     chosen = keypoints[:, HEATMAP_KEYPOINTS].astype(np.float64)
     peak = np.clip(chosen[..., 2], 0, 1)  # (T, 33)
@@ -80,12 +71,7 @@ def gaussian_heatmaps(
 
 
 def draw_heatmaps(
-    keypoints: Keypoints,
-    *,
-    width: int,
-    height: int,
-    sigma: float,
-    fidelity: Fidelity,
+    keypoints: Keypoints, *, width: int, height: int, sigma: float, fidelity: Fidelity
 ) -> NDArray[np.uint8]:
     """The feature `heatmaps` of a clip: bytes (60, 33, 24, 24); arguments as `gaussian_heatmaps`.
 

@@ -184,18 +184,8 @@ def clip_hha(
     """The corrected HHA of a clip: the number of empty frames, and its frames, made one by one.
 
     The clip has one gravity and one height 0, from at most 16 frames, so nothing flickers. Pixels
-    nearer than near_m (ringing of the video codec beside the signer) are missing.
-
-    Args:
-        greys: (T, H, W) uint8.
-        camera: of the pictures.
-        grey_per_metre: grey values per metre.
-        near_m: least depth of a valid pixel.
-        height_rule: see `HeightRule`.
-
-    Returns:
-        The number of frames that are empty (see `is_empty`), and frames (H, W, 3) uint8, which are
-        0 at missing pixels.
+    nearer than near_m (ringing of the video codec beside the signer) are missing. `greys` are
+    (T, H, W) uint8, the frames (H, W, 3) uint8 with 0 at missing pixels; see `is_empty`.
     """
     empty = [is_empty(g, grey_per_metre=grey_per_metre, near_m=near_m) for g in greys]
     full = np.flatnonzero(~np.array(empty, bool))

@@ -32,14 +32,9 @@ NORMAL_MAD = 1.4826
 class KeypointQuality:
     """Quality of the keypoints of one clip; None for a measure that has no data.
 
-    Attributes:
-        person: share of frames with any keypoint.
-        missing_left: share of frames without the left hand.
-        missing_right: share of frames without the right hand.
-        missing_hands: share of frames without either.
-        jitter: shaking in shoulder widths, see `jitter`.
-        swapped: share of frames with a hand confused with the other, see `swapped_frames`.
-        limb_spread: variation of the lengths of the arms, see `limb_spread`.
+    Shares of frames: `person` with any keypoint; `missing_left`, `missing_right` without that hand,
+    `missing_hands` without either; `swapped` see `swapped_frames`. `jitter` and `limb_spread`: see
+    the functions of these names.
     """
 
     person: float | None = None
@@ -56,7 +51,7 @@ def keypoint_quality(keypoints: Keypoints) -> KeypointQuality:
     if len(keypoints) == 0:
         return KeypointQuality()
     seen = keypoints[..., 2] > 0  # (T, V)
-    left, right = (seen[:, list(hand)].any(axis=1) for hand in (LEFT_HAND, RIGHT_HAND))
+    left, right = (seen[:, hand].any(axis=1) for hand in _HANDS)
     return KeypointQuality(
         person=float(seen.any(axis=1).mean()),
         missing_left=float((~left).mean()),

@@ -23,15 +23,9 @@ def smooth(
     """Keypoints (T, V, 3) with filtered x and y; scores are unchanged.
 
     A missing point (score 0) stays missing and restarts the filter: the first position after a gap
-    is unchanged.
-
-    Args:
-        keypoints: x and y in px, score.
-        fps: frames per second.
-        unit_px: unit of speeds, such as the longer side of the picture.
-        min_cutoff_hz: cutoff at rest; lower is smoother.
-        beta: rise of the cutoff with speed, Hz per unit a second; higher has less lag.
-        speed_cutoff_hz: cutoff of the speed filter.
+    is unchanged. `unit_px` is the unit of speeds, such as the longer side of the picture. A lower
+    `min_cutoff_hz`, the cutoff at rest, is smoother; a higher `beta`, in Hz per unit a second, has
+    less lag; `speed_cutoff_hz` is the cutoff of the speed filter.
     """
     smoothed = keypoints.copy()
     seen = keypoints[..., 2] > 0  # (T, V)

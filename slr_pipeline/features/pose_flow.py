@@ -54,10 +54,8 @@ def pose_flow(points: Keypoints, *, fidelity: Fidelity) -> PoseFlow:
     the nearest frame that has it. `published`: row t is the step from t to t + 1, the last row
     repeats the previous one, and imputed positions count as seen.
 
-    Args:
-        points: (T, 133, 3) COCO-WholeBody with scores, or (T, 135, 3) BODY_135 with scores, or
-            (T, 135, 2) BODY_135 where (0, 0) is missing; T may be 0. ValueError for other shapes.
-        fidelity: `published` or `corrected`.
+    `points` are (T, 133, 3) COCO-WholeBody with scores, or (T, 135, 3) BODY_135 with scores, or
+    (T, 135, 2) BODY_135 where (0, 0) is missing; T may be 0. ValueError for other shapes.
     """
     places, seen = _body_135(points)
     places, seen = places[:, POSE_FLOW_KEYPOINTS], seen[:, POSE_FLOW_KEYPOINTS]  # (T,53,2), (T,53)

@@ -57,19 +57,10 @@ def create_feature_file(
     """Yield a writer; the file appears when the block ends. The same clips give the same bytes.
 
     An exception in the block removes the unfinished file and names the sample it belongs to.
-
-    Args:
-        path: the file.
-        feature: a name of `FEATURES`.
-        attributes: of this feature, e.g. the estimator behind its keypoints.
-        provenance: package version, settings and inputs.
-        jpeg: quality of the pictures of a picture feature.
     """
     schema = FEATURES[feature]
-    with create_container(path, lambda partial: FeatureFile(partial, feature)) as (
-        file,
-        check_disk,
-    ):
+    container = create_container(path, lambda partial: FeatureFile(partial, feature))
+    with container as (file, check_disk):
         writer = FeatureWriter(file, schema, jpeg, check_disk)
         try:
             yield writer
@@ -123,8 +114,8 @@ class FeatureWriter:
     def add(self, clip: NewClip) -> None:
         """Write a clip. ArtifactError unless its frames have shape, dtype and finite values."""
         self.sample = clip.sample
-        frames = 0
-        for batch in _batches(clip.frames, self._batch):
+        frames, remaining = 0, iter(clip.frames)
+        while batch := list(islice(remaining, self._batch)):
             values = np.stack(batch)
             _check_values(values, self._schema)
             _append(self._file["values"], self._encoded(values))
@@ -169,26 +160,13 @@ class FeatureWriter:
             file.attrs[name] = sum(row.counts[name] for row in rows if row.counts)
 
 
-def _batches(frames: Iterable[NDArray[Any]], size: int) -> Iterator[list[NDArray[Any]]]:
-    """Consecutive frames, `size` at a time."""
-    iterator = iter(frames)
-    while batch := list(islice(iterator, size)):
-        yield batch
-
-
 def _create_growing(
     file: h5py.File, name: str, chunk: tuple[int, ...], dtype: str, compress: bool = True
 ) -> None:
     """Create an empty dataset that can grow along its first axis."""
     filters: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-    file.create_dataset(
-        name,
-        shape=(0, *chunk[1:]),
-        maxshape=(None, *chunk[1:]),
-        chunks=chunk,
-        dtype=dtype,
-        **(filters if compress else {}),
-    )
+    shape = {"shape": (0, *chunk[1:]), "maxshape": (None, *chunk[1:]), "chunks": chunk}
+    file.create_dataset(name, dtype=dtype, **shape, **(filters if compress else {}))
 
 
 def _append(dataset: h5py.Dataset, values: NDArray[Any]) -> None:

@@ -34,12 +34,8 @@ MOST_OPEN_FILES = 64
 class Clip:
     """A feature of one sample; a quarantined sample has T = 0, size 0 x 0 and fps 0.
 
-    Attributes:
-        sample: name of the sample.
-        values: (T, ...), pictures decoded.
-        boxes: (T, boxes, 4) int32 x0, y0, x1, y1 in px.
-        width, height: of the video frame in px.
-        fps: of the video.
+    `values` are (T, ...), pictures decoded; `boxes` (T, boxes, 4) are x0, y0, x1, y1 in px; `width`
+    and `height` are those of the video frame in px.
     """
 
     sample: str
@@ -147,14 +143,11 @@ class FeatureStore:
                     raise ArtifactError(f"{path}: sample {sample} is also in {other}")
                 self._places[sample] = (index, row)
         self.estimator = _same_estimator(estimators)
+        self.samples = tuple(self._places)
+        """All sample names, by file and row."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}
-
-    @property
-    def samples(self) -> tuple[str, ...]:
-        """All sample names, by file and row."""
-        return tuple(self._places)
 
     def path_of(self, sample: str) -> Path:
         """The file of a sample. ArtifactError if no file has it."""
@@ -261,9 +254,7 @@ def open_features(
         if feature not in FEATURES:
             raise ArtifactError(f"{path}: not a feature file (its feature is {feature!r})")
         files.setdefault(feature, []).append(path)
-    stores = {
-        feature: FeatureStore(feature, parts, quarantined) for feature, parts in files.items()
-    }
+    stores = {name: FeatureStore(name, parts, quarantined) for name, parts in files.items()}
     _same_estimator({files[feature][0]: store.estimator for feature, store in stores.items()})
     return stores
 

@@ -5,7 +5,6 @@ import signal
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from slr_pipeline.errors import DataError, SlrError
@@ -29,12 +28,7 @@ class Guarded(Generic[T]):
     def __enter__(self) -> "Guarded[T]":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._process.kill()
         self._process.join()
 

@@ -18,16 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Count:
-    """Items and frames done.
-
-    Attributes:
-        total: number of items.
-        noun: name of one item.
-        frames: number of frames of all items, to base rate and time left on; None if unknown.
-        started: start time in seconds.
-        done: items done.
-        done_frames: frames of the items done.
-    """
+    """Items and frames done since `started` s; without `frames` of all, items give the rate."""
 
     total: int
     noun: str
@@ -64,13 +55,7 @@ def progress(
     """Yield `advance(items, frames)`, to call when items are done.
 
     A terminal shows a bar; a log gets a line at most every half minute, and one at the end. Nothing
-    is shown if the log level is above INFO.
-
-    Args:
-        total: number of items.
-        noun: name of one item.
-        frames: number of frames of all items, if known.
-        clock: current time in seconds.
+    is shown if the log level is above INFO. `frames` are those of all items, if known.
     """
     if not log.isEnabledFor(logging.INFO):
         yield lambda more, frames: None
@@ -94,9 +79,7 @@ def _bar(count: Count) -> Iterator[Callable[[], None]]:
     with terminal_bars("frames" if by_frames else f"{count.noun}s") as bars:
         task = bars.add_task(str(count), total=count.frames if by_frames else count.total)
         yield lambda: bars.update(
-            task,
-            description=str(count),
-            completed=count.done_frames if by_frames else count.done,
+            task, description=str(count), completed=count.done_frames if by_frames else count.done
         )
 
 

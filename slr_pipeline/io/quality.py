@@ -1,16 +1,11 @@
 """Tables of keypoint quality: one CSV per split with a row per sample and why it is quarantined."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
-from slr_pipeline.io.tables import read_table, write_table
-
-
-def write_quality(path: str | Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write the rows as CSV. All have the same columns, with `sample` and `reason` among them."""
-    write_table(path, rows, list(rows[0]))
+from slr_pipeline.io.tables import read_table
 
 
 def read_quality(path: str | Path) -> pd.DataFrame:

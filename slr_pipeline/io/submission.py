@@ -46,11 +46,9 @@ def write_submission(
         partial.write_text(text, encoding="utf-8", newline="")
     member = zipfile.ZipInfo(ZIP_MEMBER, date_time=ZIP_TIME)
     member.compress_type = zipfile.ZIP_DEFLATED
-    with (
-        atomic_write(path.with_suffix(".zip")) as partial,
-        zipfile.ZipFile(partial, "w") as archive,
-    ):
-        archive.writestr(member, text)
+    archive = path.with_suffix(".zip")
+    with atomic_write(archive) as partial, zipfile.ZipFile(partial, "w") as file:
+        file.writestr(member, text)
 
 
 def check_submission(path: str | Path, samples: Sequence[str], classes: int) -> None:
@@ -78,11 +76,7 @@ def read_predictions(path: str | Path, classes: int) -> list[tuple[str, int]]:
 
 def read_template(path: str | Path) -> list[str]:
     """Read the names of a template in its order; its labels are random and ignored."""
-    table, problems = _parse(str(path), read_text(path), 10**9)
-    if problems:
-        raise DataError(problems[0])
-    names: list[str] = table["name"].tolist()
-    return names
+    return [name for name, _ in read_predictions(path, classes=10**9)]
 
 
 def submission_problems(path: str | Path, template: str | Path, classes: int) -> list[str]:

@@ -62,13 +62,15 @@ class VideoInfo:
     fps: float
 
 
-def read_frames(path: str | Path) -> Iterator[Picture]:
+def read_frames(path: str | Path, *, most_bits: int | None = None) -> Iterator[Picture]:
     """Frames of a video as RGB (H, W, 3) uint8, decoded lazily one at a time.
 
-    DataError that names the path if the file is missing, empty, not a video, or damaged; damage in
-    the middle is raised when the iteration reaches it.
+    DataError that names the path if the file is missing, empty, not a video, damaged, or has more
+    than `most_bits`; damage in the middle is raised when the iteration reaches it.
     """
-    return _pictures(path)
+    with _opened(path) as (container, stream):
+        for frame in _decode(container, stream, path, most_bits):
+            yield _rgb(frame, path)
 
 
 def read_grey_frames(path: str | Path) -> Iterator[Picture]:
@@ -78,7 +80,7 @@ def read_grey_frames(path: str | Path) -> Iterator[Picture]:
     makes one pixel in ten brighter by one. Errors as `read_frames`; DataError for a video of more
     than 8 bits, because its low bits would be lost.
     """
-    for picture in _pictures(path, most_bits=8):
+    for picture in read_frames(path, most_bits=8):
         yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -107,12 +109,6 @@ def sha256_of(path: str | Path) -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _pictures(path: str | Path, most_bits: int | None = None) -> Iterator[Picture]:
-    with _opened(path) as (container, stream):
-        for frame in _decode(container, stream, path, most_bits):
-            yield _rgb(frame, path)
-
-
 def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
     """The upright frame (H, W, 3)."""
     try:
@@ -131,9 +127,8 @@ def _decode(
     container: InputContainer, stream: VideoStream, path: str | Path, most_bits: int | None
 ) -> Iterator[av.VideoFrame]:
     """All frames of the stream in display order. DataError for a damaged video."""
-    stream.codec_context.thread_count = (
-        1  # faster than AUTO at 512 x 512, and many jobs run at once
-    )
+    # Faster than AUTO at 512 x 512, and many jobs run at once.
+    stream.codec_context.thread_count = 1
     stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     demuxed = container.demux(stream)
     packets = frames = 0

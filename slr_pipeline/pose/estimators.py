@@ -22,10 +22,7 @@ def open_estimator(settings: KeypointsSettings, device: str) -> PoseEstimator:
         case MediapipeSettings():
             from slr_pipeline.pose.mediapipe import MediaPipeHolistic
 
-            return MediaPipeHolistic(
-                min_detection_confidence=settings.min_detection_confidence,
-                min_tracking_confidence=settings.min_tracking_confidence,
-            )
+            return MediaPipeHolistic(settings)
         case OpenposeSettings():
             from slr_pipeline.pose.openpose import OpenPose
 

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import AnnotationFile
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames
@@ -76,16 +76,12 @@ class ImportedKeypoints:
         self._source: _Source = _open(settings)
         self.name = f"imported-{settings.format}"
         self.weights_sha256 = "unknown"
+        self.attributes: Attributes = {"imported": settings.format}
         if settings.tool is not None:
             self.name = f"{settings.tool} ({self.name})"
         if isinstance(self._source, _Features):
             self.name = self._source.estimator["estimator"]
             self.weights_sha256 = self._source.estimator["weights_sha256"]
-
-    @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.attributes`."""
-        return {"imported": self._settings.format}
 
     def require(self, samples: Sequence[str]) -> None:
         """DataError that lists the samples without keypoints."""
@@ -117,16 +113,9 @@ class ImportedKeypoints:
 
 
 def _open(settings: ImportedKeypointsSettings) -> _Source:
-    match settings.format:
-        case "pose":
-            return _Files(settings.path, read_pose)
-        case "openpose":
-            return _Files(settings.path, read_folder)
-        case "samslr":
-            return _Files(settings.path, read_samslr)
-        case "mmaction2":
-            return AnnotationFile(Path(settings.path))
-        case "hdf5":
-            return _Features(settings.path)
-        case _:
-            assert_never(settings.format)
+    if settings.format == "mmaction2":
+        return AnnotationFile(Path(settings.path))
+    if settings.format == "hdf5":
+        return _Features(settings.path)
+    readers = {"pose": read_pose, "openpose": read_folder, "samslr": read_samslr}
+    return _Files(settings.path, readers[settings.format])

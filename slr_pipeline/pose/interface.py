@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.io.feature_writer import Attributes
+
 
 @dataclass(frozen=True)
 class PoseClip:
@@ -40,7 +42,7 @@ class PoseEstimator(Protocol):
         """
 
     @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
+    def attributes(self) -> Attributes:
         """Further attributes of the feature file, on how the keypoints were estimated."""
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:

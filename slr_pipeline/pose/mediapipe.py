@@ -23,7 +23,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.errors import SlrError
+from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import (
@@ -89,11 +91,10 @@ _FACE_SOURCE: Final = [_LANDMARK_OF[i] - 33 for i in FACE]
 class MediaPipeHolistic:
     """MediaPipe Holistic, middle model, tracking from frame to frame; a `PoseEstimator`.
 
-    The confidences in [0, 1] are MediaPipe's own: the lowest at which a person is detected, and
-    tracked instead of detected again. SlrError where MediaPipe is not installed.
+    SlrError where MediaPipe is not installed.
     """
 
-    def __init__(self, *, min_detection_confidence: float, min_tracking_confidence: float) -> None:
+    def __init__(self, settings: MediapipeSettings) -> None:
         try:
             installed = importlib.metadata.version("mediapipe")
         except importlib.metadata.PackageNotFoundError:
@@ -110,16 +111,12 @@ class MediaPipeHolistic:
                 raise SlrError(f"mediapipe cannot be imported ({error}): {_INSTALL}") from error
         self._solution_base = SolutionBase
         self._thresholds = {
-            _DETECTION_THRESHOLD: min_detection_confidence,
-            _TRACKING_THRESHOLD: min_tracking_confidence,
+            _DETECTION_THRESHOLD: settings.min_detection_confidence,
+            _TRACKING_THRESHOLD: settings.min_tracking_confidence,
         }
         self.name = f"mediapipe-{VERSION}-holistic"
+        self.attributes: Attributes = {}
         self.weights_sha256 = _digest(Path(mediapipe.__file__).parent)
-
-    @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.attributes`."""
-        return {}
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`.

@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from slr_pipeline.config.estimators import MmposeSettings
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.pose.detector import PersonDetector, combined_sha256, signer_crops
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.mmpose_network import VERSION, MMPoseNetwork
@@ -47,23 +48,19 @@ class MMPose:
         self._settings = settings
         self.name = f"mmpose-{VERSION}-{Path(settings.config).stem}"
         self.weights_sha256 = combined_sha256(self.network.weights_sha256, self._detector)
-        if settings.fidelity == "published" and not self.network.has_maps():
+        published = settings.fidelity == "published"
+        self.attributes: Attributes = {
+            "fidelity": settings.fidelity,
+            "precision": settings.precision,
+            "flip_average": settings.flip_average,
+            "box": "frame" if self._detector is None else "detector",
+            "estimated_on": "mirrored frames" if published else "frames as filmed",
+        }
+        if published and not self.network.has_maps():
             raise ConfigError(
                 f"features.keypoints.config: fidelity published needs heat-maps, which {self.name} "
                 "does not give; use a config td-hm_*"
             )
-
-    @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.attributes`."""
-        published = self._settings.fidelity == "published"
-        return {
-            "fidelity": self._settings.fidelity,
-            "precision": self._settings.precision,
-            "flip_average": self._settings.flip_average,
-            "box": "frame" if self._detector is None else "detector",
-            "estimated_on": "mirrored frames" if published else "frames as filmed",
-        }
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`.

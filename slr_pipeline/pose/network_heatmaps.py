@@ -95,22 +95,14 @@ class NetworkHeatmaps:
 
 
 def maps_on_frame(
-    maps: NDArray[np.float32],
-    crop: Crop,
-    cells_px: NDArray[np.float64],
-    width: int,
-    height: int,
+    maps: NDArray[np.float32], crop: Crop, cells_px: NDArray[np.float64], width: int, height: int
 ) -> NDArray[np.float32]:
     """Heat-maps (133, 96, 96) of a whole frame from those (133, h, w) of a crop; 0 elsewhere.
 
     The frame is centred in the grid with its aspect ratio, as in `gaussian_heatmaps`: x px is at
     (x + 0.5) s - 0.5 + (96 - s width) / 2 cells, s = 96 / the longer side. Linear interpolation.
-
-    Args:
-        maps: heat-maps of the crop.
-        crop: the crop.
-        cells_px: pixels of the crop per cell, in x and y (`MMPoseNetwork.cells_px`).
-        width, height: size of the frame in px.
+    `cells_px` are px of the crop per cell (`MMPoseNetwork.cells_px`), `width` and `height` px of
+    the frame.
     """
     scale = GRID / max(width, height)
     size = np.array([width, height])

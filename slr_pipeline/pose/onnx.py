@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import OnnxSettings
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.pose.detector import PersonDetector, combined_sha256, signer_crops
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.onnx_session import OnnxSession
@@ -49,12 +50,8 @@ class OnnxPose:
             )
         self.name = f"onnxruntime-{self._session.version}-{Path(settings.model.path).stem}"
         self.weights_sha256 = combined_sha256(self._session.sha256, self._detector)
-
-    @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.attributes`."""
-        return {
-            "flip_average": self._settings.flip_average,
+        self.attributes: Attributes = {
+            "flip_average": settings.flip_average,
             "box": "frame" if self._detector is None else "detector",
         }
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import OpenposeSettings
 from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.interface import PoseClip
@@ -36,12 +37,8 @@ class OpenPose:
                 "name its program build/examples/openpose/openpose.bin"
             )
         self.name = f"openpose-{settings.model}"
+        self.attributes: Attributes = {}
         self.weights_sha256 = _digest(Path(settings.model_folder), settings.model)
-
-    @property
-    def attributes(self) -> dict[str, str | int | float | bool]:
-        """See `PoseEstimator.attributes`."""
-        return {}
 
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`.

@@ -7,6 +7,7 @@ so the crop of a mirrored frame is the mirrored crop.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, TypeVar
 
 import cv2
@@ -105,13 +106,8 @@ def in_batches(
     items: Iterable[ItemT], size: int, function: Callable[[list[ItemT]], Iterable[ResultT]]
 ) -> Iterator[ResultT]:
     """The results of `function` for all items, in order, calling it with at most `size` items."""
-    batch: list[ItemT] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield from function(batch)
-            batch = []
-    if batch:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
         yield from function(batch)
 
 
@@ -161,12 +157,8 @@ def decode_simcc(
     """Points (B, V, 2) in px of the crop and scores (B, V), from SimCC vectors.
 
     Each coordinate is the position of the largest value (Li et al., 2022, SimCC); the score is the
-    smaller of the two values.
-
-    Args:
-        x: (B, V, s W), s bins per pixel.
-        y: (B, V, s H).
-        size: (W, H) of the crop.
+    smaller of the two values. x is (B, V, s W) and y (B, V, s H) with s bins per pixel; `size` is
+    (W, H) of the crop.
     """
     bins = np.array([x.shape[-1] / size[0], y.shape[-1] / size[1]])
     points = np.stack([x.argmax(axis=-1), y.argmax(axis=-1)], axis=-1) / bins

@@ -40,7 +40,7 @@ from slr_pipeline.steps.evaluate import detailed_metrics
 log = logging.getLogger(__name__)
 
 
-def main(
+def ensemble(
     data: DataSettings,
     track: TrackSettings,
     protocol: str,
@@ -51,26 +51,13 @@ def main(
     val: list[str] | None = None,
     out_of_fold: list[list[str]] | None = None,
 ) -> None:
-    """Fuse the streams of a track; `val` is left out if a stream has no logits of val."""
-    files: dict[Split, list[str]] = {"test": test} if val is None else {"val": val, "test": test}
-    ensemble(data, track, protocol, seed, files, out_of_fold, out, metrics)
-
-
-def ensemble(
-    data: DataSettings,
-    track: TrackSettings,
-    protocol: str,
-    seed: int,
-    files: dict[Split, list[str]],
-    out_of_fold: list[list[str]] | None,
-    out: str,
-    metrics: str,
-) -> None:
     """Write submission.csv and .zip of test, and metrics.json of val and test.
 
-    `files` are the logits of each split, one per stream, those of `untuned` last. Temperatures and
-    weights are fitted on `out_of_fold` (logits of train by stream) if given, else on val.
+    `val` and `test` are files of logits, one per stream, those of `untuned` last; no `val` if a
+    stream has no logits of val. Temperatures and weights are fitted on `out_of_fold` (logits of
+    train by stream) if given, else on val.
     """
+    files: dict[Split, list[str]] = {"test": test} if val is None else {"val": val, "test": test}
     table = load_samples(data)
     train = [label for label in labels_of(table, "train") if label is not None]
     prior = class_prior(train, len(table.classes))
@@ -123,10 +110,8 @@ def ensemble(
     write_submission(out, rows, names, len(table.classes), template)
     write_document(metrics, content)
     for split in files:
-        if content[split] is not None:
-            log.info(
-                "%s: top-1 %.4f of %d", split, content[split]["top1"], content[split]["samples"]
-            )
+        if (own := content[split]) is not None:
+            log.info("%s: top-1 %.4f of %d", split, own["top1"], own["samples"])
 
 
 def read_streams(track: TrackSettings, paths: Sequence[str]) -> dict[str, Logits]:
@@ -134,12 +119,8 @@ def read_streams(track: TrackSettings, paths: Sequence[str]) -> dict[str, Logits
 
     DataError for untuned logits that were trained on more than train.
     """
-    logits = {
-        name: read_logits(path)
-        for name, path in zip(
-            [*track.streams, *map(untuned_name, track.untuned)], paths, strict=True
-        )
-    }
+    names = [*track.streams, *map(untuned_name, track.untuned)]
+    logits = dict(zip(names, map(read_logits, paths), strict=True))
     for stream in map(untuned_name, track.untuned):
         if logits[stream].protocol != "strict":
             raise DataError(
@@ -235,11 +216,8 @@ def score_left_out_signers(
 
     None if the weights are given, or fitted out of fold: then val itself is unseen.
     """
-    if (
-        val is None
-        or out_of_fold is not None
-        or any(weight is not None for weight in track.streams.values())
-    ):
+    given = any(weight is not None for weight in track.streams.values())
+    if val is None or out_of_fold is not None or given:
         return None
     signers = [sample.signer for sample in table.split("val")]
     return leave_one_signer_out(val, labels_of(table, "val"), signers)
@@ -266,4 +244,4 @@ def compare_with_baseline(
 
 
 if __name__ == "__main__":
-    run_step(main)
+    run_step(ensemble)

@@ -31,16 +31,11 @@ from slr_pipeline.scoring.statistics import (
 )
 
 
-def main(data: DataSettings, seed: int, splits: list[str], logits: list[str], out: str) -> None:
-    """Evaluate one stream on these splits, one file of logits each."""
-    evaluate(data, seed, dict(zip(splits, logits, strict=True)), out)
-
-
-def evaluate(data: DataSettings, seed: int, files: dict[str, str], out: str) -> None:
-    """Write metrics.json of these splits; a split without labels is null."""
+def evaluate(data: DataSettings, seed: int, splits: list[str], logits: list[str], out: str) -> None:
+    """Write metrics.json of splits, one file of logits each; a split without labels is null."""
     table = load_samples(data)
-    logits = {split: read_logits(path) for split, path in files.items()}
-    answered = {split: answered_samples(table, own) for split, own in logits.items()}
+    logits_of = dict(zip(splits, map(read_logits, logits), strict=True))
+    answered = {split: answered_samples(table, own) for split, own in logits_of.items()}
     temperature = None
     if "val" in answered and answered["val"][0]:
         samples, values = answered["val"]
@@ -51,7 +46,7 @@ def evaluate(data: DataSettings, seed: int, files: dict[str, str], out: str) -> 
             for split, (samples, values) in answered.items()
         },
         "temperature": temperature,
-        "protocol": next(iter(logits.values())).protocol,
+        "protocol": next(iter(logits_of.values())).protocol,
         "seed": seed,
         "labels": labels_digest(table, ("val", "test")),
         **provenance(),
@@ -127,4 +122,4 @@ def calibration_of(scores: NDArray[np.floating], correct: NDArray[np.bool_]) -> 
 
 
 if __name__ == "__main__":
-    run_step(main)
+    run_step(evaluate)

@@ -35,11 +35,7 @@ def flow(
     estimate = flow_estimator(settings.method, fidelity=fidelity)
     video: Video = "color" if feature == "flow" else "depth"
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
-    attributes: Attributes = {
-        **store.estimator,
-        "method": settings.method,
-        "bound_px": bound_px,
-    }
+    attributes: Attributes = {**store.estimator, "method": settings.method, "bound_px": bound_px}
     with create_feature_file(out, feature, attributes, facts, JPEG[fidelity]) as writer:
         for row in rows_to_make(rows, writer):
             points = keypoints_of(store, row)

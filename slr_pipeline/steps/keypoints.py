@@ -25,44 +25,30 @@ if TYPE_CHECKING:
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
 
 
-def main(
+def keypoints(
     settings: KeypointsSettings,
     device: str,
     verified: str,
     out: list[str],
     heatmaps: HeatmapsSettings | None = None,
 ) -> None:
-    """Write the keypoints of a shard and, with settings for them, the network's heat-maps."""
-    if heatmaps is None:
-        keypoints(settings, device, verified, *out)
-    else:
-        assert isinstance(settings, MmposeSettings)  # FeatureSettings checks it
-        with_heatmaps(settings, heatmaps, device, verified, *out)
+    """Write the keypoints of a shard and, with settings for them, the network's heat-maps.
 
-
-def keypoints(settings: KeypointsSettings, device: str, verified: str, out: str) -> None:
-    """Write the keypoints file of one shard; quarantined samples keep their row with T = 0."""
+    `out` has one file for each; quarantined samples keep their row with T = 0.
+    """
     rows = read_verified(verified)
+    if heatmaps is not None:
+        # Late: it imports torch.
+        from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
+
+        assert isinstance(settings, MmposeSettings)  # FeatureSettings checks it
+        source = NetworkHeatmaps(heatmaps, settings, device)
+        write_both(out[0], out[1], rows, settings, heatmaps, source)
+        return
     estimator = open_estimator(settings, device)
     if isinstance(estimator, ImportedKeypoints):
         estimator.require([row.sample for row in rows if not row.reason])
-    write_keypoints(out, rows, settings, estimator)
-
-
-def with_heatmaps(
-    settings: MmposeSettings,
-    heatmaps: HeatmapsSettings,
-    device: str,
-    verified: str,
-    out: str,
-    heatmaps_out: str,
-) -> None:
-    """Write the keypoints file of one shard and its heat-maps file; decode each video once."""
-    # Late: it imports torch.
-    from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
-
-    source = NetworkHeatmaps(heatmaps, settings, device)
-    write_both(out, heatmaps_out, read_verified(verified), settings, heatmaps, source)
+    write_keypoints(out[0], rows, settings, estimator)
 
 
 def write_both(
@@ -113,10 +99,7 @@ def write_keypoints(
     facts = provenance(settings=settings.model_dump(), inputs=inputs)
     with create_feature_file(out, "keypoints", attributes, facts) as writer:
         for row in rows_to_make(rows, writer):
-            if estimated is None:
-                values = estimator.estimate(pose_clip(row))
-            else:
-                values = estimated[row.sample]
+            values = estimated[row.sample] if estimated else estimator.estimate(pose_clip(row))
             if settings.smoothing is not None:
                 values = smooth(
                     values,
@@ -136,4 +119,4 @@ def pose_clip(row: Verified) -> PoseClip:
 
 
 if __name__ == "__main__":
-    run_step(main)
+    run_step(keypoints)

@@ -7,7 +7,7 @@ from slr_pipeline.config.checks import QualitySettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality
 from slr_pipeline.io.features import FeatureStore
-from slr_pipeline.io.quality import write_quality
+from slr_pipeline.io.tables import write_table
 from slr_pipeline.steps.quarantine import stop_if_too_many
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,10 @@ def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
     for sample in sorted(store.samples):
         values = store.read(sample).values
         measured = keypoint_quality(values)
-        numbers = {name: _rounded(value) for name, value in asdict(measured).items()}
+        numbers = {
+            name: None if value is None else round(value, 4)
+            for name, value in asdict(measured).items()
+        }
         reason = "; ".join(faults(measured, settings))
         rows.append({"sample": sample, "frames": len(values), **numbers, "reason": reason})
     failed = {str(row["sample"]): str(row["reason"]) for row in rows if row["reason"]}
@@ -31,7 +34,7 @@ def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
         key="quality.max_quarantined",
         advice="check their keypoints, use another estimator, change the limits",
     )
-    write_quality(out, rows)
+    write_table(out, rows, list(rows[0]))
     log.info("%d of %d samples quarantined", len(failed), len(rows))
 
 
@@ -50,10 +53,6 @@ def faults(measured: KeypointQuality, settings: QualitySettings) -> list[str]:
         if value is not None and most is not None and value > most:
             broken.append(f"{name} {value:.4f}, max_{name} {most:g}")
     return broken
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
 
 
 if __name__ == "__main__":

@@ -66,22 +66,10 @@ def train(
 ) -> None:
     """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
-    Args:
-        data: section of the sample table.
-        stream: settings of the stream.
-        phase: `train` or `finetune`.
-        seed: of start weights, sample order, dropout and augmentation.
-        features: feature files.
-        quality: tables with the samples to leave out.
-        state: folder of the state to resume from.
-        out: weights; the sidecar has the same name with suffix .json.
-        history: CSV.
-        device: `auto`, `cpu` or `cuda`.
-        threads: threads of this job.
-        heatmaps: settings to draw heat-maps from keypoints; None: heat-maps are stored.
-        init: start weights; None: random.
-        fold: number from 1 of the fold whose signers are left out; None: all of train.
-        folds: number of folds.
+    `features` are files, `quality` tables with the samples to leave out, `state` is the folder of
+    the state to resume from. `heatmaps` are the settings to draw heat-maps from keypoints; None:
+    heat-maps are stored. `init` are start weights; None: random. `fold` is the number from 1 of the
+    fold whose signers are left out; None: all of train.
     """
     stores = open_features(features, read_quarantined(quality))
     chosen = choose_device(device)
@@ -174,10 +162,7 @@ def held_out_samples(table: SampleTable, fold: int, folds: int, seed: int) -> li
 
 
 def labelled(
-    table: SampleTable,
-    stores: Stores,
-    splits: Sequence[Split],
-    held_out: Collection[str] = (),
+    table: SampleTable, stores: Stores, splits: Sequence[Split], held_out: Collection[str] = ()
 ) -> list[tuple[str, int]]:
     """(name, label) of the labelled samples of some splits that have frames in every feature.
 

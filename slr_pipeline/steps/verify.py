@@ -21,12 +21,7 @@ Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
 
 
 def verify(
-    data: DataSettings,
-    split: str,
-    shard: str,
-    shard_size: int,
-    seconds_per_video: int,
-    out: str,
+    data: DataSettings, split: str, shard: str, shard_size: int, seconds_per_video: int, out: str
 ) -> None:
     """Write the verify table of one shard."""
     table = load_samples(data)

@@ -12,7 +12,7 @@ import yaml
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.recognition import FEATURE_STEPS
-from slr_pipeline.config.experiment import SPLITS, Config, Split, check_config
+from slr_pipeline.config.experiment import SPLITS, Config, check_config
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.verified import write_verified
@@ -96,13 +96,11 @@ def _make_run(config: Config) -> None:
     for track, settings in config.tracks.items():
         members = [(stream, "finetune") for stream in settings.streams]
         members += [(stream, "train") for stream in settings.untuned]
-        files: dict[Split, list[str]] = {
-            "val": [logits_of(stream, "train", "val") for stream, _ in members],
-            "test": [logits_of(stream, phase, "test") for stream, phase in members],
-        }
+        val = [logits_of(stream, "train", "val") for stream, _ in members]
+        test = [logits_of(stream, phase, "test") for stream, phase in members]
         folder = results / "tracks" / track
         out, metrics = str(folder / "submission.csv"), str(folder / "metrics.json")
-        ensemble(config.data, settings, config.protocol, 1, files, None, out, metrics)
+        ensemble(config.data, settings, config.protocol, 1, test, out, metrics, val)
 
 
 def _write_table() -> None:
@@ -133,7 +131,7 @@ def _make_features(config: Config, split: str) -> None:
     samples = [s for s in load_samples(config.data).samples if s.split == split]
     table, points = f"results/verify/{split}/all.csv", feature_file("keypoints", split)
     write_verified(table, [verify_sample(sample) for sample in samples])
-    keypoints(config.features.keypoints, "cpu", table, points)
+    keypoints(config.features.keypoints, "cpu", table, [points])
     quality(config.quality, [points], f"results/quality/{split}.csv")
     for feature in FEATURES:
         settings = getattr(config.features, feature)

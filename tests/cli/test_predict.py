@@ -25,7 +25,7 @@ from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.documents import read_metrics, read_run_config
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.logits import read_logits
-from slr_pipeline.io.quality import write_quality
+from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.schema import FEATURES
@@ -117,7 +117,7 @@ def test_logits_of_a_clip_do_not_depend_on_the_others(
                 {"sample": name, "reason": "" if name == kept else "left out"}
                 for name in written.samples
             ]
-            write_quality(tmp_path / "quality.csv", others)
+            write_table(tmp_path / "quality.csv", others, ["sample", "reason"])
             out = tmp_path / "logits.h5"
             predict(model, CPU, 0, files, str(tmp_path / "quality.csv"), str(out))
             alone = read_logits(out)

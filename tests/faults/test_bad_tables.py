@@ -100,7 +100,7 @@ def test_one_signer_is_refused_or_evaluated_without_signers(tmp_path: Path) -> N
         files[split] = str(tmp_path / f"{split}.h5")
         write_logits(files[split], logits, {})
     settings = parse_setting(DataSettings, json.dumps(data), "data")
-    evaluate(settings, 1, files, str(tmp_path / "metrics.json"))
+    evaluate(settings, 1, list(files), list(files.values()), str(tmp_path / "metrics.json"))
     metrics = read_metrics(tmp_path / "metrics.json")
     assert metrics["test"]["top1"] == 1.0
     assert metrics["test"]["bootstrap_signers"] is None

@@ -238,7 +238,7 @@ def test_a_mixed_shard_goes_through_every_step(
     mixed: tuple[Shard, dict[str, Verified]],
 ) -> None:
     shard, rows = mixed
-    keypoints(MediapipeSettings(), "cpu", shard.verified, shard.keypoints)
+    keypoints(MediapipeSettings(), "cpu", shard.verified, [shard.keypoints])
     store = FeatureStore("keypoints", [shard.keypoints])
     for feature in MADE:
         check(shard.make(feature), shard)
@@ -255,7 +255,7 @@ def test_a_video_damaged_after_verify_is_named(tmp_path: Path) -> None:
     assert rows["a.mp4"].reason == ""
     videos.damaged(tmp_path / "a.mp4", tmp_path / "a.mp4", videos.zero_middle, random.Random(0))
     with pytest.raises(DataError, match=rf"^sample s0: .*a\.mp4: {DAMAGED}"):
-        keypoints(MediapipeSettings(), "cpu", Shard(tmp_path).verified, str(tmp_path / "k.h5"))
+        keypoints(MediapipeSettings(), "cpu", Shard(tmp_path).verified, [str(tmp_path / "k.h5")])
     assert not (tmp_path / "k.h5").exists()
 
 

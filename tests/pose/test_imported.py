@@ -170,7 +170,7 @@ def test_the_step_writes_what_was_imported(tmp_path: Path) -> None:
     ]
     verified, out = str(tmp_path / "verified.csv"), str(tmp_path / "out.h5")
     write_verified(verified, rows)
-    keypoints(section, "cpu", verified, out)
+    keypoints(section, "cpu", verified, [out])
     store = FeatureStore("keypoints", [out])
     assert np.abs(store.read(SAMPLE).values - points).max() < 3e-5
     assert store.frames("signer0_sample2") == 0
@@ -188,7 +188,7 @@ def test_missing_files_are_counted_and_the_first_listed(tmp_path: Path) -> None:
     ]
     write_verified(tmp_path / "v.csv", rows)
     with pytest.raises(DataError) as caught:
-        keypoints(section, "cpu", str(tmp_path / "v.csv"), str(tmp_path / "out.h5"))
+        keypoints(section, "cpu", str(tmp_path / "v.csv"), [str(tmp_path / "out.h5")])
     assert str(caught.value) == (
         f"features.keypoints.path: {section.path} has no keypoints of 14 of 15 samples: "
         "14 ('s00', 's01', 's02', 's03', 's04', 's05', 's06', 's07', 's08', 's09', ...); make "

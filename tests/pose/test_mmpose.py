@@ -33,7 +33,7 @@ from slr_pipeline.pose.mmpose import MMPose
 from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps, maps_on_frame
 from slr_pipeline.pose.topdown import crop_frame
 from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
-from slr_pipeline.steps.keypoints import keypoints, with_heatmaps
+from slr_pipeline.steps.keypoints import keypoints
 from tests.io.foreign.pickles import Runs
 from tests.pose import networks
 from tests.pose.clips import pose_clip
@@ -331,8 +331,8 @@ def test_one_step_writes_keypoints_and_heatmaps(weights: Any, tmp_path: Path) ->
     ours = settings(DARK, weights(DARK), flip_average=False)
     network = HeatmapsSettings(source="network")
     out = [str(tmp_path / name) for name in ("keypoints.h5", "heatmaps.h5")]
-    with_heatmaps(ours, network, "cpu", verified, *out)
-    keypoints(ours, "cpu", verified, str(tmp_path / "alone.h5"))
+    keypoints(ours, "cpu", verified, out, network)
+    keypoints(ours, "cpu", verified, [str(tmp_path / "alone.h5")])
     both, alone = (FeatureStore("keypoints", [path]) for path in (out[0], tmp_path / "alone.h5"))
     maps = FeatureStore("heatmaps", [out[1]])
     for row in rows[1:]:
@@ -347,7 +347,7 @@ def test_one_step_writes_keypoints_and_heatmaps(weights: Any, tmp_path: Path) ->
     facts = FeatureFile(out[1], "heatmaps").attributes
     assert (facts["source"], facts["network_sha256"]) == ("network", digest)
     before = [Path(path).read_bytes() for path in out]
-    with_heatmaps(ours, network, "cpu", verified, *out)
+    keypoints(ours, "cpu", verified, out, network)
     assert [Path(path).read_bytes() for path in out] == before
 
 

@@ -16,7 +16,6 @@ from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.logits import write_logits
-from slr_pipeline.io.quality import write_quality
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.report.finished_run import FinishedRun, read_run
@@ -110,7 +109,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
                 }
             )
         write_verified(results / "verify" / split / "all.csv", verified)
-        write_quality(results / "quality" / f"{split}.csv", quality)
+        write_table(results / "quality" / f"{split}.csv", quality, list(quality[0]))
     names = [sample.name for sample in samples if sample.split == "train"]
     for feature in SHOWN:
         schema = FEATURES[feature]
@@ -145,9 +144,8 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
             found = Logits(names, logits, seen, tuple(SIGNS), "strict")
             paths.append(str(place / "logits" / f"{split}.h5"))
             write_logits(paths[-1], found, {})
-        evaluate(
-            data, 1, {split: paths[-1] for split, paths in files.items()}, f"{place}/metrics.json"
-        )
+        logits_files = [paths[-1] for paths in files.values()]
+        evaluate(data, 1, list(files), logits_files, f"{place}/metrics.json")
         if settings["model"] != "imported":
             (place / "model.safetensors").write_bytes(b"weights")
             names = ["epoch", "learning_rate", "train_loss", "train_accuracy"]
@@ -162,10 +160,10 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
             TrackSettings.model_validate(settings),
             "strict",
             1,
-            files,
-            None,
+            files["test"],
             str(results / "tracks" / track / "submission.csv"),
             str(results / "tracks" / track / "metrics.json"),
+            files.get("val"),
         )
 
 

@@ -48,7 +48,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_verified(verified, rows)
     out = {feature: str(root / "features" / feature / f"{SHARD}.h5") for feature in FEATURES}
     points, settings = out["keypoints"], FidelitySettings()
-    keypoints(MediapipeSettings(), "cpu", verified, points)
+    keypoints(MediapipeSettings(), "cpu", verified, [points])
     frames(settings, verified, points, out["frames"])
     hand_crops(settings, "hand_crops", verified, points, out["hand_crops"])
     hand_crops(settings, "depth_hand_crops", verified, points, out["depth_hand_crops"])

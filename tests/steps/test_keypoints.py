@@ -29,7 +29,7 @@ def test_smoothing_follows_the_settings(tmp_path: Path) -> None:
             parse_setting(KeypointsSettings, settings, "settings"),
             "cpu",
             str(tmp_path / "rows.csv"),
-            out,
+            [out],
         )
         assert bool(FeatureFile(out, "keypoints").attributes["smoothed"]) == (name == "smoothed")
         store = FeatureStore("keypoints", [out])

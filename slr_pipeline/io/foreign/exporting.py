@@ -31,18 +31,10 @@ def export_keypoints(
 ) -> tuple[int, int]:
     """Write the keypoints of a run; return the numbers of written and of quarantined samples.
 
-    Args:
-        results: folder of the run.
-        kind: `pose`: `out/{sample}.pose`; `openpose`: `out/{sample}/*_keypoints.json`;
-            `mmaction2`: `out/keypoints.pkl`, with the labels of the run's sample table.
-        out: folder to write into.
-        layout: one of `LAYOUTS_OF[kind]`; None: the first.
-        samples: names; None: all.
-
-    Raises:
-        ConfigError: a layout that the format does not have.
-        DataError: no keypoints, or unknown samples.
-        SlrError: pose-format is not installed.
+    `kind` `pose` writes `out/{sample}.pose`, `openpose` `out/{sample}/*_keypoints.json`, and
+    `mmaction2` `out/keypoints.pkl` with the labels of the run's sample table. `layout` is one of
+    `LAYOUTS_OF[kind]`; None: the first. ConfigError for a layout that the format does not have,
+    DataError without keypoints or for unknown samples, SlrError without pose-format.
     """
     layouts = LAYOUTS_OF[kind]
     if layout not in (None, *layouts):
