@@ -157,19 +157,16 @@ def imputed(skeleton: Array) -> Array:
     seen shoulders, else at the mean of all seen joints. Without a person all joints are at (0, 0).
     """
     seen: NDArray[np.bool_] = skeleton[..., 2] > 0  # (T, V)
-    ever = [bool(seen[:, joint].any()) for joint in range(seen.shape[1])]
+    ever = np.asarray(seen.any(axis=0))
     filled = skeleton.copy()
     time = np.arange(len(skeleton))
-    for joint in range(len(ever)):
+    for joint in np.flatnonzero(ever & ~seen.all(axis=0)).tolist():
         frames = seen[:, joint]
-        if ever[joint] and not frames.all():
-            for axis in (0, 1):
-                filled[:, joint, axis] = np.interp(
-                    time, time[frames], skeleton[frames, joint, axis]
-                )
+        for axis in (0, 1):
+            filled[:, joint, axis] = np.interp(time, time[frames], skeleton[frames, joint, axis])
     if not ever[NOSE]:
         shoulders = [joint for joint in SHOULDERS if ever[joint]]
-        around = shoulders or [joint for joint, is_seen in enumerate(ever) if is_seen]
+        around = shoulders or np.flatnonzero(ever).tolist()
         filled[:, NOSE, :2] = filled[:, around, :2].mean(axis=1) if around else 0
     for joint, parent in enumerate(PARENTS_27):  # parents come before their children
         if not ever[joint] and joint != NOSE:

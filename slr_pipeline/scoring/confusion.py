@@ -9,8 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
-from slr_pipeline.errors import DataError
-
 CONFUSABLE = 0.1
 """Two signs are confusable if at least this share of their samples is mistaken for the other."""
 
@@ -39,10 +37,8 @@ def confusable_signs(matrix: NDArray[np.int64], threshold: float = CONFUSABLE) -
 
     Signs i and j are linked if (c_ij + c_ji) / (n_i + n_j) >= `threshold`, with n samples of a
     class. A cluster is a connected component of at least two signs, so a third sign can connect two
-    others. DataError for a threshold outside (0, 1].
+    others.
     """
-    if not 0 < threshold <= 1:
-        raise DataError(f"threshold {threshold}: expected a share above 0 and at most 1")
     samples = matrix.sum(axis=1)
     both = matrix + matrix.T
     share = both / np.maximum(samples[:, None] + samples, 1)

@@ -122,11 +122,8 @@ def _other_classes(
     """Whether the classifier of a file has other classes than the model."""
     if known is not None and list(known) != list(classes):
         return True
-    return any(
-        name in state and state[name].shape[:1] != ours[name].shape[:1]
-        for name in ours
-        if _part(name) == "classifier"
-    )
+    head = [name for name in ours if _part(name) == "classifier" and name in state]
+    return any(state[name].shape[:1] != ours[name].shape[:1] for name in head)
 
 
 def _part(name: str) -> str:
