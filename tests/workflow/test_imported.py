@@ -36,7 +36,7 @@ def test_imported_logits_are_a_stream(finished_run: WorkflowRun, tmp_path: Path)
         "submission",
         **{**changes, "streams": {**run.config["streams"], "other": {**other, "val": "none.h5"}}},
     )
-    assert "error: streams.other.val: none.h5 is not there; `slr import-logits" in missing.stderr
+    assert "error: streams.other.val: none.h5 is not there; create it" in missing.stderr
     assert run.planned(**changes) == {"config": 1, "evaluate": 1, "ensemble": 1, "submission": 1}
     done = run.snakemake("submission", **changes)
     assert done.returncode == 0, done.stderr
