@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.workflow.conftest import ROOT, WorkflowRun, make_run
+from tests.workflow.conftest import ROOT, WorkflowRun, copy_of, make_run
 from tests.workflow.test_training import HANDS
 
 SCRIPT = Path(__file__).parent / "cluster.sh"
@@ -173,9 +173,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
 @pytest.fixture
 def copied_run(local_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
     """A copy of the local run with its results, which a test removes as needed."""
-    folder = tmp_path / "a copy"
-    shutil.copytree(local_run.folder, folder)
-    return WorkflowRun(folder, local_run.config)
+    return copy_of(local_run, tmp_path)
 
 
 def wait_until(

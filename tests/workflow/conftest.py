@@ -40,20 +40,9 @@ class WorkflowRun:
         """
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump({**self.config, **changes}))
-        command = [
-            *(*inside, sys.executable, "-m", "snakemake", *arguments),
-            *(
-                "--snakefile",
-                str(project / "Snakefile"),
-                "--directory",
-                str(self.folder),
-                "--configfile",
-                str(path),
-                "--cores",
-                str(cores),
-            ),
-            *("--resources", f"gpu={gpus}"),
-        ]
+        command = [*inside, sys.executable, "-m", "snakemake", *arguments]
+        command += ["--snakefile", str(project / "Snakefile"), "--directory", str(self.folder)]
+        command += ["--configfile", str(path), "--cores", str(cores), "--resources", f"gpu={gpus}"]
         # PYTHONPATH: a modified copy of the project must not import the installed package.
         environment = {
             "PYTHONPATH": str(project),
@@ -80,6 +69,11 @@ class WorkflowRun:
             writer = csv.DictWriter(file, ["sample", "split", "label", "signer", "color", "depth"])
             writer.writeheader()
             writer.writerows(rows)
+
+
+def quality_of(results: Path, split: str) -> dict[str, dict[str, str]]:
+    with (results / f"quality/{split}.csv").open(newline="") as file:
+        return {row["sample"]: row for row in csv.DictReader(file)}
 
 
 def job_counts(output: str) -> dict[str, int]:
@@ -150,9 +144,12 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
 @pytest.fixture
 def copied_run(finished_run: WorkflowRun, tmp_path: Path) -> WorkflowRun:
     """A copy of the finished run that a test may change."""
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    return WorkflowRun(folder, finished_run.config)
+    return copy_of(finished_run, tmp_path)
+
+
+def copy_of(run: WorkflowRun, folder: Path) -> WorkflowRun:
+    copy = shutil.copytree(run.folder, folder / "a copy")
+    return WorkflowRun(copy, run.config)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
-"""Imported logits as a stream of a track."""
+"""Imported keypoints, and imported logits as a stream of a track."""
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 
@@ -11,10 +9,18 @@ from slr_pipeline.io.logits import read_logits
 from tests.workflow.conftest import WorkflowRun
 
 
-def test_imported_logits_are_a_stream(finished_run: WorkflowRun, tmp_path: Path) -> None:
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    run = WorkflowRun(folder, finished_run.config)
+def test_the_path_with_sample_reaches_the_step_unchanged(finished_run: WorkflowRun) -> None:
+    """`{sample}` is no wildcard of Snakemake."""
+    keypoints = {"estimator": "imported", "format": "openpose", "path": "json/{sample}"}
+    targets = ("--dry-run", "--printshellcmds", "features")
+    done = finished_run.snakemake(*targets, features={"keypoints": keypoints})
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert '"estimator":"imported","format":"openpose","path":"json/{sample}"' in output
+
+
+def test_imported_logits_are_a_stream(copied_run: WorkflowRun) -> None:
+    run, folder = copied_run, copied_run.folder
     (folder / "config.yaml").write_text(json.dumps(run.config))
     data = {"layout": "table", "table": str(folder / "samples.csv")}
     here = folder / "absolute.yaml"

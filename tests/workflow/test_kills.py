@@ -2,17 +2,14 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import time
 
 import pytest
 
-from slr_pipeline.planning.plan import make_plan
 from tests.workflow.commands import environment, output_of
 from tests.workflow.conftest import WorkflowRun
-from tests.workflow.test_interrupt import processes_of, start
 
 KILLS = 5
 
@@ -30,7 +27,7 @@ def seconds_of(command: str, run: WorkflowRun) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.parametrize("rule", ["keypoints", "flow", "hand_crops", "train"])
+@pytest.mark.parametrize("rule", ["keypoints", "flow", "train"])
 def test_a_step_killed_at_random_moments(
     rule: str, commands: dict[str, list[str]], copied_run: WorkflowRun
 ) -> None:
@@ -57,36 +54,6 @@ def test_a_step_killed_at_random_moments(
     after = {path.name: path.read_bytes() for path in out.parent.iterdir() if path.is_file()}
     assert after == before, log.read_text()
     print(f"{rule}: {KILLS} kills, {half_written} of them during a write")
-
-
-def test_the_whole_of_snakemake_killed(
-    copied_run: WorkflowRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Twice at random moments; then the same command completes the run."""
-    monkeypatch.chdir(copied_run.folder)
-    results = copied_run.folder / "results"
-    names = [*(results / "features").rglob("*.h5"), *(results / "tracks").rglob("*.csv")]
-    before = {path: path.read_bytes() for path in names}
-    shutil.rmtree(results / "features")
-    moments = random.Random(3)
-    for _ in range(2):
-        running = start(copied_run, "features")
-        time.sleep(moments.uniform(6, 15))
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-        deadline = time.monotonic() + 30
-        while processes_of(copied_run):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        # slr plan works in a locked folder with incomplete files.
-        assert make_plan("config.yaml", nodes=1, cores=2, gpus=0).missing_bytes > 0
-        copied_run.snakemake("--unlock")
-        for path in results.joinpath("features").rglob("*.h5"):
-            assert path.read_bytes() == before[path]
-    done = copied_run.snakemake("all", "features")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert {path: path.read_bytes() for path in before} == before
-    assert list(copied_run.folder.rglob("*.partial")) == []
 
 
 def test_a_job_that_runs_twice_at_once(

@@ -14,7 +14,7 @@ from slr_pipeline.config.experiment import check_config
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.schema import FEATURES
-from tests.workflow.conftest import MISSING, WorkflowRun, make_run
+from tests.workflow.conftest import MISSING, WorkflowRun, make_run, quality_of
 
 # A network namespace without a connection to the outside.
 WITHOUT_NETWORK = ("unshare", "-rn")
@@ -65,9 +65,13 @@ def test_every_feature_has_every_sample_with_equal_numbers_of_frames(
     folder = results(finished_run) / "features"
     keypoints = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5"))
     assert sorted(keypoints.samples) == sorted(row["sample"] for row in finished_run.rows())
+    assert keypoints.estimator["estimator"].startswith("mediapipe-")
+    sidecar = json.loads((results(finished_run) / "streams/joint/train/model.json").read_text())
+    assert sidecar["estimator"] == keypoints.estimator
     for feature, schema in FEATURES.items():
         store = FeatureStore(feature, folder.glob(f"{feature}/*/*.h5"))
         assert sorted(store.samples) == sorted(keypoints.samples), feature
+        assert store.estimator == keypoints.estimator, feature
         for sample in keypoints.samples:
             frames = keypoints.frames(sample)
             expected = schema.frames if schema.frames and frames else frames
@@ -79,23 +83,11 @@ def test_every_feature_has_every_sample_with_equal_numbers_of_frames(
 
 def test_every_sample_has_its_quality(finished_run: WorkflowRun) -> None:
     for split in ("train", "val", "test"):
-        with (results(finished_run) / f"quality/{split}.csv").open(newline="") as file:
-            rows = {row["sample"]: row for row in csv.DictReader(file)}
+        rows = quality_of(results(finished_run), split)
         expected = {row["sample"] for row in finished_run.rows() if row["split"] == split}
         assert rows.keys() == expected
         assert {name for name, row in rows.items() if row["frames"] == "0"} <= {MISSING}
         assert not any(row["reason"] for row in rows.values())
-
-
-def test_every_feature_names_the_estimator_of_its_keypoints(finished_run: WorkflowRun) -> None:
-    folder = results(finished_run) / "features"
-    estimator = FeatureStore("keypoints", folder.glob("keypoints/*/*.h5")).estimator
-    assert estimator["estimator"].startswith("mediapipe-")
-    for feature in FEATURES:
-        store = FeatureStore(feature, folder.glob(f"{feature}/*/*.h5"))
-        assert store.estimator == estimator, feature
-    sidecar = json.loads((results(finished_run) / "streams/joint/train/model.json").read_text())
-    assert sidecar["estimator"] == estimator
 
 
 def test_the_checked_config_is_written(finished_run: WorkflowRun) -> None:

@@ -16,12 +16,6 @@ def test_the_page_describes_the_run(finished_run: WorkflowRun) -> None:
     assert "keypoints (left: blue)" in text
 
 
-def test_new_metrics_rewrite_the_page(finished_run: WorkflowRun) -> None:
-    tracks = {"rgb": {"streams": {"joint": 2.0}}}
-    planned = finished_run.planned("all", tracks=tracks)
-    assert planned == {"all": 1, "config": 1, "ensemble": 1, "report": 1}
-
-
 def test_snakemakes_report_contains_tracks_streams_quarantine_and_page(
     finished_run: WorkflowRun, tmp_path: Path
 ) -> None:

@@ -39,10 +39,9 @@ def test_files_of_a_run(finished_run: WorkflowRun, monkeypatch: pytest.MonkeyPat
     assert set(plan.jobs.loc[plan.jobs["rule"] != "config", "source"]) == {"this run"}
 
 
-def test_dropped_features_are_not_made_again(finished_run: WorkflowRun, tmp_path: Path) -> None:
+def test_dropped_features_are_not_made_again(copied_run: WorkflowRun) -> None:
     """Pictures are deleted after their last reader and computed again only for a new reader."""
-    run = WorkflowRun(tmp_path / "a copy", finished_run.config)
-    shutil.copytree(finished_run.folder, run.folder)
+    run = copied_run
     shutil.rmtree(run.folder / "results" / "features" / "frames")
     tiny = {"epochs": 1, "batch_size": 4, "overfit_steps": 0}
     video = {"model": "r2plus1d", "feature": "frames", "width": 2, "frames": 4, "size": 16}

@@ -3,6 +3,9 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from slr_pipeline.config.experiment import TableData
 from slr_pipeline.samples.shards import shards
@@ -13,6 +16,8 @@ from tests.workflow.conftest import ROOT, WorkflowRun
 READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
 CONFIG = {"config": 1}
 """The rule that writes the configuration beside the results: it runs after every change."""
+DOUBLED = {"rgb": {"streams": {"joint": 2.0}}}
+DRAWN = {"stored": False, "sigma": 2.0}
 
 
 def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
@@ -22,9 +27,26 @@ def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
     assert "profiles/default" in done.stderr
 
 
-def test_a_track_weight_reruns_the_ensemble_only(finished_run: WorkflowRun) -> None:
-    tracks = {"rgb": {"streams": {"joint": 2.0}}}
-    assert finished_run.planned(tracks=tracks) == {"ensemble": 1, "submission": 1, **CONFIG}
+@pytest.mark.parametrize(
+    ("targets", "changes", "expected"),
+    [
+        (["submission"], {"tracks": DOUBLED}, {"ensemble": 1}),
+        (["all"], {"tracks": DOUBLED}, {"ensemble": 1, "report": 1}),
+        (["submission"], {"seed": 2}, READERS),
+        (["submission"], {"protocol": "challenge"}, {**READERS, "predict": 1}),
+        (["submission", "features"], {"quality": {"max_swapped": 0.5}}, {"quality": 3, **READERS}),
+        (["submission", "features"], {"features": {"heatmaps": DRAWN}}, {}),
+    ],
+    ids=["track weight", "page", "seed", "protocol", "limit of quality", "heat-maps not stored"],
+)
+def test_a_setting_reruns_its_readers_only(
+    finished_run: WorkflowRun,
+    targets: list[str],
+    changes: dict[str, Any],
+    expected: dict[str, int],
+) -> None:
+    planned = finished_run.planned(*targets, **changes)
+    assert planned == {**expected, **CONFIG, targets[0]: 1}
 
 
 def test_an_epoch_count_reruns_that_stream_only(finished_run: WorkflowRun) -> None:
@@ -55,10 +77,6 @@ def test_evaluation_settings_retrain_nothing(copied_run: WorkflowRun) -> None:
     assert copied_run.planned(**changes(epochs=2)) == READERS | CONFIG
 
 
-def test_a_seed_reruns_training_and_no_feature(finished_run: WorkflowRun) -> None:
-    assert finished_run.planned(seed=2) == READERS | CONFIG
-
-
 def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(
     finished_run: WorkflowRun,
 ) -> None:
@@ -67,11 +85,6 @@ def test_a_setting_of_the_keypoints_reruns_them_and_their_readers(
     planned = finished_run.planned("submission", "features", features=features)
     made = dict.fromkeys(FEATURES, shards)
     assert planned == {**made, "quality": 3, **READERS, "features": 1, **CONFIG}
-
-
-def test_a_limit_of_quality_reruns_no_feature(finished_run: WorkflowRun) -> None:
-    planned = finished_run.planned("submission", "features", quality={"max_swapped": 0.5})
-    assert planned == {"quality": 3, **READERS, **CONFIG}
 
 
 def test_settings_of_features_that_no_stream_reads_rerun_those_features_only(
@@ -87,35 +100,16 @@ def test_settings_of_features_that_no_stream_reads_rerun_those_features_only(
         "hha": {"near_m": 0.4},
         "heatmaps": {"sigma": 2.0},
     }
-    targets = {"features": 1, "submission": 1, **CONFIG}
     shards = shard_count(finished_run)
-    alone = {"flow": settings["flow"]}
-    assert finished_run.planned("submission", "features", features=alone) == {
-        "flow": shards,
-        **targets,
-    }
-    assert finished_run.planned("submission", "features", features=settings) == {
-        **dict.fromkeys(settings, shards),
-        **targets,
-    }
+    for changes in ({"flow": settings["flow"]}, settings):
+        planned = finished_run.planned("submission", "features", features=changes)
+        expected = dict.fromkeys(changes, shards)
+        assert planned == {**expected, "features": 1, "submission": 1, **CONFIG}
 
 
-def test_heatmaps_that_training_draws_are_not_stored(finished_run: WorkflowRun) -> None:
-    drawn = {"heatmaps": {"stored": False, "sigma": 2.0}}
-    assert finished_run.planned("submission", "features", features=drawn) == {
-        "submission": 1,
-        **CONFIG,
-    }
-
-
-def test_without_depth_videos_no_feature_needs_them(finished_run: WorkflowRun) -> None:
-    rows = finished_run.rows()
-    try:
-        finished_run.write_rows([{**row, "depth": ""} for row in rows])
-        planned = finished_run.planned("features")
-    finally:
-        finished_run.write_rows(rows)
-    assert not set(planned) & set(DEPTH_FEATURES)
+def test_without_depth_videos_no_feature_needs_them(copied_run: WorkflowRun) -> None:
+    copied_run.write_rows([{**row, "depth": ""} for row in copied_run.rows()])
+    assert not set(copied_run.planned("features")) & set(DEPTH_FEATURES)
 
 
 def test_a_schema_version_reruns_the_feature_and_its_readers(
@@ -137,26 +131,19 @@ def test_edited_code_reruns_nothing(finished_run: WorkflowRun, tmp_path: Path) -
     assert finished_run.planned(project=project) == {}
 
 
-def test_an_added_clip_reruns_its_shard_only(finished_run: WorkflowRun) -> None:
-    rows = finished_run.rows()
-    added = {**rows[0], "sample": name_for_a_shard_with_room(finished_run), "split": "train"}
-    try:
-        finished_run.write_rows([added, *rows])
-        planned = finished_run.planned()
-    finally:
-        finished_run.write_rows(rows)
+def test_an_added_clip_reruns_its_shard_only(copied_run: WorkflowRun) -> None:
+    rows = copied_run.rows()
+    added = {**rows[0], "sample": name_for_a_shard_with_room(copied_run), "split": "train"}
+    copied_run.write_rows([added, *rows])
+    planned = copied_run.planned()
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
-def test_a_changed_label_reruns_no_feature(finished_run: WorkflowRun) -> None:
-    rows = finished_run.rows()
-    try:
-        other = "0" if rows[0]["label"] != "0" else "1"
-        finished_run.write_rows([{**rows[0], "label": other}, *rows[1:]])
-        planned = finished_run.planned()
-    finally:
-        finished_run.write_rows(rows)
-    assert planned == READERS
+def test_a_changed_label_reruns_no_feature(copied_run: WorkflowRun) -> None:
+    rows = copied_run.rows()
+    other = "0" if rows[0]["label"] != "0" else "1"
+    copied_run.write_rows([{**rows[0], "label": other}, *rows[1:]])
+    assert copied_run.planned() == READERS
 
 
 def name_for_a_shard_with_room(run: WorkflowRun) -> str:

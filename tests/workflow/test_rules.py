@@ -1,6 +1,5 @@
 """Rule, step and log have the same name; every rule has a docstring; AUTSL needs few jobs."""
 
-import csv
 import json
 import re
 from collections import Counter
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.size import write_experiment
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.planning.dry_run import planned_jobs
 from slr_pipeline.schema import FEATURES
@@ -44,42 +44,22 @@ def test_every_step_has_a_rule() -> None:
     assert steps == set(RULES) - TARGETS
 
 
-@pytest.fixture(scope="module")
-def autsl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Label files with the size of AUTSL: 36,302 samples by 43 signers. No videos."""
-    folder = tmp_path_factory.mktemp("autsl")
-    root = folder / "data" / "autsl"
-    root.mkdir(parents=True)
-    classes = "".join(f"{k},tr{k},en{k}\n" for k in range(226))
-    (root / "SignList_ClassId_TR_EN.csv").write_text("ClassId,TR,EN\n" + classes)
-    for split, count, signers in (
-        ("train", 28142, range(12, 43)),
-        ("val", 4418, range(6, 12)),
-        ("test", 3742, range(6)),
-    ):
-        with (root / f"{split}_labels.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                (f"signer{signers[i % len(signers)]}_sample{i // len(signers)}", i % 226)
-                for i in range(count)
-            )
-    return folder
-
-
 @pytest.mark.parametrize(
     ("config", "protocol", "trainings"),
-    [("autsl", "strict", 11), ("autsl", "challenge", 22), ("autsl_published", "challenge", 22)],
+    [("autsl", "strict", 11), ("autsl_published", "challenge", 22)],
 )
 def test_autsl_is_planned_in_few_jobs_without_videos(
-    autsl: Path, monkeypatch: pytest.MonkeyPatch, config: str, protocol: str, trainings: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str, protocol: str, trainings: int
 ) -> None:
-    monkeypatch.chdir(autsl)
-    values = yaml.safe_load((ROOT / "config" / f"{config}.yaml").read_text())
-    (autsl / "config.yaml").write_text(json.dumps({**values, "protocol": protocol}))
+    """36,302 samples, as in AUTSL."""
+    monkeypatch.chdir(tmp_path)
+    path = write_experiment(tmp_path, str(ROOT / "config" / f"{config}.yaml"), 36302, 512)
+    path.write_text(json.dumps({**yaml.safe_load(path.read_text()), "protocol": protocol}))
     jobs = planned_jobs("config.yaml", read_config("config.yaml"))
     counts = Counter(job.rule for job in jobs)
     assert counts["train"] == trainings
     assert counts["predict"] == 11 * 2 + (11 if protocol == "challenge" else 0)
-    # The two tracks of AUTSL read all nine features, in 88 shards each.
+    # The two tracks of AUTSL read all nine features, in equal shards.
     # The published heat-maps are the pose network's own and come with the keypoints.
     features = {*FEATURES} & {*counts}
     assert {*FEATURES} - features == ({"heatmaps"} if config == "autsl_published" else set())

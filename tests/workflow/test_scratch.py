@@ -1,17 +1,10 @@
 """`scratch` is where videos are decoded, nothing else."""
 
-import shutil
-from pathlib import Path
-
 from tests.workflow.conftest import WorkflowRun
 
 
-def test_scratch_changes_no_byte_and_remakes_nothing(
-    finished_run: WorkflowRun, tmp_path: Path
-) -> None:
-    folder = tmp_path / "a copy"
-    shutil.copytree(finished_run.folder, folder)
-    run = WorkflowRun(folder, finished_run.config)
+def test_scratch_changes_no_byte_and_remakes_nothing(copied_run: WorkflowRun) -> None:
+    run, folder = copied_run, copied_run.folder
     planned = run.planned("submission", "features", scratch="$TMPDIR")
     assert planned == {"config": 1, "submission": 1}  # the copy of the config beside the results
     frames = sorted(folder.glob("results/features/frames/val/*.h5"))

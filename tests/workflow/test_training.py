@@ -1,16 +1,16 @@
 """Trainings in the workflow: stopped and gone on, streams of several features, fine-tuning."""
 
-import csv
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+import pytest
+
 from slr_pipeline.io.logits import read_logits
-from tests.workflow.conftest import MISSING, ROOT, WorkflowRun
+from slr_pipeline.planning.plan import make_plan
+from tests.workflow.conftest import MISSING, WorkflowRun, quality_of
+from tests.workflow.test_interrupt import start, wait_until
 
 HANDS = {
     "model": "vtn",
@@ -27,8 +27,10 @@ HANDS = {
 }
 
 
-def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: WorkflowRun) -> None:
-    """The whole group of processes is killed once an epoch is kept; then the same command runs."""
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(
+    copied_run: WorkflowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Snakemake and the step are killed after an epoch is saved; then the same command runs."""
     joint = copied_run.config["streams"]["joint"]
     longer = {"joint": {**joint, "training": {**joint["training"], "epochs": 12}}}
     target = "results/streams/joint/train/model.safetensors"
@@ -38,29 +40,17 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(copied_run: Work
         path.unlink()
 
     state = copied_run.folder / "results/streams/joint/train/state"
-    command = [sys.executable, "-m", "snakemake", target, "--snakefile", str(ROOT / "Snakefile")]
-    command += ["--directory", str(copied_run.folder), "--cores", "1"]
-    command += ["--configfile", str(copied_run.folder / "config.yaml")]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(state.parent)}
-    running = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    for _ in range(600):
-        if (state / "state.pt").exists():
-            break
-        time.sleep(0.1)
+    running = start(copied_run, target)
+    wait_until((state / "state.pt").exists, running)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-    assert (state / "state.pt").exists()
     assert not (copied_run.folder / target).exists()
+    # slr plan works in a locked folder with incomplete files.
+    monkeypatch.chdir(copied_run.folder)
+    assert make_plan("config.yaml", nodes=1, cores=2, gpus=0).missing_bytes > 0
 
     assert copied_run.snakemake("--unlock", streams=longer).returncode == 0
-    again = copied_run.snakemake(target, "--rerun-incomplete", streams=longer)
+    again = copied_run.snakemake(target, streams=longer)
     assert again.returncode == 0, again.stderr
     log = (copied_run.folder / "results/logs/train/joint/train.log").read_text()
     assert "resumes in epoch" in log
@@ -104,10 +94,9 @@ def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Workfl
             assert {path.stem for path in (folder / "logits").iterdir()} == splits
             assert read_logits(folder / "logits" / "test.h5").protocol == protocol
     for track in ("rgb", "rgbd"):
-        metrics = json.loads((results / "tracks" / track / "metrics.json").read_text())
-        assert metrics["protocol"] == "challenge"
         assert len((results / "tracks" / track / "submission.csv").read_text().splitlines()) == 5
     rgb = json.loads((results / "tracks/rgb/metrics.json").read_text())
+    assert rgb["protocol"] == "challenge"
     assert rgb["weights"] == {"joint": 1.2, "joint/train": 1.5}
     assert rgb["top1_without"]["test"].keys() == rgb["weights"].keys()
 
@@ -173,14 +162,3 @@ def test_clips_with_bad_keypoints_are_left_out_and_still_answered(copied_run: Wo
     assert metrics["answered_by"]["test"]["0"] == 1 + len(bad["test"])
     submission = (results / "tracks/rgb/submission.csv").read_text().splitlines()
     assert len(submission) == samples["test"]
-
-
-def quality_of(results: Path, split: str) -> dict[str, dict[str, str]]:
-    with (results / f"quality/{split}.csv").open(newline="") as file:
-        return {row["sample"]: row for row in csv.DictReader(file)}
-
-
-def test_the_protocol_alone_adds_finetunings(finished_run: WorkflowRun) -> None:
-    planned = finished_run.planned(protocol="challenge")
-    jobs = ("config", "train", "predict", "evaluate", "ensemble", "submission")
-    assert planned == dict.fromkeys(jobs, 1)
