@@ -17,7 +17,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print that a submission fits its template, or every problem."""
-    from slr_pipeline.io.submission import read_template, submission_problems  # noqa: PLC0415
+    from slr_pipeline.io.submission import read_template, submission_problems
 
     if arguments.classes < 1:
         raise ConfigError(f"--classes {arguments.classes}: expected 1 or more")

@@ -17,7 +17,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Draw the features of one sample."""
-    from slr_pipeline.report.contact_sheet import write_contact_sheet  # noqa: PLC0415
+    from slr_pipeline.report.contact_sheet import write_contact_sheet
 
     write_contact_sheet(
         arguments.out,

@@ -30,7 +30,7 @@ def main(given: argparse.Namespace) -> None:
             raise ConfigError("--samples and --layout need --keypoints; remove them")
         export_onnx(given.results, given.onnx, given.out)
         return
-    from slr_pipeline.io.foreign.exporting import export_keypoints  # noqa: PLC0415
+    from slr_pipeline.io.foreign.exporting import export_keypoints
 
     written, quarantined = export_keypoints(
         given.results, given.keypoints, given.out, layout=given.layout, samples=given.samples
@@ -40,8 +40,8 @@ def main(given: argparse.Namespace) -> None:
 
 def export_onnx(results: Path, streams: list[str], out: Path) -> None:
     """Write `out/{stream}.onnx` and its page for each stream after checking all of them."""
-    from slr_pipeline.cli.onnx.stream import export_stream  # noqa: PLC0415
-    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
+    from slr_pipeline.cli.onnx.stream import export_stream
+    from slr_pipeline.io.documents import read_run_config
 
     config = read_run_config(results)
     for export in [export_stream(config, results, stream) for stream in streams]:

@@ -12,6 +12,6 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write weights that were trained elsewhere as a file that a stream can start from."""
-    from slr_pipeline.training.start_weights import import_weights  # noqa: PLC0415
+    from slr_pipeline.training.start_weights import import_weights
 
     import_weights(arguments.model, arguments.source, arguments.out)

@@ -33,8 +33,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the logits of another program for a split, joined with the sample table by name."""
-    from slr_pipeline.io.foreign.logits import join_logits, read_foreign_logits  # noqa: PLC0415
-    from slr_pipeline.io.logits import write_logits  # noqa: PLC0415
+    from slr_pipeline.io.foreign.logits import join_logits, read_foreign_logits
+    from slr_pipeline.io.logits import write_logits
 
     table = load_samples(read_config(arguments.config).data)
     foreign = read_foreign_logits(arguments.source)

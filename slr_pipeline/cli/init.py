@@ -39,9 +39,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write both files; print what they contain and the next commands."""
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd
 
-    from slr_pipeline.samples import clip_folder  # noqa: PLC0415
+    from slr_pipeline.samples import clip_folder
 
     config, samples = arguments.folder / "config.yaml", arguments.folder / "samples.csv"
     for path in (config, samples):
@@ -83,7 +83,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def split_clips(clips: Sequence["OwnClip"]) -> tuple[list[Split], str]:
     """The split of each clip (N,), and a warning where signers are not kept apart, else empty."""
-    from slr_pipeline.samples import splits  # noqa: PLC0415
+    from slr_pipeline.samples import splits
 
     labels, signers = [clip.label for clip in clips], {clip.signer for clip in clips}
     if "" in signers:
@@ -122,7 +122,7 @@ def describe(table: "pd.DataFrame") -> str:
 
 def write_both(samples: Path, table: "pd.DataFrame", config: Path, config_text: str) -> None:
     """Write both files or none. DataError where the folder cannot be written."""
-    from slr_pipeline.io.atomic import write_text  # noqa: PLC0415
+    from slr_pipeline.io.atomic import write_text
 
     try:
         write_text(samples, table.to_csv(index=False, lineterminator="\n"))
@@ -139,7 +139,7 @@ def write_both(samples: Path, table: "pd.DataFrame", config: Path, config_text: 
 
 def config_text(folder: Path, videos: Path, table: "pd.DataFrame", by_signer: bool) -> str:
     """The config: streams that are small enough for few clips and no GPU."""
-    import torch  # noqa: PLC0415
+    import torch
 
     name = re.sub(r"[^a-z0-9]+", "_", folder.resolve().name.lower()).strip("_")[:60]
     train = int((table["split"] == "train").sum())

@@ -41,8 +41,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def hdf5_facts(path: Path) -> Facts:
     """Facts about a file of features or logits. ArtifactError for any other or a damaged one."""
-    from slr_pipeline.io import features, logits  # noqa: PLC0415
-    from slr_pipeline.io.container import check_container, open_container  # noqa: PLC0415
+    from slr_pipeline.io import features, logits
+    from slr_pipeline.io.container import check_container, open_container
 
     try:
         check_container(path)
@@ -65,10 +65,10 @@ def hdf5_facts(path: Path) -> Facts:
 
 def feature_facts(path: Path, file: "h5py.File") -> Facts:
     """Facts about a file of features."""
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
-    from slr_pipeline.io.features import ESTIMATOR, FORMAT, FeatureFile  # noqa: PLC0415
-    from slr_pipeline.schema import FEATURES  # noqa: PLC0415
+    from slr_pipeline.io.features import ESTIMATOR, FORMAT, FeatureFile
+    from slr_pipeline.schema import FEATURES
 
     feature = str(file.attrs.get("feature"))
     index = FeatureFile(path, feature)
@@ -98,7 +98,7 @@ def feature_facts(path: Path, file: "h5py.File") -> Facts:
 
 def logits_facts(path: Path, file: "h5py.File") -> Facts:
     """Facts about a file of logits."""
-    from slr_pipeline.io.logits import FORMAT, VERSION, read_logits  # noqa: PLC0415
+    from slr_pipeline.io.logits import FORMAT, VERSION, read_logits
 
     values = read_logits(path)
     return {
@@ -113,7 +113,7 @@ def logits_facts(path: Path, file: "h5py.File") -> Facts:
 
 def weights_facts(path: Path) -> Facts:
     """Facts about a trained model with its sidecar, or about imported weights."""
-    from slr_pipeline.io import models  # noqa: PLC0415
+    from slr_pipeline.io import models
 
     if not path.with_suffix(".json").exists():
         state, header = models.load_weights(path)

@@ -36,8 +36,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write a sample table where each signer is in one split, and a JSON of how it was made."""
-    from slr_pipeline.io.atomic import write_text  # noqa: PLC0415
-    from slr_pipeline.samples import split_table  # noqa: PLC0415
+    from slr_pipeline.io.atomic import write_text
+    from slr_pipeline.samples import split_table
 
     source, out = Path(arguments.table), Path(arguments.out)
     if out.suffix != ".csv":
@@ -77,7 +77,7 @@ def split_by_rule(
     arguments: argparse.Namespace, table: "pd.DataFrame"
 ) -> tuple[list[Split], dict[str, Any]]:
     """The split of each row of a table, and the numbers of the rule that made it."""
-    from slr_pipeline.samples import split_table, splits  # noqa: PLC0415
+    from slr_pipeline.samples import split_table, splits
 
     labels, signers = table["label"].tolist(), table["signer"].tolist()
     given = {name: getattr(arguments, name) for name in DEFAULTS}

@@ -22,12 +22,12 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Write the video of a sample with its keypoints, hand boxes, sign and answers."""
-    from slr_pipeline.features.hand_crops import hand_boxes  # noqa: PLC0415
-    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
-    from slr_pipeline.io.features import FeatureStore  # noqa: PLC0415
-    from slr_pipeline.io.shards import keypoints_of  # noqa: PLC0415
-    from slr_pipeline.report.contact_sheet import find_sample  # noqa: PLC0415
-    from slr_pipeline.report.overlay import write_overlay  # noqa: PLC0415
+    from slr_pipeline.features.hand_crops import hand_boxes
+    from slr_pipeline.io.documents import read_run_config
+    from slr_pipeline.io.features import FeatureStore
+    from slr_pipeline.io.shards import keypoints_of
+    from slr_pipeline.report.contact_sheet import find_sample
+    from slr_pipeline.report.overlay import write_overlay
 
     results: Path = arguments.results
     if arguments.out.suffix != ".mp4":
@@ -50,8 +50,8 @@ def main(arguments: argparse.Namespace) -> None:
 
 def answers(sample: str, results: Path, config: Config) -> Iterator["Note"]:
     """The sign of the sample and the answer of each track, where they are known."""
-    from slr_pipeline.io.submission import read_predictions  # noqa: PLC0415
-    from slr_pipeline.report.overlay import BAD, GOOD, PLAIN, Note  # noqa: PLC0415
+    from slr_pipeline.io.submission import read_predictions
+    from slr_pipeline.report.overlay import BAD, GOOD, PLAIN, Note
 
     table = load_samples(config.data)
     label = next((s.label for s in table.samples if s.name == sample), None)

@@ -24,8 +24,8 @@ def main(given: argparse.Namespace) -> None:
     ):
         if value < least:
             raise ConfigError(f"--{name} {value}: expected {least} or more")
-    from slr_pipeline.planning.plan import make_plan  # noqa: PLC0415
-    from slr_pipeline.planning.tables import plan_text  # noqa: PLC0415
+    from slr_pipeline.planning.plan import make_plan
+    from slr_pipeline.planning.tables import plan_text
 
     for part in plan_text(make_plan(given.config, given.nodes, cores, given.gpus)):
         print(part)

@@ -43,12 +43,12 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the most likely glosses of each video; exit status 1 if a video cannot be read."""
-    import torch  # noqa: PLC0415
-    from rich.progress import Progress  # noqa: PLC0415
+    import torch
+    from rich.progress import Progress
 
-    from slr_pipeline.cli.recognition import choose_track, open_track, recognise  # noqa: PLC0415
-    from slr_pipeline.io.documents import read_run_config  # noqa: PLC0415
-    from slr_pipeline.io.progress import terminal_bars  # noqa: PLC0415
+    from slr_pipeline.cli.recognition import choose_track, open_track, recognise
+    from slr_pipeline.io.documents import read_run_config
+    from slr_pipeline.io.progress import terminal_bars
 
     if arguments.top < 1:
         raise ConfigError(f"--top {arguments.top}: expected 1 or more")
@@ -87,7 +87,7 @@ def find_files(paths: Sequence[str]) -> list[File]:
 
     Skips videos of a folder whose names end in `_depth`: they are depth videos.
     """
-    from slr_pipeline.samples.clip_folder import find_videos  # noqa: PLC0415
+    from slr_pipeline.samples.clip_folder import find_videos
 
     files: list[File] = []
     for path in map(Path, paths):
@@ -108,8 +108,8 @@ def with_depth(files: Sequence[File], depth: Sequence[str] | None) -> list["Vide
     In a folder, `a_depth.mp4` is the depth video of `a.mp4` and of `a_color.mp4`; without such a
     file, a file with the name of the colour video is.
     """
-    from slr_pipeline.cli.recognition import Video  # noqa: PLC0415
-    from slr_pipeline.samples.clip_folder import find_videos  # noqa: PLC0415
+    from slr_pipeline.cli.recognition import Video
+    from slr_pipeline.samples.clip_folder import find_videos
 
     colors = [str(folder / name) for folder, name in files]
     if depth is None:
@@ -205,8 +205,8 @@ def document(track: "Track", answers: Answers) -> dict[str, Any]:
 
 def draw(out: Path, recognition: "Recognition", track: "Track", answer: dict[str, Any]) -> None:
     """Write a video with its skeleton, hand boxes and most likely answer."""
-    from slr_pipeline.features.hand_crops import hand_boxes  # noqa: PLC0415
-    from slr_pipeline.report.overlay import Note, write_overlay  # noqa: PLC0415
+    from slr_pipeline.features.hand_crops import hand_boxes
+    from slr_pipeline.report.overlay import Note, write_overlay
 
     row, keypoints = recognition.row, recognition.keypoints
     fidelity = track.config.features.hand_crops.fidelity
@@ -218,9 +218,9 @@ def draw(out: Path, recognition: "Recognition", track: "Track", answer: dict[str
 
 def print_table(track: "Track", answers: Answers) -> None:
     """Print the answers of each video as a table of the terminal's width."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(caption=f"track {track.name} of protocol {track.config.protocol}")
     table.add_column("video", overflow="fold")

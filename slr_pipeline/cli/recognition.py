@@ -214,7 +214,7 @@ def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) 
     keypoints = settings.keypoints
     if "heatmaps" in features and settings.heatmaps.source == "network":
         assert isinstance(keypoints, MmposeSettings)
-        from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps  # noqa: PLC0415
+        from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
 
         source = NetworkHeatmaps(settings.heatmaps, keypoints, device)
         return lambda rows, paths: write_both(

@@ -15,7 +15,7 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> None:
     """Print the state of each file; exit with status 1 if one is missing or has another SHA-256."""
-    from slr_pipeline.io.video import sha256_of  # noqa: PLC0415
+    from slr_pipeline.io.video import sha256_of
 
     problems = []
     for weights in configured_weights(read_config(arguments.config)):

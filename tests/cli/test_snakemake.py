@@ -8,23 +8,40 @@ import pytest
 from snakemake.cli import get_argument_parser
 
 from slr_pipeline.cli.snakemake import PAIR_OPTIONS, targets_first
-from tests.workflow.conftest import ROOT, job_counts
+from tests.workflow.conftest import ROOT, job_counts, make_run
+
+
+def snakemake(line: str, folder: Path = ROOT) -> str:
+    """Output of a command line that must succeed."""
+    command = [str(Path(sys.executable).with_name("snakemake")), *line.split()]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
     "line",
     [
         "--cores 8 --resources gpu=1 submission -n",
+        "-n --cores 8 --res gpu=1 mem_mb=4000 submission",
+        "-n --cores 8 --set-threads train=2 submission --resources gpu=1",
+        "-n --cores 8 --set-resources train:mem_mb=4000 submission",
+        "-n --cores 8 --config seed=2 submission",
         "-n --cores 8 --config seed=2 -- submission",
     ],
 )
 def test_a_target_after_a_pair_option_is_planned(line: str) -> None:
-    command = [str(Path(sys.executable).with_name("snakemake")), "--forceall", *line.split()]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    jobs = job_counts(done.stdout + done.stderr)
+    jobs = job_counts(snakemake(f"--forceall {line}"))
     assert jobs["submission"] == 1
     assert jobs["train"] == 11
+
+
+def test_a_target_after_a_pair_option_is_made(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run.planned()  # writes the config
+    files = f"--snakefile {ROOT}/Snakefile --configfile config.yaml"
+    snakemake(f"--cores 1 {files} --resources gpu=1 config", folder=run.folder)
+    assert (run.folder / "results" / "config.yaml").exists()
 
 
 def test_every_word_is_kept_and_only_targets_move() -> None:

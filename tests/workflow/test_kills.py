@@ -74,5 +74,5 @@ def test_a_job_that_runs_twice_at_once(
     assert out.read_bytes() == before
     if first.wait(600) != 0:
         log = (copied_run.folder / command.rpartition("2> ")[2]).read_text()
-        assert log.splitlines()[-1].endswith("run the same command again when it has ended")
+        assert log.splitlines()[-1].endswith("then run the same command again")
     assert [path for path in out.parent.iterdir() if path.suffix == ".partial"] == []

@@ -25,8 +25,8 @@ def test_snakemakes_report_contains_tracks_streams_quarantine_and_page(
     text = page.read_text()
     for name in ("submission.csv", "quarantine.csv", "history.csv", "metrics.json"):
         assert name in text
-    captions = ("weighs streams into one submission", "The epochs of phase", "with the reason")
+    captions = ("a track fuses weighted streams", "Epochs of phase", "with the reason")
     for caption in ("Page of the run", *captions):
         assert caption in text
-    assert "class that track rgb answers" in " ".join(text.split())
+    assert "class of track rgb for each sample" in " ".join(text.split())
     assert re.findall(r"""<(?:script|link|img)[^>]+(?:src|href)=["']?https?:""", text) == []
