@@ -1,3 +1,4 @@
+# make install: make the environment .venv with the package and the pose estimator
 # make submission: run the demo, from videos to results/tracks/*/submission.csv
 # make test: lint and all tests but the next two
 # make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
@@ -10,7 +11,9 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: submission test test-slurm test-load lint lock docs demo-data benchmarks
+.PHONY: install submission test test-slurm test-load lint lock docs demo-data benchmarks
+
+install: .venv/installed
 
 submission: .venv/installed
 	$(BIN)/snakemake --cores all --resources gpu=1 submission report
