@@ -35,6 +35,8 @@ def start(run: WorkflowRun, target: str) -> "subprocess.Popen[bytes]":
         cwd=ROOT,
         env=environment,
         start_new_session=True,
+        # Tests that run in the background of a shell ignore SIGINT, and so would Snakemake.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
