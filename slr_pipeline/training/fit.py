@@ -292,10 +292,11 @@ def _save_or_stop(
     if state is None:
         return
     fabric = run.fabric
-    own = torch.tensor(signal.Signals[received[0]] if received else 0, device=fabric.device)
-    reduced = fabric.all_reduce(own, reduce_op="max")
-    assert isinstance(reduced, Tensor)
-    number = int(reduced)
+    number = signal.Signals[received[0]].value if received else 0
+    if fabric.world_size > 1:  # one process need not wait for its GPU after every step
+        reduced = fabric.all_reduce(torch.tensor(number, device=fabric.device), reduce_op="max")
+        assert isinstance(reduced, Tensor)
+        number = int(reduced)
     if fabric.is_global_zero and (save or number or state.due):
         state.save(saved_run(run))
     if number and fabric.global_rank > 0:
