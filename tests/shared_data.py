@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(os.environ.get("SLR_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+CASES = Path(os.environ.get("SLR_SHARED_CASES", SHARED.parent / "cases"))
 
+NEEDS_CASES = pytest.mark.skipif(
+    not CASES.is_dir(), reason="no reported cases: SLR_SHARED_CASES or ../shared/cases"
+)
 
 NEEDS_AUTSL = pytest.mark.skipif(
     not (SHARED / "autsl").is_dir(),
