@@ -1,6 +1,7 @@
 """`slr`: the commands beside the pipeline."""
 
 import argparse
+import importlib.metadata
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -51,6 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description="Commands beside the pipeline: before a run, on its results, and on files of "
         "other programs.",
     )
+    version = f"slr_pipeline {importlib.metadata.version('slr_pipeline')}"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         summary = str(command.__doc__)

@@ -5,6 +5,7 @@ import json
 import pickle
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from slr_pipeline.cli.main import COMMANDS, main
 from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.provenance import provenance
 from tests.cli.conftest import one_error
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +53,13 @@ def test_help_lists_every_command_with_a_sentence(slr: Slr) -> None:
         assert f" {name} {command.__doc__}" in text
         assert str(command.__doc__).endswith(".")
         assert "\n" not in str(command.__doc__)
+
+
+def test_the_version_is_that_of_the_package_and_of_its_artifacts(slr: Slr) -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    status, out, _ = slr("--version")
+    assert (status, out) == (0, f"slr_pipeline {declared['version']}\n")
+    assert provenance()["package"] == out.strip()
 
 
 def test_help_and_check_import_no_heavy_package() -> None:
