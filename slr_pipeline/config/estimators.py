@@ -136,7 +136,7 @@ class MmposeSettings(NetworkSettings):
 
     estimator: Literal["mmpose"]
     """The whole-body pose estimator."""
-    config: str
+    config: PlainPath
     """Name of a whole-body config in MMPose's wheel, without `.py`, or path of a config file, with
     `.py`."""
     checkpoint: WeightsFile

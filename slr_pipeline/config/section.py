@@ -29,15 +29,17 @@ class Section(BaseModel):
 
 
 def _check_path(text: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029{}]", text):
-        raise ValueError(f"a path has no braces and control characters, found {text[:60]!r}")
+    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029{}<>]", text):
+        raise ValueError(
+            f"a path has no braces, angle brackets and control characters, found {text[:60]!r}"
+        )
     if not text or text[0] in "-~":
         raise ValueError(f"expected a path that does not begin with - or ~, found {text[:60]!r}")
     return text
 
 
 PlainPath = Annotated[str, AfterValidator(_check_path)]
-"""A path without wildcards of Snakemake (braces) that no program takes for a flag."""
+"""A path without wildcards and pathvars of Snakemake that no program takes for a flag."""
 
 InheritedFidelity = Annotated[
     Fidelity,

@@ -1,6 +1,7 @@
 """Names and texts in tables and configs that a shell, Snakemake or YAML could interpret."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -109,6 +110,51 @@ def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
         assert all(TRAP in word or TRAP.replace('"', '\\"') in word for word in trapped), command
 
 
+@pytest.mark.parametrize(
+    ("imported", "data"),
+    [
+        ({"format": "pose", "path": "poses/{sample}.pose"}, {}),
+        ({"format": "openpose", "path": "{split}/{{x}}/{sample}", "tool": "<t> {0}"}, {}),
+        (
+            {"format": "samslr", "path": "<npy>/{sample}.npy"},
+            {"root": "{x}/<results>", "classes": "{0}.txt"},
+        ),
+    ],
+)
+def test_braces_in_any_setting_reach_every_step(
+    tmp_path: Path, imported: dict[str, str], data: dict[str, str]
+) -> None:
+    """`{sample}` is no wildcard of Snakemake, and `<x>` no pathvar."""
+    table = tmp_path / "{table}.csv"
+    rows = [[sample, split, label, f"{sample}.mp4"] for split, sample, label in CLIPS]
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([["sample", "split", "label", "color"], *rows])
+    (tmp_path / "{0}.txt").write_text("0\n1\n")
+    run = WorkflowRun(
+        tmp_path,
+        config(
+            data={"layout": "table", "table": table.name, **data},
+            features={"keypoints": {"estimator": "imported", **imported}},
+            scratch="/tmp/{x}<y>",
+        ),
+    )
+    dry = run.snakemake("--dry-run", "--printshellcmds", "all", "submission", "report", "features")
+    assert dry.returncode == 0, dry.stdout + dry.stderr
+    done = run.snakemake("results/config.yaml")
+    assert done.returncode == 0, done.stdout + done.stderr
+    checked = check_config(run.config)
+    assert read_config(str(tmp_path / "results/config.yaml")) == checked
+    found = [
+        json.loads(word)
+        for line in re.findall(r"^Shell command: (python -m .*)", dry.stdout, re.MULTILINE)
+        for word in shlex.split(line)
+        if word.startswith("{")
+    ]
+    keypoints = checked.features.keypoints.model_dump(mode="json")
+    assert found.count(keypoints) == 3  # train, val and test
+    assert found.count(checked.data.model_dump(mode="json")) == 3 + 1 + 1 + 1  # verify to ensemble
+
+
 # --- what is refused ------------------------------------------------------------------------------
 
 SAMPLES = ["../../x", "a/b", "-rf", "$(touch x)", "`touch x`", "a;b", "a b", "a'b", 'a"b', "ağ"]
@@ -161,7 +207,12 @@ def config(**changes: Any) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("path", ["a{x}", "a{{x}}", "}", "a\nb", "a\x1bb", "", "-rf", "~/x"])
+MMPOSE = {"estimator": "mmpose", "checkpoint": {"path": "x.pth"}}
+
+
+@pytest.mark.parametrize(
+    "path", ["a{x}", "a{{x}}", "}", "a<b>", "a\nb", "a\x1bb", "", "-rf", "~/x"]
+)
 def test_a_path_that_snakemake_or_a_program_takes_for_more_is_refused(path: str) -> None:
     track = {"streams": {"joint": 1.0}}
     for key, values in (
@@ -171,6 +222,7 @@ def test_a_path_that_snakemake_or_a_program_takes_for_more_is_refused(path: str)
             config(streams={"joint": {"model": "slgcn", "init": {"path": path}}}),
         ),
         ("tracks.rgb.template", config(tracks={"rgb": {**track, "template": path}})),
+        ("features.keypoints.config", config(features={"keypoints": {**MMPOSE, "config": path}})),
     ):
         with pytest.raises(ConfigError) as caught:
             check_config(values)

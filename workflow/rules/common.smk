@@ -210,6 +210,11 @@ def start_message(text):
     return None if workflow.output_settings.dryrun else text
 
 
+def as_json(section):
+    """A param with the settings of a section; a function, whose braces are no wildcards."""
+    return lambda wildcards: section.model_dump_json()
+
+
 def untracked(value):
     """A param whose change does not rerun a job; a digest tracks its content instead.
 

@@ -27,9 +27,8 @@ rule keypoints:
         runtime=keypoints_minutes(CONFIG.features.keypoints),
     params:
         device=untracked(CONFIG.device),
-        # A function, so that {sample} in a path of imported files is not taken as a wildcard.
-        settings=lambda wildcards: CONFIG.features.keypoints.model_dump_json(),
-        heatmaps=network_heatmaps(),
+        settings=as_json(CONFIG.features.keypoints),
+        heatmaps=lambda wildcards: network_heatmaps(),
         version=[FEATURES[feature].version for feature in POSE_FEATURES],
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
@@ -58,7 +57,7 @@ rule quality:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=CONFIG.quality.model_dump_json(),
+        settings=as_json(CONFIG.quality),
     message:
         start_message("{rule} {wildcards.split}; {log}")
     shell:
@@ -85,7 +84,7 @@ rule frames:
         mem_mb=1000,
         runtime=120,
     params:
-        settings=CONFIG.features.frames.model_dump_json(),
+        settings=as_json(CONFIG.features.frames),
         version=FEATURES["frames"].version,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
@@ -114,7 +113,7 @@ rule hand_crops:
         mem_mb=1000,
         runtime=120,
     params:
-        settings=CONFIG.features.hand_crops.model_dump_json(),
+        settings=as_json(CONFIG.features.hand_crops),
         version=FEATURES["hand_crops"].version,
         feature="hand_crops",
     message:
@@ -136,7 +135,7 @@ use rule hand_crops as depth_hand_crops with:
         mem_mb=1000,
         runtime=120,
     params:
-        settings=CONFIG.features.depth_hand_crops.model_dump_json(),
+        settings=as_json(CONFIG.features.depth_hand_crops),
         version=FEATURES["depth_hand_crops"].version,
         feature="depth_hand_crops",
 
@@ -160,7 +159,7 @@ rule pose_flow:
         mem_mb=1000,
         runtime=30,
     params:
-        settings=CONFIG.features.pose_flow.model_dump_json(),
+        settings=as_json(CONFIG.features.pose_flow),
         version=FEATURES["pose_flow"].version,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
@@ -189,7 +188,7 @@ rule flow:
         mem_mb=1000,
         runtime=flow_minutes(CONFIG.features.flow),
     params:
-        settings=CONFIG.features.flow.model_dump_json(),
+        settings=as_json(CONFIG.features.flow),
         version=FEATURES["flow"].version,
         feature="flow",
     message:
@@ -211,7 +210,7 @@ use rule flow as depth_flow with:
         mem_mb=1000,
         runtime=flow_minutes(CONFIG.features.depth_flow),
     params:
-        settings=CONFIG.features.depth_flow.model_dump_json(),
+        settings=as_json(CONFIG.features.depth_flow),
         version=FEATURES["depth_flow"].version,
         feature="depth_flow",
 
@@ -235,7 +234,7 @@ rule hha:
         mem_mb=1000,
         runtime=120,
     params:
-        settings=CONFIG.features.hha.model_dump_json(),
+        settings=as_json(CONFIG.features.hha),
         version=FEATURES["hha"].version,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
@@ -268,7 +267,7 @@ rule heatmaps:
         mem_mb=1000,
         runtime=60,
     params:
-        settings=CONFIG.features.heatmaps.model_dump_json(),
+        settings=as_json(CONFIG.features.heatmaps),
         version=FEATURES["heatmaps"].version,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")

@@ -11,7 +11,7 @@ rule config:
     conda:
         "../envs/slr.yaml"
     params:
-        config=CONFIG.model_dump_json(),
+        config=as_json(CONFIG),
     message:
         start_message("{rule}; {log}")
     shell:
@@ -66,7 +66,7 @@ rule quarantine:
         mem_mb=1000,
         runtime=10,
     params:
-        settings=CONFIG.verify.model_dump_json(),
+        settings=as_json(CONFIG.verify),
     message:
         start_message("{rule}; {log}")
     shell:
