@@ -52,8 +52,9 @@ av.logging.set_skip_repeated(False)  # else an error hides the same error of the
 class VideoInfo:
     """Number of decoded `frames`; `width` and `height` in px as displayed.
 
-    `fps` is the mean frame rate of the container; 0.0 if it has none. Frames of a variable rate are
-    neither repeated nor dropped.
+    `fps` is the mean frame rate: the one that the container states if its frames keep to it, else
+    that of their times; 0.0 for a single frame or frames without times. Frames of a variable rate
+    are neither repeated nor dropped.
     """
 
     frames: int
@@ -89,15 +90,27 @@ def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
 
     Errors as `read_frames`, or as `read_grey_frames` if `grey`.
     """
-    frames, size = 0, (0, 0)
+    times: list[float | None] = []
+    size = (0, 0)
     with _opened(path) as (container, stream):
         for frame in _decode(container, stream, path, most_bits=8 if grey else None):
-            if not frames:
+            if not times:
                 height, width, _ = _rgb(frame, path).shape
                 size = (width, height)
-            frames += 1
-        fps = stream.average_rate
-    return VideoInfo(frames, width=size[0], height=size[1], fps=float(fps) if fps else 0.0)
+            times.append(frame.time)
+        stated = float(stream.average_rate or 0)
+    return VideoInfo(len(times), width=size[0], height=size[1], fps=_mean_rate(times, stated))
+
+
+def _mean_rate(times: list[float | None], stated: float) -> float:
+    """Mean frames per second of frames at these times in s, in a container that states a rate."""
+    steps = len(times) - 1
+    first, last = times[0], times[-1]
+    seconds = 0.0 if first is None or last is None else last - first
+    # Times may be rounded to ms: half a frame is no difference.
+    if seconds <= 0 or abs(seconds * stated - steps) < 0.5:
+        return stated
+    return steps / seconds
 
 
 def sha256_of(path: str | Path) -> str:

@@ -15,6 +15,7 @@ import pytest
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.video import VideoInfo, probe, read_frames, read_grey_frames, sha256_of
 from tests import videos
+from tests.shared_data import CASES, NEEDS_CASES
 from tests.videos import write, write_no_frames, write_sound
 
 FRAMES = 30
@@ -56,6 +57,44 @@ def test_b_frames_are_read_in_display_order(tmp_path: Path) -> None:
     brightness = [int(frame[-1, -1, 0]) for frame in read_frames(path)]
     assert brightness == sorted(brightness)
     assert len(set(brightness)) == FRAMES
+
+
+def without_rate(path: Path) -> Path:
+    """Blank the frame duration of a Matroska file, which a browser's recorder does not write."""
+    data = path.read_bytes()
+    at = data.index(b"\x23\xe3\x83\x84")
+    path.write_bytes(data[:at] + b"\xec\x86" + bytes(6) + data[at + 8 :])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "times", "fps"),
+    [
+        ("a.webm", [0, 3, 7, 10, 13, 17, 20, 23, 27, 30], 30.0),
+        ("a.mkv", [5, 9, 30, 34, 60], 4 / 0.55),
+        ("a.webm", [50], 0.0),
+    ],
+)
+def test_times_give_the_rate_that_no_header_states(
+    tmp_path: Path, name: str, times: list[int], fps: float
+) -> None:
+    codec = "libvpx" if name == "a.webm" else "libx264"
+    path = write(tmp_path / name, pictures(frames=len(times)), codec=codec, times=times)
+    assert probe(without_rate(path)).fps == pytest.approx(fps, rel=0.01)
+
+
+@NEEDS_CASES
+def test_a_browser_recording_has_a_rate() -> None:
+    info = probe(CASES / "webm" / "mediarecorder.webm")
+    assert (info.frames, round(info.fps, 2)) == (25, round(24 / 0.779, 2))
+
+
+def test_a_stated_rate_that_the_frames_do_not_keep_is_not_believed(tmp_path: Path) -> None:
+    times = [8 * t for t in range(10)]
+    path = write(tmp_path / "a.mkv", pictures(frames=10), times=times)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].average_rate == 25
+    assert probe(path).fps == pytest.approx(12.5)
 
 
 @pytest.mark.parametrize("name", ["with blanks and é.mp4", "100%03d.mp4", "a:b.mp4", "[x]*?.mp4"])
