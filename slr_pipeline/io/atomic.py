@@ -5,13 +5,15 @@ import glob
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from slr_pipeline.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space left, quota exceeded, file size limit exceeded."""
+_CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EPERM, errno.EACCES)
+"""What file systems without fsync report (SMB, some FUSE); the data are written nevertheless."""
 
 
 @contextmanager
@@ -35,7 +37,8 @@ def atomic_write(path: str | Path, check: Callable[[Path], object] | None = None
         if check is not None:
             check(partial)
         os.replace(partial, path)
-        _flush(path.parent)
+        with suppress(OSError):  # the file is complete, even where a folder cannot be flushed
+            _flush(path.parent)
     except FileNotFoundError as error:
         if error.filename is None or Path(error.filename) != partial:
             raise
@@ -72,8 +75,12 @@ def _full_disk(error: BaseException | None) -> str | None:
 
 
 def _flush(path: Path) -> None:
+    """Have the disk store a file or folder now, where the file system can do that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_FLUSH:
+            raise
     finally:
         os.close(descriptor)

@@ -1,12 +1,11 @@
 """Which device a step runs on."""
 
-import fcntl
+import errno
 import os
-import tempfile
+import socket
 from collections.abc import Sequence
 from functools import cache
 from itertools import count
-from pathlib import Path
 
 import torch
 
@@ -60,33 +59,34 @@ def _gpu_names() -> list[str]:
     return [str(torch.cuda.get_device_properties(index).uuid) for index in range(count)]
 
 
-def claim_device(names: Sequence[str], folder: Path | None = None) -> int:
+def claim_device(names: Sequence[str]) -> int:
     """Claim a device for this process until it exits; returns its index.
 
     The first of `names` that no process holds; where all are held, the first that the fewest hold.
     So two jobs on a host with two devices get one each. A second call claims another device.
 
-    A claim is a lock on a file in `folder` (None: a folder of this user in the system's temporary
-    folder), which is released by the OS when the process exits.
+    A claim is the address of a socket, which only one process of the host can hold: it needs no
+    file, folder or lock, and the kernel releases it when the process exits.
     """
-    folder = folder or Path(tempfile.gettempdir()) / f"slr-devices-{os.getuid()}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    places = (
-        (index, folder / f"{name}.{claims}.lock")
+    addresses = (
+        (index, f"\0slr-device/{name}/{claims}")
         for claims in count()
         for index, name in enumerate(names)
     )
-    return next(index for index, place in places if _locked(place))
+    return next(index for index, address in addresses if _held(address))
 
 
-def _locked(path: Path) -> bool:
-    """Whether this process got the lock of a file; the file then stays open on purpose."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _held(address: str) -> bool:
+    """Whether this process now holds an abstract socket address."""
+    claim = socket.socket(socket.AF_UNIX)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+        claim.bind(address)
+    except OSError as error:
+        claim.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
         return False
+    claim.detach()  # stays open until the process exits
     return True
 
 

@@ -1,11 +1,44 @@
-"""Two writers of one file, e.g. one on a node that the cluster has given up."""
+"""Two writers of one file, e.g. one on a node that the cluster has given up; odd file systems."""
 
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.atomic import atomic_write, write_text
+from tests.machines import NEEDS_OTHER_USER, OTHER_USER, shim
+from tests.shared_data import CASES, NEEDS_CASES
+
+NO_FSYNC = """
+#include <errno.h>
+#include <stdlib.h>
+int fsync(int fd) { errno = atoi(getenv("SHIM_ERRNO")); return -1; }
+"""
+
+WRITE = """
+import sys
+from slr_pipeline.errors import run
+from slr_pipeline.io.atomic import write_text
+run(lambda: write_text(sys.argv[1], "whole"))
+"""
+
+
+def write(path: Path, inside: Sequence[str] = (), **environment: str) -> str:
+    """Write a file in a new process, started by the command `inside`; returns what it prints."""
+    done = subprocess.run(
+        [*inside, sys.executable, "-c", WRITE, str(path)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (1 if done.stderr else 0), done.stderr
+    return done.stderr
 
 
 def test_leftovers_of_a_killed_writer_are_removed(tmp_path: Path) -> None:
@@ -31,3 +64,39 @@ def test_a_writer_cut_off_spoils_nothing(tmp_path: Path) -> None:
         cut_off.__exit__(None, None, None)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@NEEDS_CASES
+def test_a_folder_that_cannot_be_flushed_is_no_error(tmp_path: Path) -> None:
+    """As on SMB and some FUSE file systems."""
+    library = shim(CASES / "shims/shim_fsync.c", tmp_path)
+    assert write(tmp_path / "a.txt", LD_PRELOAD=library) == ""
+    assert (tmp_path / "a.txt").read_text() == "whole"
+
+
+@pytest.mark.parametrize("name", ["EINVAL", "ENOTSUP", "EBADF", "EPERM", "EACCES", "ENOSYS"])
+def test_a_file_system_without_fsync_is_no_error(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "shim.c"
+    source.write_text(NO_FSYNC)
+    code = str(getattr(errno, name))
+    out = tmp_path / "out/a.txt"
+    assert write(out, LD_PRELOAD=shim(source, tmp_path), SHIM_ERRNO=code) == ""
+    assert [path.read_text() for path in out.parent.iterdir()] == ["whole"]
+
+
+def test_data_that_the_disk_refuses_are_an_error(tmp_path: Path) -> None:
+    source = tmp_path / "shim.c"
+    source.write_text(NO_FSYNC)
+    out = tmp_path / "out/a.txt"
+    printed = write(out, LD_PRELOAD=shim(source, tmp_path), SHIM_ERRNO=str(errno.ENOSPC))
+    assert "cannot be written (no space left on device)" in printed
+    assert list(out.parent.iterdir()) == []
+
+
+@NEEDS_OTHER_USER
+def test_a_folder_that_may_not_be_opened_is_no_error(tmp_path: Path) -> None:
+    folder = tmp_path / "drop box"
+    folder.mkdir(mode=0o333)
+    assert write(folder / "a.txt", inside=OTHER_USER) == ""
+    folder.chmod(0o777)
+    assert [path.read_text() for path in folder.iterdir()] == ["whole"]

@@ -1,9 +1,10 @@
 """Jobs on a host with several devices, as real processes, get a device each."""
 
+import errno
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,14 +12,14 @@ import pytest
 import torch
 
 from slr_pipeline.errors import ConfigError
-from slr_pipeline.training import device
-from slr_pipeline.training.device import choose_device, claim_device, several_gpus
+from slr_pipeline.training.device import choose_device, several_gpus
+from tests.machines import shim
+from tests.shared_data import CASES, NEEDS_CASES
 
 CLAIM = """
 import sys
-from pathlib import Path
 from slr_pipeline.training.device import claim_device
-print(claim_device(sys.argv[2:], Path(sys.argv[1])), flush=True)
+print(claim_device(sys.argv[1:]), flush=True)
 sys.stdin.read()
 """
 
@@ -26,13 +27,19 @@ Claim = Callable[..., tuple[int, "subprocess.Popen[str]"]]
 
 
 @pytest.fixture
-def claim(tmp_path: Path) -> Iterator[Claim]:
-    """Start a process that claims one of these devices and holds it."""
+def host() -> str:
+    """Starts the names of devices that no other test uses."""
+    return secrets.token_hex(8)
+
+
+@pytest.fixture
+def claim(host: str) -> Iterator[Claim]:
+    """Start a process that claims one of these devices of the host and holds it."""
     started = []
 
     def start(*names: str) -> tuple[int, "subprocess.Popen[str]"]:
         process = subprocess.Popen(
-            [sys.executable, "-c", CLAIM, str(tmp_path / "claims"), *names],
+            [sys.executable, "-c", CLAIM, *(host + name for name in names)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -69,6 +76,17 @@ def test_a_device_is_known_by_its_name_not_its_index(claim: Claim) -> None:
     assert claim("b", "c")[0] == 1
 
 
+@NEEDS_CASES
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
+def test_claims_need_no_file_system_that_locks(
+    claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As on NFS without lockd and on Lustre."""
+    monkeypatch.setenv("LD_PRELOAD", shim(CASES / "shims/shim_flock.c", tmp_path))
+    monkeypatch.setenv("SHIM_ERRNO", str(code))
+    assert [claim("a", "b")[0] for _ in range(2)] == [0, 1]
+
+
 def test_a_device_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"device cuda:63: \d+ GPUs are visible"):
         choose_device("cuda:63")
@@ -79,14 +97,13 @@ def test_a_device_that_does_not_exist_is_refused() -> None:
 
 
 def test_auto_claims_a_free_gpu_and_keeps_it(
-    claim: Claim, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    claim: Claim, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two simulated GPUs; another process holds the first."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(
-        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="ab"[index])
+        torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid=host + "ab"[index])
     )
-    monkeypatch.setattr(device, "claim_device", partial(claim_device, folder=tmp_path / "claims"))
     assert claim("a", "b")[0] == 0
     choose_device.cache_clear()
     try:

@@ -1,0 +1,25 @@
+"""Machines unlike this one: other users, and file systems that cannot do everything."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+OTHER_USER = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
+"""Starts a command as a user without a name and without root's rights, who owns our files."""
+
+NEEDS_OTHER_USER = pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*OTHER_USER, "true"], check=False).returncode,
+    reason="no user namespaces here: unshare --user --map-user=12345",
+)
+
+
+def shim(source: Path, folder: Path) -> str:
+    """Compile functions that replace those of libc by LD_PRELOAD; skips without a compiler."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc to compile another file system")
+    library = folder / f"{source.stem}.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return str(library)
