@@ -12,8 +12,8 @@ from slr_pipeline.config.experiment import SPLITS, Config, Split, read_config
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics
+from slr_pipeline.io.predictions import read_answers
 from slr_pipeline.io.quality import read_quality
-from slr_pipeline.io.submission import read_predictions
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import COLUMNS, Verified, read_verified
 from slr_pipeline.samples.shards import shards
@@ -62,7 +62,7 @@ class FinishedRun:
     """A finished run.
 
     `verified` and `quality` are empty if every stream is imported, because no video is read then.
-    `predictions` is the class of each test sample by track.
+    `answers` is the predictions.csv of each track.
     """
 
     config: Config
@@ -71,7 +71,7 @@ class FinishedRun:
     quality: dict[Split, pd.DataFrame]
     streams: tuple[Scored, ...]
     tracks: tuple[Scored, ...]
-    predictions: dict[str, dict[str, int]]
+    answers: dict[str, pd.DataFrame]
     costs: tuple[RuleCost, ...]
 
     @property
@@ -157,10 +157,7 @@ def read_run(config_file: str) -> FinishedRun:
             Scored(name, "", read_metrics(folder / "metrics.json"))
             for name, folder in tracks.items()
         ),
-        predictions={
-            name: dict(read_predictions(folder / "submission.csv", len(table.classes)))
-            for name, folder in tracks.items()
-        },
+        answers={name: read_answers(folder / "predictions.csv") for name, folder in tracks.items()},
         # Without the report's own cost: rendering again gives the same page.
         costs=tuple(c for c in read_costs(results / "benchmarks") if c.rule != OWN_RULE),
     )

@@ -214,24 +214,25 @@ def _accuracy_cells(metrics: dict[str, Any]) -> dict[str, object]:
 
 def signs_table(run: FinishedRun) -> Table | None:
     """Accuracy of each track by sign on test, ordered by the first track; None without labels."""
-    samples = run.samples[(run.samples["split"] == "test") & run.samples["label"].notna()]
-    if samples.empty:
-        return None
-    correct = pd.DataFrame(
-        {track: samples["sample"].map(answers) for track, answers in run.predictions.items()}
-    ).eq(samples["label"], axis=0)
-    labels = samples["label"].astype(int)
-    counts, right = labels.value_counts(), correct.groupby(labels).sum()
+    labelled = {
+        track: answers[(answers["split"] == "test") & (answers["gloss"] != "")]
+        for track, answers in run.answers.items()
+    }
+    right = pd.DataFrame(
+        {track: answers.groupby("gloss")["correct"].sum() for track, answers in labelled.items()}
+    )
+    right = right.reindex([gloss for gloss in run.table.classes if gloss in right.index])
+    counts = next(iter(labelled.values()))["gloss"].value_counts().reindex(right.index)
     order = right.div(counts, axis=0).iloc[:, 0].sort_values(kind="stable").index
     return table(
         "Accuracy by sign on test, worst first",
         [
-            {"sign": run.table.classes[label], "clips": int(counts[label])}
+            {"sign": gloss, "clips": int(counts[gloss])}
             | {
-                f"{track}, correct": _share(int(right.at[label, track]), int(counts[label]))
+                f"{track}, correct": _share(int(right.at[gloss, track]), int(counts[gloss]))
                 for track in right
             }
-            for label in order
+            for gloss in order
         ],
     )
 
@@ -310,6 +311,39 @@ def baseline_table(run: FinishedRun) -> Table | None:
             }
             for track in run.tracks
             if (test := track.metrics["baseline"]) is not None
+        ],
+    )
+
+
+def clips_tables(run: FinishedRun) -> list[Table | None]:
+    """Answer of each track to each clip of test: errors first, the most confident one on top."""
+    return [_clips_table(run, track) for track in run.tracks]
+
+
+def _clips_table(run: FinishedRun, track: Scored) -> Table | None:
+    answers = run.answers[track.name]
+    answers = answers[answers["split"] == "test"]
+    wrong = answers["correct"].eq(False)
+    rank = pd.DataFrame(
+        {"right": ~wrong, "doubt": answers["probability"].where(~wrong, -answers["probability"])}
+    )
+    answers = answers.loc[rank.sort_values(["right", "doubt"], kind="stable").index]
+    everyone = " ".join(track.metrics["weights"])
+    verdict = {True: "right", False: "wrong", "": "-"}
+    return table(
+        f"Answers of track {track.name} to the clips of test",
+        [
+            {
+                "clip": row["sample"],
+                "signer": row["signer"] or None,
+                "sign": row["gloss"] or None,
+                "answer": row["answer"],
+                "verdict": verdict[row["correct"]],
+                "probability": percent(row["probability"]),
+                "second answer": row["second"] or None,
+                "answered by": "all streams" if (by := row["answered_by"]) == everyone else by,
+            }
+            for row in answers.to_dict("records")
         ],
     )
 

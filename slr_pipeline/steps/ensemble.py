@@ -1,4 +1,4 @@
-"""Fuse the streams of a track; write its submission and metrics."""
+"""Fuse the streams of a track; write its submission, answers and metrics."""
 
 import logging
 from collections import Counter
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from slr_pipeline.config.experiment import SPLITS, DataSettings, Split
 from slr_pipeline.config.flags import run_step
@@ -16,6 +17,7 @@ from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.predictions import write_answers
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
 from slr_pipeline.samples.shards import labels_digest
@@ -47,11 +49,12 @@ def ensemble(
     seed: int,
     test: list[str],
     out: str,
+    predictions: str,
     metrics: str,
     val: list[str] | None = None,
     out_of_fold: list[list[str]] | None = None,
 ) -> None:
-    """Write submission.csv and .zip of test, and metrics.json of val and test.
+    """Write submission.csv and .zip of test; predictions.csv and metrics.json of test and val.
 
     `val` and `test` are files of logits, one per stream, those of `untuned` last; no `val` if a
     stream has no logits of val. Temperatures and weights are fitted on `out_of_fold` (logits of
@@ -108,6 +111,11 @@ def ensemble(
     template = None if track.template is None else read_template(track.template)
     rows = list(zip(names, labels, strict=True))
     write_submission(out, rows, names, len(table.classes), template)
+    splits: tuple[Split, ...] = ("test", "val")
+    write_answers(
+        predictions,
+        [row for s in splits if s in fused for row in answer_rows(table, s, joined[s], fused[s])],
+    )
     write_document(metrics, content)
     for split in files:
         if (own := content[split]) is not None:
@@ -204,6 +212,32 @@ def labelled_scores(
     samples = table.split(split)
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
     return [samples[row] for row in rows], fused.scores[rows]
+
+
+def answer_rows(
+    table: SampleTable, split: Split, joined: Joined, fused: Fused
+) -> list[dict[str, object]]:
+    """Rows of predictions.csv of a split; the class prior answers clips that no stream answered."""
+    glosses = dict(enumerate(table.classes))
+    ranking = np.argsort(-fused.scores, axis=1, kind="stable")[:, :2].tolist()  # (N, 2)
+    chances = softmax(fused.scores, axis=1).round(4)
+    rows = []
+    for n, (sample, (first, *rest)) in enumerate(zip(table.split(split), ranking, strict=True)):
+        answered = [joined.streams[m] for m in np.flatnonzero(joined.answered[:, n])]
+        row: dict[str, object] = {
+            "sample": sample.name,
+            "split": split,
+            "signer": sample.signer,
+            "gloss": None if sample.label is None else glosses[sample.label],
+            "answer": glosses[first],
+            "correct": None if sample.label is None else first == sample.label,
+            "probability": chances[n, first],
+            "answered_by": " ".join(answered) or "class prior",
+        }
+        for second in rest:  # none with a single class
+            row |= {"second": glosses[second], "second_probability": chances[n, second]}
+        rows.append(row)
+    return rows
 
 
 def score_left_out_signers(

@@ -99,8 +99,9 @@ def _make_run(config: Config) -> None:
         val = [logits_of(stream, "train", "val") for stream, _ in members]
         test = [logits_of(stream, phase, "test") for stream, phase in members]
         folder = results / "tracks" / track
-        out, metrics = str(folder / "submission.csv"), str(folder / "metrics.json")
-        ensemble(config.data, settings, config.protocol, 1, test, out, metrics, val)
+        names = ("submission.csv", "predictions.csv", "metrics.json")
+        out, answers, metrics = (str(folder / name) for name in names)
+        ensemble(config.data, settings, config.protocol, 1, test, out, answers, metrics, val)
 
 
 def _write_table() -> None:

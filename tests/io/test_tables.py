@@ -17,6 +17,9 @@ NUMBERS = {
     "quality": {"frames": "int64", "person": "float64", "missing_left": "float64"},
     "verify": {"frames": "int64", "width": "int64", "fps": "float64"},
     "quarantine": {"frames": "int64", "width": "int64", "fps": "float64"},
+    "predictions": {"correct": "bool", "probability": "float64"},
+    "metrics": {"samples": "int64", "top1": "float64", "signers_low": "float64"},
+    "classes": {"label": "int64", "train": "int64", "test": "int64"},
 }
 TYPES = {"sample": str, "frames": int, "person": float}
 

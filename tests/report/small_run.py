@@ -25,6 +25,7 @@ from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.evaluate import evaluate
+from slr_pipeline.steps.overview import overview
 from slr_pipeline.steps.verify import verify_sample
 from tests.feature_files import write_feature
 
@@ -162,9 +163,14 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
             1,
             files["test"],
             str(results / "tracks" / track / "submission.csv"),
+            str(results / "tracks" / track / "predictions.csv"),
             str(results / "tracks" / track / "metrics.json"),
             files.get("val"),
         )
+    models = [f"tracks/{track}" for track in values["tracks"]]
+    models += [f"streams/{stream}/train" for stream in values["streams"]]
+    metrics = [f"{results}/{model}/metrics.json" for model in models]
+    overview(data, models, metrics, f"{results}/classes.csv", f"{results}/metrics.csv")
 
 
 def rendered(config: Path) -> tuple[FinishedRun, str]:

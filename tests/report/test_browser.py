@@ -94,6 +94,20 @@ def test_a_table_sorts_by_its_numbers_and_filters(
         assert len(first(0)) == len(SIGNS)
 
 
+def test_a_filter_leaves_the_wrong_answers(browser: "playwright.Browser", address: str) -> None:
+    with browser.new_context() as shown:
+        page = shown.new_page()
+        page.goto(address)
+        caption = "Answers of track rgb to the clips of test"
+        rows = page.get_by_role("region", name=caption).locator("tbody tr:visible")
+        assert rows.count() == 20
+        page.get_by_label(f"Filter: {caption}").fill("wrong")
+        assert 0 < rows.count() < 20
+        assert set(rows.evaluate_all("rows => rows.map(row => row.cells[4].textContent)")) == {
+            "wrong"
+        }
+
+
 def test_tables_work_without_scripts(browser: "playwright.Browser", address: str) -> None:
     with browser.new_context(java_script_enabled=False) as shown:
         page = shown.new_page()

@@ -123,6 +123,15 @@ def test_tables_match_the_files_of_the_run(results: Path, text: str) -> None:
     assert weights["bone"][3] == f"{100 * metrics['top1_without']['test']['bone']:.1f} %"
     answers = tables["Clips by number of streams that answered"][1:]
     assert ["rgb", "test", "2", "0", "1", "most frequent sign of train"] in answers
+    clips = tables["Answers of track rgb to the clips of test"][1:]
+    assert {row[0] for row in clips} == {f"test_{s}_{n}" for s in ("t1", "t2") for n in range(10)}
+    verdicts = [row[4] for row in clips]
+    assert verdicts == sorted(verdicts, reverse=True)
+    assert verdicts.count("right") == metrics["test"]["correct"]
+    (gone,) = (row for row in clips if row[0] == GONE)
+    assert gone[1:5] == ["t1", SIGNS[9], SIGNS[0], "wrong"]
+    assert gone[7] == "class prior"
+    assert {row[7] for row in clips} == {"all streams", "class prior"}
     assert tables["Time and memory of each rule (h:min:s)"][1] == [
         *("train", "2", "1:01:01", "2:00:00", "500 MB"),
     ]

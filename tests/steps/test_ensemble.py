@@ -4,16 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from slr_pipeline.config.experiment import Split
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.predictions import read_answers, write_answers
 from slr_pipeline.samples.table import Sample, SampleTable
-from slr_pipeline.scoring.ensemble import Calibration, join
+from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
 from slr_pipeline.scoring.logits import Logits
-from slr_pipeline.steps.ensemble import calibration_of_track, fitted_on, read_streams
+from slr_pipeline.steps.ensemble import answer_rows, calibration_of_track, fitted_on, read_streams
 
 NAMES = ("a", "b", "c", "d")
 
@@ -100,3 +102,28 @@ def test_untuned_streams_join_finetuned_ones(tmp_path: Path) -> None:
     assert join(found, NAMES).protocol == "challenge"
     with pytest.raises(DataError, match=r"^stream joint/train: .* protocol challenge, but `untun"):
         read_streams(track, [paths["challenge"], paths["challenge"]])
+
+
+def test_answers_are_glosses_with_probability_and_streams(tmp_path: Path) -> None:
+    """Also glosses that pandas takes for empty cells, and clips without label or answer."""
+    glosses = ("null", "NA")
+    labels = replace(table(0, 1, 1, None, split="test"), classes=glosses)
+    streams = {name: replace(logits(), classes=glosses) for name in ("joint", "bone")}
+    streams["bone"] = replace(streams["bone"], answered=np.asarray([True, False, False, True]))
+    streams["joint"] = replace(streams["joint"], answered=np.asarray([True, True, False, True]))
+    joined = join(streams, NAMES)
+    prior = np.asarray([0.25, 0.75])
+    given = Calibration({"joint": 1.0, "bone": 1.0}, {"joint": 1.0, "bone": 1.0})
+    fused = fuse(calibrated(joined, given), given.weights, prior)
+    path = tmp_path / "predictions.csv"
+    write_answers(path, answer_rows(labels, "test", joined, fused))
+    found = read_answers(path)
+    assert found["sample"].tolist() == list(NAMES)
+    assert found["gloss"].tolist() == ["null", "NA", "NA", ""]
+    assert found["answer"].tolist() == ["null", "null", "NA", "null"]
+    assert found["second"].tolist() == ["NA", "NA", "null", "NA"]
+    assert found["correct"].tolist() == [True, False, True, ""]
+    assert found["answered_by"].tolist() == ["joint bone", "joint", "class prior", "joint bone"]
+    assert found["probability"].tolist() == [0.8808, 0.7311, 0.75, 0.7311]
+    assert found["second_probability"].tolist() == [0.1192, 0.2689, 0.25, 0.2689]
+    assert pd.read_csv(path)["correct"].mean() == pytest.approx(2 / 3)

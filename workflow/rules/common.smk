@@ -199,6 +199,11 @@ def stream_metrics():
     ]
 
 
+def track_files(*names):
+    """Files of these names of every track."""
+    return expand("<results>/tracks/{track}/{name}", track=CONFIG.tracks, name=names)
+
+
 def other_predictions(track):
     """Files made elsewhere: the template of a track's submission and a baseline to compare with."""
     settings = CONFIG.tracks[track]

@@ -1,8 +1,8 @@
-"""Tracks. In: logits of the streams. Out: tracks/{track}/ with submission.csv, submission.zip, metrics.json."""
+"""Tracks. In: logits of the streams. Out: tracks/{track}/, metrics.csv and classes.csv."""
 
 
 rule ensemble:
-    """Fuse the streams of a track; write its submission and metrics."""
+    """Fuse the streams of a track; write its submission, answers and metrics."""
     input:
         val=stream_logits("val"),
         test=stream_logits("test"),
@@ -16,6 +16,12 @@ rule ensemble:
             labels={"track": "{track}", "what": "submission"},
         ),
         archive="<results>/tracks/{track}/submission.zip",
+        predictions=report(
+            "<results>/tracks/{track}/predictions.csv",
+            caption="../report/predictions.rst",
+            category="Tracks",
+            labels={"track": "{track}", "what": "answers"},
+        ),
         metrics=report(
             "<results>/tracks/{track}/metrics.json",
             caption="../report/metrics.rst",
@@ -50,19 +56,49 @@ rule ensemble:
         "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
         "{params.val:q} --test {input.test:q} {params.fit:q} "
-        "--out {output.submission:q} --metrics {output.metrics:q} 2> {log:q}"
+        "--out {output.submission:q} --predictions {output.predictions:q} "
+        "--metrics {output.metrics:q} 2> {log:q}"
+
+
+rule overview:
+    """Write one table of the accuracy of all streams and tracks, and one of the classes."""
+    input:
+        track_files("metrics.json"),
+        stream_metrics(),
+    output:
+        metrics=report(
+            "<results>/metrics.csv",
+            caption="../report/overview.rst",
+            category="Tracks",
+            labels={"track": "all", "what": "accuracy"},
+        ),
+        classes="<results>/classes.csv",
+    log:
+        "<logs>/overview.log",
+    localrule: True
+    conda:
+        "../envs/slr.yaml"
+    params:
+        data=untracked(DATA),
+        models=lambda wildcards, input: [
+            os.path.relpath(os.path.dirname(path), CONFIG.results) for path in input
+        ],
+        labels=labels_digest(TABLE, SPLITS),
+    message:
+        start_message("{rule}; {log}")
+    shell:
+        "python -m slr_pipeline.steps.overview --data {params.data:q} --models {params.models:q} "
+        "--metrics {input:q} --classes {output.classes:q} --out {output.metrics:q} 2> {log:q}"
 
 
 rule submission:
-    """Submission and metrics of every track, and the config that `slr predict` reads."""
+    """All files of every track, their tables, and the config that `slr predict` reads."""
     input:
         "<results>/config.yaml",
-        expand(
-            "<results>/tracks/{track}/{file}",
-            track=CONFIG.tracks,
-            file=("submission.csv", "submission.zip", "metrics.json"),
-        ),
+        track_files("submission.csv", "submission.zip", "predictions.csv", "metrics.json"),
         stream_metrics(),
+        "<results>/metrics.csv",
+        "<results>/classes.csv",
     localrule: True
     message:
         start_message("{rule}: all files are complete")

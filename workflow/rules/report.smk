@@ -5,11 +5,7 @@ rule report:
     """Write one self-contained HTML page on data, features, training and results."""
     input:
         config="<results>/config.yaml",
-        tracks=expand(
-            "<results>/tracks/{track}/{file}",
-            track=CONFIG.tracks,
-            file=("submission.csv", "metrics.json"),
-        ),
+        tracks=track_files("submission.csv", "predictions.csv", "metrics.json"),
         streams=stream_metrics(),
         models=expand(
             "<results>/streams/{stream}/{phase}/{file}",
