@@ -66,14 +66,32 @@ def write_no_frames(path: Path) -> None:
         out.start_encoding()
 
 
-def turn_track(path: Path, quarters_clockwise: int) -> None:
-    """Write the matrix of a phone's `rotate` into the track header of an mp4."""
-    cos, sin = [(1, 0), (0, 1), (-1, 0), (0, -1)][quarters_clockwise]
-    matrix = [cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 0, 0, 1 << 30]
+ORIENTATIONS = tuple(
+    matrix for x in (1, -1) for y in (1, -1) for matrix in ((x, 0, 0, y), (0, x, y, 0))
+)
+"""(a, b, c, d): the pixel (x, y) is shown at (ax + cy, bx + dy). Four turns, each also mirrored."""
+
+
+def orient_track(path: Path, matrix: tuple[float, float, float, float]) -> Path:
+    """Write a display matrix into the track header of an mp4, as phones do."""
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 4 + 40
-    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in matrix)
+    values = (a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = b"".join(value.to_bytes(4, "big", signed=True) for value in values)
     path.write_bytes(data)
+    return path
+
+
+def shown(picture: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    """The picture after its display matrix, pixel by pixel."""
+    a, b, c, d = matrix
+    y, x = np.indices(picture.shape[:2])
+    columns, rows = a * x + c * y, b * x + d * y
+    columns, rows = columns - columns.min(), rows - rows.min()
+    result = np.empty((rows.max() + 1, columns.max() + 1, *picture.shape[2:]), picture.dtype)
+    result[rows, columns] = picture
+    return result
 
 
 def remux(source: Path, path: Path) -> Path:

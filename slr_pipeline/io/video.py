@@ -1,6 +1,6 @@
 """The only reader of videos (PyAV): frames one by one, and the true length and size of a video.
 
-Pictures are in display orientation: rotation metadata is applied. Pixels are assumed square. A
+Pictures are as players show them: the display matrix is applied. Pixels are assumed square. A
 decoder conceals damage and reports it only in its log: what FFmpeg logs as an error is one here.
 """
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import cast
 
 import av
 import av.error
@@ -39,6 +40,9 @@ _OPEN_OPTIONS = {
 }
 _HARMLESS = "mmco: unref short failure"
 """h264: a picture to discard is missing, as at the start of a clip cut without re-encoding."""
+
+_UPRIGHT = (1.0, 0.0, 0.0, 1.0)
+"""The display matrix of a picture that is stored as it is shown."""
 
 _TOO_LARGE = "exceeds specified max pixel count"
 
@@ -123,7 +127,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
-    """The upright frame (H, W, 3)."""
+    """The frame as shown (H, W, 3)."""
     try:
         # One thread: the default starts one per core for each frame, and is slower.
         picture = np.asarray(frame.to_ndarray(format="rgb24", threads=1), dtype=np.uint8)
@@ -132,8 +136,7 @@ def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
             f"{path}: {frame.format.name} cannot be converted to RGB ({_reason(error)}); encode "
             "it as yuv420p"
         ) from error
-    turns = _quarter_turns(frame)
-    return np.ascontiguousarray(np.rot90(picture, turns)) if turns else picture
+    return _as_shown(picture, frame, path)
 
 
 def _decode(
@@ -203,8 +206,32 @@ def _check_frame(
 
 
 def _shape(frame: av.VideoFrame) -> str:
-    turns = _quarter_turns(frame)
-    return f"{frame.width}x{frame.height}" + (f" turned by {90 * turns} degrees" if turns else "")
+    matrix = _display_matrix(frame)
+    oriented = f" with display matrix {matrix}" if matrix != _UPRIGHT else ""
+    return f"{frame.width}x{frame.height}{oriented}"
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[float, float, float, float]:
+    """(a, b, c, d) of ISO/IEC 14496-12, 6.2.2: pixel (x, y) is shown at (ax + cy, bx + dy)."""
+    data = cast("bytes | None", frame.side_data.get("DISPLAYMATRIX"))
+    if data is None:
+        return _UPRIGHT
+    a, b, _, c, d = (np.frombuffer(data, np.int32)[:5] / 65536).tolist()
+    return (a, b, c, d) if a or b or c or d else _UPRIGHT  # players ignore a matrix of zeros
+
+
+def _as_shown(picture: Picture, frame: av.VideoFrame, path: str | Path) -> Picture:
+    """The picture turned and mirrored by its display matrix."""
+    a, b, c, d = _display_matrix(frame)
+    if abs(b) > abs(a):
+        picture = picture.transpose(1, 0, 2)
+        a, b, c, d = c, d, a, b
+    if max(abs(b), abs(c)) >= 0.02 * min(abs(a), abs(d)):  # players round up to a degree
+        raise DataError(
+            f"{path}: its display matrix is no turn by 90, 180 or 270 degrees and no mirroring; "
+            "encode it upright"
+        )
+    return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 @contextmanager
@@ -273,11 +300,6 @@ def _local_copy(file: Path) -> Iterator[Path]:
                 "space there, or set null to read videos in place"
             ) from error
         yield Path(copy.name)
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Quarter turns counter-clockwise that bring the frame upright (0..3)."""
-    return round(frame.rotation / 90) % 4
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,7 @@ from slr_pipeline.steps.verify import verify
 from tests import videos
 from tests.shared_data import SHARED
 from tests.steps.test_features import MADE, Shard, check
-from tests.videos import signer, turn_track, write, write_no_frames, write_sound
+from tests.videos import orient_track, signer, write, write_no_frames, write_sound
 
 FEW, WIDTH, HEIGHT = 4, 256, 192
 
@@ -67,12 +67,13 @@ lossless = {"codec": "ffv1", "pixels": "bgr0"}
 
 
 def turned(quarters: int) -> Make:
-    """Upright after its rotation metadata is applied."""
+    """Upright after its display matrix is applied."""
+    matrix = [(1, 0, 0, 1), (0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)][quarters]
 
     def make(path: Path) -> None:
         upright = signer(WIDTH, HEIGHT)
         write(path, [np.ascontiguousarray(np.rot90(p, quarters)) for p in upright])
-        turn_track(path, quarters)
+        orient_track(path, matrix)
 
     return make
 

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -111,6 +112,63 @@ def test_grey_is_full_range(tmp_path: Path) -> None:
     assert np.abs(grey.astype(int) - np.arange(256)).max() <= 2
     rgb = np.stack(list(read_frames(path)))
     assert np.abs(grey.astype(int) - rgb[..., 1]).max() <= 2
+
+
+@pytest.mark.parametrize("matrix", videos.ORIENTATIONS)
+def test_pictures_are_turned_and_mirrored_as_players_show_them(
+    tmp_path: Path, matrix: tuple[int, int, int, int]
+) -> None:
+    path = write_video(tmp_path / "a.mp4", pictures(frames=3))
+    stored = np.stack(list(read_frames(path)))
+    expected = [videos.shown(picture, matrix) for picture in stored]
+    videos.orient_track(path, matrix)
+    read, grey = list(read_frames(path)), list(read_grey_frames(path))
+    assert np.array_equal(read, expected)
+    assert all(picture.flags.c_contiguous for picture in (*read, *grey))
+    for depth, picture in zip(grey, expected, strict=True):
+        assert np.array_equal(depth, cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
+    info = probe(path, grey=True)
+    assert (info.height, info.width) == expected[0].shape[:2]
+
+
+@NEEDS_CASES
+def test_the_front_camera_of_a_report() -> None:
+    """Both files show the same; one stores it mirrored, with a display matrix."""
+    plain, mirrored = (read_frames(CASES / "matrix" / f"{name}.mp4") for name in ("plain", "hflip"))
+    assert np.abs(np.stack(list(mirrored)).astype(int) - np.stack(list(plain))).mean() < 2
+
+
+def test_a_mirrored_video_of_another_container(tmp_path: Path) -> None:
+    """Matrix from libavformat, stored as Matroska's projection."""
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "bgr0"
+        stream.set_display_rotation(90, hflip=True)
+        stored = pictures(frames=2)
+        for picture in stored:
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        out.mux(stream.encode())
+    with av.open(str(path)) as container:
+        matrix = next(container.decode(video=0)).side_data["DISPLAYMATRIX"]
+    a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5] >> 16
+    assert (a, d) == (0, 0)
+    assert np.array_equal(list(read_frames(path)), [videos.shown(p, (a, b, c, d)) for p in stored])
+
+
+@pytest.mark.parametrize("matrix", [(0.7, 0.7, -0.7, 0.7), (1, 0.3, 0, 1), (1, 0, 0, 0)])
+def test_another_display_matrix_is_refused(
+    tmp_path: Path, matrix: tuple[float, float, float, float]
+) -> None:
+    path = videos.orient_track(write_video(tmp_path / "a.mp4", pictures()), matrix)
+    with pytest.raises(DataError, match=r"a\.mp4: its display matrix is no turn by 90, 180 or 270"):
+        probe(path)
+
+
+def test_a_matrix_of_zeros_is_ignored(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", pictures())
+    stored = list(read_frames(path))
+    assert np.array_equal(list(read_frames(videos.orient_track(path, (0, 0, 0, 0)))), stored)
 
 
 def test_lossless_grey_is_exact(tmp_path: Path) -> None:
