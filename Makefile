@@ -51,6 +51,14 @@ benchmarks: .venv/installed-test
 demo-data: .venv/installed-test
 	PYTHONPATH=demo $(BIN)/python -m renderer.dataset --out demo
 
+# .venv/installed holds the folder that .venv was made in: a copy or moved .venv runs code elsewhere.
+ifneq ($(shell test -x $(BIN)/python && cat .venv/installed 2>/dev/null),$(CURDIR))
+.venv/installed: discard
+.PHONY: discard
+discard:
+	rm -rf .venv
+endif
+
 # The locks check a hash of each package. torch only has a version: each machine needs its own build.
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path: make PYTHON=/path/to/python"; exit 1; }
@@ -58,7 +66,7 @@ demo-data: .venv/installed-test
 	$(PYTHON) -m venv .venv
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
 	$(PIP) -c requirements/constraints.txt -e .
-	touch $@
+	@echo "$(CURDIR)" > $@
 
 .venv/installed-test: .venv/installed requirements/test.lock
 	$(PIP) --no-deps --require-hashes -r requirements/test.lock

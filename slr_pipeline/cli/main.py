@@ -21,6 +21,7 @@ from slr_pipeline.cli import (
     predict,
     weights,
 )
+from slr_pipeline.cli.interpreter import start_console_script
 from slr_pipeline.errors import run
 
 COMMANDS: dict[str, ModuleType] = {
@@ -46,7 +47,9 @@ The docstring of a module is its help text. They import heavy packages late.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of `slr`."""
+    """Entry point of `slr`; without `arguments` it takes those of the process."""
+    if arguments is None:
+        start_console_script()
     parser = argparse.ArgumentParser(
         prog="slr",
         description="Commands beside the pipeline: before a run, on its results, and on files of "

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 from snakemake.cli import main as upstream
 
+from slr_pipeline.cli.interpreter import start_console_script
+
 PAIR_OPTIONS = frozenset(
     {
         "--config",
@@ -31,6 +33,7 @@ PAIR_OPTIONS = frozenset(
 
 def main() -> None:
     """Run Snakemake with the targets moved to where it expects them."""
+    start_console_script()
     upstream(targets_first(sys.argv[1:]))
 
 

@@ -70,7 +70,9 @@ def _drawn(
     alt: str, width: float, height: float, draw: Callable[[list[Axes]], None], rows: int = 1
 ) -> PageImage:
     """Draw on `rows` stacked axes and save as SVG; sizes in inches."""
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # not the matplotlibrc of the working folder
+        mpl.rcParams.update(SETTINGS)
         figure = Figure((width, height), layout="constrained")
         axes = figure.subplots(rows, 1, sharex=True, squeeze=False)[:, 0].tolist()
         draw(axes)

@@ -7,6 +7,7 @@ statistics are those of rank 0, which DDP broadcasts before every step.
 
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ def _launch(fabric: Fabric, gpus: int, nodes: int) -> None:
     threads = torch.get_num_threads()
     if not by_cluster and "LOCAL_RANK" in os.environ:
         _exit_with_parent()
+    if sys.flags.safe_path:
+        os.environ["PYTHONSAFEPATH"] = "1"  # Fabric repeats the command without -P
     fabric.launch()
     torch.set_num_threads(max(1, threads // gpus))
     if fabric.global_rank > 0:  # rank 0 logs for all

@@ -99,8 +99,8 @@ def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
         tracks={"rgb": track},
     )
     assert done.returncode == 0, done.stderr
-    commands = re.findall(r"^Shell command: (python -m .*)", done.stdout, re.MULTILINE)
-    rules = {shlex.split(command)[2].rpartition(".")[2] for command in commands}
+    commands = re.findall(r"^Shell command: (python -P -m .*)", done.stdout, re.MULTILINE)
+    rules = {shlex.split(command)[3].rpartition(".")[2] for command in commands}
     assert rules >= {"config", "verify", "quarantine", "quality", "keypoints", "frames", "flow"}
     assert rules >= {"train", "predict", "evaluate", "ensemble", "report", "hand_crops"}
     for command in commands:
@@ -146,7 +146,7 @@ def test_braces_in_any_setting_reach_every_step(
     assert read_config(str(tmp_path / "results/config.yaml")) == checked
     found = [
         json.loads(word)
-        for line in re.findall(r"^Shell command: (python -m .*)", dry.stdout, re.MULTILINE)
+        for line in re.findall(r"^Shell command: (python -P -m .*)", dry.stdout, re.MULTILINE)
         for word in shlex.split(line)
         if word.startswith("{")
     ]

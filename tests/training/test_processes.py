@@ -22,15 +22,15 @@ PLAIN = {"samples": 20, "norm": False, "recipe": {**RECIPE, "optimizer": "sgd", 
 RANKS = [0, 1]
 
 
-def start(folder: Path, options: Mapping[str, Any]) -> "subprocess.Popen[str]":
+def start(folder: Path, options: Mapping[str, Any], cwd: Path = ROOT) -> "subprocess.Popen[str]":
     """A training of the small task, in a process group of its own."""
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.training.small_job", str(folder), json.dumps(options)],
-        cwd=ROOT,
+        [sys.executable, "-P", "-m", "tests.training.small_job", str(folder), json.dumps(options)],
+        cwd=cwd,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
 
@@ -107,6 +107,16 @@ def test_two_processes_train_like_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_no_process_imports_from_the_working_folder(tmp_path: Path) -> None:
+    for name in ("random", "copy", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user')")
+    recipe = {**RECIPE, "optimizer": "sgd", "epochs": 1}
+    options = {**PLAIN, "recipe": recipe, "gpus": 2}
+    code, messages = finish(start(tmp_path / "two", options, cwd=tmp_path))
+    assert code == 0, messages
+    assert result(tmp_path / "two", 1)["rows"]
+
+
 def test_batch_norm_and_dropout_keep_the_processes_equal(tmp_path: Path) -> None:
     """Also where a parameter is frozen in the first epoch and trained from then on."""
     options = {**PLAIN, "norm": True, "dropout": 0.3, "frozen_epochs": 1, "gpus": 2}

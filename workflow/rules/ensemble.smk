@@ -53,7 +53,7 @@ rule ensemble:
     message:
         start_message("{rule} {wildcards.track}; {log}")
     shell:
-        "python -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
+        "python -P -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
         "{params.val:q} --test {input.test:q} {params.fit:q} "
         "--out {output.submission:q} --predictions {output.predictions:q} "

@@ -15,7 +15,7 @@ rule config:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -m slr_pipeline.steps.config --settings {params.config:q} --out {output:q} 2> {log:q}"
+        "python -P -m slr_pipeline.steps.config --settings {params.config:q} --out {output:q} 2> {log:q}"
 
 
 rule verify:
@@ -40,7 +40,7 @@ rule verify:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
+        "python -P -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} "
         "--seconds-per-video {params.seconds} --out {output:q} 2> {log:q}"
 
@@ -70,5 +70,5 @@ rule quarantine:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
         "--verified {input:q} --out {output:q} 2> {log:q}"

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from slr_pipeline.cli.interpreter import isolated
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples.requirements import check_streams
@@ -29,6 +30,9 @@ os.environ.update(
     # Steps run with the Python that runs Snakemake, even if its environment is not activated.
     # With --sdm conda, the conda environment comes first.
     PATH=os.pathsep.join([os.path.dirname(sys.executable), *os.get_exec_path()]),
+    # For what the steps start, and for the Snakemake of a cluster job; a step has -P besides, so
+    # that its printed command means the same in a terminal.
+    **isolated(),
     # Variables such as $TMPDIR are expanded on the node that runs the step.
     SLR_SCRATCH=CONFIG.scratch or "",
 )

@@ -56,7 +56,7 @@ rule train:
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
-        "{params.launch}python -m slr_pipeline.steps.train "
+        "{params.launch}python -P -m slr_pipeline.steps.train "
         "--data {params.data:q} --stream {params.stream:q} "
         "{params.phase:q} --seed {params.seed} --device {params.device} "
         "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
@@ -92,7 +92,7 @@ rule predict:
             "{rule} {wildcards.stream}, phase {wildcards.phase}, split {wildcards.split}; {log}"
         )
     shell:
-        "python -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
+        "python -P -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
         "--threads {threads} --features {input.features:q} --quality {input.quality:q} "
         "{params.test_clips:q} --out {output:q} 2> {log:q}"
 
@@ -129,5 +129,5 @@ rule evaluate:
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
-        "python -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
+        "python -P -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"

@@ -1,0 +1,115 @@
+"""Commands and steps in folders with a user's own modules, and in copies of the environment."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from slr_pipeline.cli.interpreter import isolated
+from tests.shared_data import CASES
+from tests.workflow.conftest import make_run
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("random", "json", "pickle", "socket", "torch", "numpy", "slr_pipeline/__init__")
+
+
+@pytest.fixture
+def shadowed(tmp_path: Path) -> Path:
+    """A folder with modules that note that they were imported."""
+    for name in NAMES:
+        path = tmp_path / f"{name}.py"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write(__name__)\n")
+    case = CASES / "shadow/copy.py"
+    text = case.read_text() if case.exists() else ""
+    (tmp_path / "copy.py").write_text(text + (tmp_path / "random.py").read_text())
+    return tmp_path
+
+
+def call(*command: object, cwd: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_run_imports_nothing_from_its_folder(shadowed: Path) -> None:
+    """Rules, the processes of their decoders, and the jobs of a cluster."""
+    run = make_run(shadowed / "run")
+    for path in (*shadowed.glob("*.py"), shadowed / "slr_pipeline"):
+        path.rename(run.folder / path.name)
+    snakemake = [sys.executable, "-P", "-m", "snakemake", "--snakefile", ROOT / "Snakefile"]
+    (run.folder / "config.yaml").write_text(str(run.config))  # JSON is YAML
+    done = call(*snakemake, "--cores", 2, "results/quarantine.csv", cwd=run.folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (shadowed / "imported").exists()
+
+
+@pytest.mark.parametrize("pythonpath", [":{}", "{}:", ".:{}", "{}:demo:"])
+def test_a_relative_entry_of_pythonpath_is_the_working_folder(
+    shadowed: Path, monkeypatch: pytest.MonkeyPatch, pythonpath: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", pythonpath.format(ROOT))
+    assert isolated()["PYTHONPATH"] == str(ROOT)
+    code = "import copy, random; import slr_pipeline.steps.config"
+    done = call(sys.executable, "-c", code, cwd=shadowed, **isolated())
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert not (shadowed / "imported").exists()
+
+
+@pytest.mark.parametrize("command", ["slr", "snakemake"])
+def test_a_copied_environment_is_refused(tmp_path: Path, command: str) -> None:
+    script = Path(sys.executable).with_name(command)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/pyvenv.cfg").write_text("")
+    copy = shutil.copy(script, tmp_path / ".venv/bin")
+    done = call(copy, "--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {tmp_path}/.venv is a copy of {sys.prefix} and would run the code there; make it "
+        f"anew: make -C {tmp_path} install\n"
+    )
+    link = tmp_path / command
+    link.symlink_to(script)
+    assert call(link, "--version", cwd=tmp_path).returncode == 0
+
+
+PYTHON = """#!/bin/sh
+# Makes an environment that takes no time: its python does nothing.
+mkdir -p .venv/bin && printf '#!/bin/sh\\n' > .venv/bin/python && chmod +x .venv/bin/python
+"""
+
+
+def test_make_notices_a_copied_or_moved_environment(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "a folder", tmp_path / "copy"
+    (folder / "requirements").mkdir(parents=True)
+    for name in ("Makefile", "pyproject.toml", "requirements/constraints.txt"):
+        shutil.copy(ROOT / name, folder / name)
+    for name in ("requirements/run.lock", "requirements/test.lock"):
+        shutil.copy(ROOT / name, folder / name)
+    python = tmp_path / "python"
+    python.write_text(PYTHON)
+    python.chmod(0o755)
+    make = ["make", "install", f"PYTHON={python}"]
+
+    def installs(folder: Path) -> bool:
+        done = call(*make, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        return "Installing" in done.stdout
+
+    assert [installs(folder), installs(folder)] == [True, False]
+    shutil.copytree(folder, copy)
+    (copy / ".venv/old").touch()
+    assert [installs(copy), installs(copy), installs(folder)] == [True, False, False]
+    assert not (copy / ".venv/old").exists()
+    folder.rename(tmp_path / "moved")
+    assert installs(tmp_path / "moved")
+    (copy / ".venv/bin/python").unlink()
+    assert [installs(copy), installs(copy)] == [True, False]
