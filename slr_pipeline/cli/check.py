@@ -31,9 +31,8 @@ def describe(config: Config) -> str:
             f"  {split}: {len(samples)} samples, {len(signers)} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
-    warning = signer_warning(config.data, table)
-    if warning is not None:
-        lines.append(f"  {warning}")
+    unchecked = signer_warning(config.data, table)
+    lines += [f"  warning: {text}" for text in (*table.warnings, unchecked) if text]
     for name, stream in config.streams.items():
         epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
         lines.append(f"  stream {name}: {stream.model}{epochs}")

@@ -54,7 +54,11 @@ def main(arguments: argparse.Namespace) -> None:
         clips = clip_folder.clips_by_folder(videos, names)
     else:
         clips, unlabelled = clip_folder.clips_by_table(arguments.labels, videos, names)
-    clip_folder.check_clips(arguments.labels or videos, clips)
+    clips, spellings = clip_folder.respell(clips)
+    try:
+        clip_folder.check_clips(arguments.labels or videos, clips)
+    except DataError as error:
+        raise DataError("\n".join([str(error), *spellings])) from error
     split, warning = split_clips(clips)
     table = pd.DataFrame(
         {
@@ -69,8 +73,8 @@ def main(arguments: argparse.Namespace) -> None:
     print(describe(table))
     if unlabelled:
         print(f"left out, not in {arguments.labels}: {first_few(unlabelled)}")
-    if warning:
-        print(f"warning: {warning}")
+    for text in filter(None, (*spellings, warning)):
+        print(f"warning: {text}")
     quoted = shlex.quote(str(config))
     print(
         f"wrote {samples} (the clips and their split) and {config} (features, models, training)\n"

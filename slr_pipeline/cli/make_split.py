@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
     if out.suffix != ".csv":
         raise ConfigError(f"{out}: expected a name that ends in .csv; rename it")
     data = read_bytes(arguments.table)
-    table = split_table.parse_table(arguments.table, data)
+    table, warnings = split_table.parse_table(arguments.table, data)
     try:
         split, rule = split_by_rule(arguments, table)
     except DataError as error:
@@ -69,6 +69,8 @@ def main(arguments: argparse.Namespace) -> None:
             f"  {name}: {count['samples']} samples, {len(count['signers'])} signers"
             + (f", no sample of {missing} classes" if missing else "")
         )
+    for warning in warnings:
+        print(f"  warning: {warning}")
     if out.resolve().parent != source.resolve().parent:
         print(f"  its video paths are relative to {source.resolve().parent}: set data.root to it")
 

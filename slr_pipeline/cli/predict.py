@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
     from slr_pipeline.cli.recognition import Recognition, Track, Video
@@ -77,7 +78,7 @@ def main(arguments: argparse.Namespace) -> None:
         print_table(track, answers)
     unreadable = [answer["reason"] for answer in answers if answer["status"] == "unreadable"]
     for reason in unreadable:
-        print(f"error: {printable(reason)}", file=sys.stderr)
+        print(f"error: {shown(reason)}", file=sys.stderr)
     if unreadable:
         sys.exit(1)
 
@@ -87,12 +88,11 @@ def find_files(paths: Sequence[str]) -> list[File]:
 
     Skips videos of a folder whose names end in `_depth`: they are depth videos.
     """
-    from slr_pipeline.samples.clip_folder import find_videos
+    from slr_pipeline.samples.clip_folder import check_name, find_videos
 
     files: list[File] = []
     for path in map(Path, paths):
-        if not str(path).isprintable():
-            raise DataError(f"{str(path)!a}: the name has unprintable characters; rename it")
+        check_name(path)
         if path.is_dir():
             files += [(path, name) for name in find_videos(path) if not _is_depth(name)]
         else:
@@ -109,8 +109,10 @@ def with_depth(files: Sequence[File], depth: Sequence[str] | None) -> list["Vide
     file, a file with the name of the colour video is.
     """
     from slr_pipeline.cli.recognition import Video
-    from slr_pipeline.samples.clip_folder import find_videos
+    from slr_pipeline.samples.clip_folder import check_name, find_videos
 
+    for path in depth or ():
+        check_name(path)
     colors = [str(folder / name) for folder, name in files]
     if depth is None:
         return [Video(color) for color in colors]
@@ -227,18 +229,13 @@ def print_table(track: "Track", answers: Answers) -> None:
     table.add_column("gloss", overflow="fold")
     table.add_column("probability", justify="right", no_wrap=True)
     for answer in answers:
-        video = printable(answer["video"])
+        video = shown(answer["video"])
         if answer["status"] != "answered":
             unreadable = answer["status"] == "unreadable"  # its reason follows on stderr
             text = "cannot be read" if unreadable else f"no answer: {answer['reason']}"
-            table.add_row(Text(video), Text(printable(text)), "")
+            table.add_row(Text(video), Text(shown(text)), "")
         for rank, best in enumerate(answer["answers"]):
-            gloss = Text(printable(best["gloss"]))
+            gloss = Text(shown(best["gloss"]))
             table.add_row(Text("" if rank else video), gloss, f"{best['probability']:.1%}")
         table.add_section()
     Console().print(table)
-
-
-def printable(text: str) -> str:
-    """Replace the characters that a terminal would interpret or cannot show."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.schema import Fidelity
+from slr_pipeline.text import refused_character, shown
 
 DISCRIMINATORS = ("estimator", "layout", "model")
 """The keys that choose a section of a union."""
@@ -29,7 +30,7 @@ class Section(BaseModel):
 
 
 def _check_path(text: str) -> str:
-    if re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029{}<>]", text):
+    if refused_character(text) or re.search("[{}<>]", text):
         raise ValueError(
             f"a path has no braces, angle brackets and control characters, found {text[:60]!r}"
         )
@@ -100,8 +101,7 @@ def parse(kind: Any, values: Any, where: str) -> Any:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         problems = (_problem(kind, details) for details in error.errors(include_url=False))
-        lines = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in p) for p in problems]
-        raise ConfigError("\n".join(f"{where}: {line}" for line in lines)) from error
+        raise ConfigError("\n".join(shown(f"{where}: {line}") for line in problems)) from error
 
 
 def _problem(kind: Any, details: ErrorDetails) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.text import shown
 
 MEASURES = ["s", "cpu_time", "max_rss"]
 """Seconds by the clock, CPU seconds, most memory in MB; `-` or NA where Snakemake has none."""
@@ -29,7 +30,7 @@ def read_seconds(path: str | Path) -> float | None:
     except FileNotFoundError:
         return None
     except (OSError, KeyError, ValueError, TypeError) as error:
-        reason = "".join(c for c in str(error)[:200] if c.isprintable())
+        reason = shown(str(error)[:200])
         raise ArtifactError(f"{path}: not a benchmark file ({reason}); delete it") from error
 
 

@@ -1,4 +1,4 @@
-"""Names from foreign files in error messages: short and printable, whatever they contain."""
+"""Names from foreign files in error messages: short and of one line, whatever they contain."""
 
 from collections.abc import Sequence
 
@@ -19,5 +19,5 @@ def first_few(texts: Sequence[str], most: int = MOST_LISTED) -> str:
 
 
 def printable(name: object) -> str:
-    """A name in ASCII, cut to 140 characters; for anything but a string, its type."""
-    return ascii(name)[:140] if isinstance(name, str) else f"a {type(name).__name__.strip('_')}"
+    """A quoted name, cut to 140 characters; for anything but a string, its type."""
+    return repr(name)[:140] if isinstance(name, str) else f"a {type(name).__name__.strip('_')}"

@@ -15,6 +15,7 @@ from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.documents import read_document, write_document
 from slr_pipeline.io.video import sha256_of
+from slr_pipeline.text import shown
 
 FORMAT = "slr-model"
 VERSION = 1
@@ -123,4 +124,4 @@ def _sort_header(path: Path) -> None:
 def short_reason(error: Exception) -> str:
     """The first line of an error in at most 200 characters, without torch's advice."""
     text = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
-    return "".join(c for c in text.splitlines()[0][:200] if c.isprintable())
+    return shown(text.splitlines()[0][:200])

@@ -178,7 +178,7 @@ def _parse(where: str, text: str, classes: int) -> tuple[pd.DataFrame, list[str]
         problem = None
         if not valid or not SAMPLE_NAME.fullmatch(name):
             problem = (
-                f"found {printable(line[:60])}, expected `name,label` without header or quotes: "
+                f"found {line[:60]!a}, expected `name,label` without header or quotes: "
                 "1 to 128 letters, digits, '.', '_' or '-', then a comma and a whole number "
                 f"0..{classes - 1}"
             )

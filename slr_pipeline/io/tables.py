@@ -8,6 +8,7 @@ import pandas as pd
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.atomic import atomic_write
+from slr_pipeline.text import shown
 
 
 def write_table(
@@ -49,7 +50,7 @@ def read_table(
         if table.empty and not may_be_empty:
             raise ValueError("no rows")
     except (OSError, ValueError, OverflowError) as error:
-        reason = "".join(c for c in str(error)[:200] if c.isprintable())
+        reason = shown(str(error)[:200])
         raise ArtifactError(
             f"{path}: cannot be read as a table of this version ({reason}); delete it and run again"
         ) from error

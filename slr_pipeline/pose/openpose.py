@@ -16,6 +16,7 @@ from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.people import signer_keypoints
+from slr_pipeline.text import shown
 
 _MODEL_FOLDERS: Final = {
     "BODY_135": ("pose/body_135",),
@@ -93,8 +94,7 @@ class OpenPose:
             lines = done.stderr.decode(errors="replace").split("\n")
             last = next(filter(None, map(str.strip, reversed(lines))), "without a message")
             raise DataError(
-                f"{clip.path}: {settings.binary} ended with {done.returncode}: "
-                f"{''.join(c for c in last[:300] if c.isprintable())}"
+                f"{clip.path}: {settings.binary} ended with {done.returncode}: {shown(last[:300])}"
             )
 
 

@@ -27,7 +27,7 @@ def _data(run: FinishedRun) -> str:
 
 
 def _signers(run: FinishedRun) -> list[str]:
-    """Why accuracy may not hold for new signers; empty if every signer is in one split."""
+    """Why accuracy may not hold for new signers, and what looks like a mistake in the table."""
     signers = run.samples["signer"]
     unknown = int(signers.isna().sum())
     shared = int((run.samples.groupby("signer")["split"].nunique() > 1).sum())
@@ -43,6 +43,7 @@ def _signers(run: FinishedRun) -> list[str]:
             f"The signers of {which} clips are unknown: the splits may share signers, and then the "
             "accuracy is not that of new signers."
         )
+    sentences += [f"{warning[0].upper()}{warning[1:]}." for warning in run.table.warnings]
     return [" ".join(sentences)] if sentences else []
 
 

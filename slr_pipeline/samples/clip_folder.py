@@ -11,7 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_table, decode, read_bytes
-from slr_pipeline.samples.table import composed
+from slr_pipeline.samples.spelling import one_spelling, spelling_warnings
+from slr_pipeline.text import composed, outline, plain, refused_character
 
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
@@ -57,12 +58,19 @@ def find_videos(folder: str | Path) -> list[str]:
             + ", ".join(VIDEO_SUFFIXES)
         )
     for video in videos:
-        if not video.isprintable() or video != video.strip():
-            raise DataError(
-                f"{folder}: the name {video!a} begins or ends with a space or has unprintable "
-                "characters; rename it"
-            )
+        check_name(video)
+        if video != video.strip():
+            raise DataError(f"{folder}: the name {video!r} begins or ends with a blank; rename it")
     return sorted(videos)
+
+
+def check_name(path: str | Path) -> None:
+    """DataError for a name that neither a table nor a terminal can show."""
+    if bad := refused_character(str(path)):
+        raise DataError(
+            f"{str(path)!r}: the name has a control character or undecodable byte ({bad}); rename "
+            "the file"
+        )
 
 
 def clips_by_folder(folder: str | Path, videos: Iterable[str]) -> list[OwnClip]:
@@ -75,7 +83,7 @@ def clips_by_folder(folder: str | Path, videos: Iterable[str]) -> list[OwnClip]:
                 f"{folder}: {video} is in no sub-folder; put each video in one named as its sign, "
                 f"or give a CSV of {','.join(LABEL_COLUMNS)} with --labels"
             )
-        clips.append(OwnClip(video, composed(label).strip()))
+        clips.append(OwnClip(video, composed(label)))
     return clips
 
 
@@ -90,7 +98,7 @@ def clips_by_table(
     """
     named: dict[str, list[str]] = {}
     for video in videos:
-        whole = PurePosixPath(composed(video))
+        whole = PurePosixPath(plain(video))
         bare = whole.with_suffix("")
         for name in {str(whole), whole.name, str(bare), bare.name}:
             named.setdefault(name, []).append(video)
@@ -98,7 +106,7 @@ def clips_by_table(
     lines: dict[str, int] = {}
     clips = []
     for line, name, label, signer in read_labels(path):
-        fitting = [exact[name]] if name in exact else named.get(name, [])
+        fitting = [exact[name]] if name in exact else named.get(plain(name), [])
         if len(fitting) != 1:
             raise DataError(f"{path}, line {line}: {_explain(name, fitting, folder, named)}")
         video = fitting[0]
@@ -114,32 +122,35 @@ def clips_by_table(
 def read_labels(path: str | Path) -> list[tuple[int, str, str, str]]:
     """Line, video, label and signer of each row of a CSV of `video,label,signer`.
 
-    The CSV is as spreadsheets write it: separated by commas, semicolons or tabs, in UTF-8 with or
-    without a byte order mark; empty rows are skipped. The column signer is optional.
+    The CSV is one that `csv_table` reads, in UTF-8 with or without a byte order mark; empty rows
+    are skipped. The column signer is optional.
 
     DataError for an unreadable file, another encoding or header, a row of another length, control
     characters, and a row without video or label.
     """
     text = decode(str(path), read_bytes(str(path)))
-    separator = max(",;\t", key=text.partition("\n")[0].count)
     rows = []
     columns, required = LABEL_COLUMNS, LABEL_COLUMNS[:2]
-    for line, cells in csv_table(str(path), text, columns, required, separator=separator):
-        if not "".join(cells).isprintable():
-            raise DataError(f"{path}, line {line}: unprintable characters; remove them")
+    for line, cells in csv_table(str(path), text, columns, required):
         video, label, signer = map(composed, cells)
         for column, cell in zip(required, (video, label), strict=True):
-            if not cell:
+            if not plain(cell):
                 raise DataError(f"{path}, line {line}: no {column}; add it, or remove the line")
         rows.append((line, video.replace("\\", "/"), label, signer))
     return rows
 
 
+def respell(clips: Sequence[OwnClip]) -> tuple[list[OwnClip], tuple[str, ...]]:
+    """The clips with one spelling of each label and signer, and what else looks alike."""
+    labels = one_spelling(clip.label for clip in clips)
+    signers = one_spelling((clip.signer for clip in clips), outline)
+    respelled = [OwnClip(clip.video, labels[clip.label], signers[clip.signer]) for clip in clips]
+    return respelled, spelling_warnings(labels.values(), signers)
+
+
 def check_clips(where: str | Path, clips: Sequence[OwnClip]) -> None:
-    """DataError for clips that no model can learn from, or whose labels look mistyped."""
+    """DataError for clips that no model can learn from."""
     counts = Counter(clip.label for clip in clips)
-    _check_spelling(where, "label", counts)
-    _check_spelling(where, "signer", [clip.signer for clip in clips])
     if len(counts) < 2:
         raise DataError(
             f"{where}: all {len(clips)} clips are of the sign {next(iter(counts))!r}; recognition "
@@ -184,17 +195,6 @@ def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Itera
     near = difflib.get_close_matches(name, named, n=1)
     meant = f"; is it {near[0]!r}?" if near else "; give the name of a file there"
     return f"no video {name[:140]!r} in {folder}{meant}"
-
-
-def _check_spelling(where: str | Path, column: str, texts: Iterable[str]) -> None:
-    """DataError for two texts that differ only in case: a typing error."""
-    seen: dict[str, str] = {}
-    for text in texts:
-        other = seen.setdefault(text.casefold(), text)
-        if other != text:
-            raise DataError(
-                f"{where}: {column}s {other!r} and {text!r} differ in case only; use one spelling"
-            )
 
 
 def _ascii_name(text: str) -> str:

@@ -5,9 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from slr_pipeline.errors import DataError
-
-CONTROL = frozenset(map(chr, (*range(32), *range(127, 160), 0x2028, 0x2029)))
-"""Characters that end a line or control a terminal."""
+from slr_pipeline.text import refused_character
 
 
 def read_bytes(path: str) -> bytes:
@@ -32,7 +30,8 @@ def csv_rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each row that is not blank; line ends are LF or CRLF.
 
-    DataError with the line for a control character and, with `columns`, another number of cells.
+    DataError with the line for a character that `slr_pipeline.text` refuses and, with `columns`,
+    for another number of cells.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
@@ -40,10 +39,10 @@ def csv_rows(
             content = "".join(cell.strip() for cell in cells)
             if not content:
                 continue
-            if not CONTROL.isdisjoint(content):
+            if bad := refused_character(content):
                 raise DataError(
                     f"{where}, line {reader.line_num}: a line break or control character in "
-                    f"{','.join(cells)[:60]!r}; remove it"
+                    f"{','.join(cells)[:60]!r} ({bad}); remove it"
                 )
             if columns is not None and len(cells) != columns:
                 raise DataError(
@@ -60,16 +59,18 @@ def csv_table(
     text: str,
     columns: Sequence[str],
     required: Sequence[str],
-    *,
-    separator: str = ",",
 ) -> Iterator[tuple[int, list[str]]]:
     """Line number and stripped cells of each row below a header, in the order of `columns`.
 
-    Columns that are not `required` may be absent; their cells are empty. DataError for another
-    header, no rows, and, with the line, a row of another length.
+    Cells are separated as spreadsheets do it: by commas, semicolons or tabs, and rows may end in
+    empty cells. Columns that are not `required` may be absent; their cells are empty. DataError
+    for another header, no rows, and, with the line, a row of another length.
     """
-    rows = csv_rows(where, text, separator=separator)
+    header = io.StringIO(text.lstrip(), newline=None).readline()
+    rows = csv_rows(where, text, separator=max(",;\t", key=header.count))
     names = [name.strip().lower() for name in next(rows, (0, []))[1]]
+    while names and not names[-1]:
+        names.pop()
     if not set(required) <= set(names) <= set(columns) or len(set(names)) < len(names):
         raise DataError(
             f"{where}: expected a header of {','.join(columns)} (needed: {','.join(required)}), "
@@ -79,6 +80,8 @@ def csv_table(
     places = [names.index(name) if name in names else len(names) for name in columns]
     line = 0
     for line, cells in rows:
+        while len(cells) > len(names) and not cells[-1].strip():
+            cells.pop()
         if len(cells) != len(names):
             raise DataError(
                 f"{where}, line {line}: expected {len(names)} cells, found {len(cells)}; quote a "

@@ -8,13 +8,17 @@ import pandas as pd
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_table, decode
-from slr_pipeline.samples.table import SAMPLE_NAME, TABLE_COLUMNS, composed
+from slr_pipeline.samples.spelling import one_spelling, spelling_warnings
+from slr_pipeline.samples.table import SAMPLE_NAME, TABLE_COLUMNS
+from slr_pipeline.text import composed, outline, plain
 
 REQUIRED = ("sample", "label", "signer", "color")
 
 
-def parse_table(where: str, content: bytes) -> pd.DataFrame:
-    """The cells of a sample table as text, by column; a missing column is empty.
+def parse_table(where: str, content: bytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The cells of a sample table as text, by column, and what looks alike in it.
+
+    A missing column is empty. Labels and signers have one spelling each.
 
     DataError with the line for another header, a row of another length, a wrong or repeated name,
     and a row without signer.
@@ -22,9 +26,12 @@ def parse_table(where: str, content: bytes) -> pd.DataFrame:
     cells = dict(csv_table(where, decode(where, content), TABLE_COLUMNS, REQUIRED))
     table = pd.DataFrame.from_dict(cells, orient="index", columns=TABLE_COLUMNS, dtype=object)
     for column in ("label", "signer"):
-        table[column] = table[column].map(composed)
+        table[column] = [composed(text) if plain(text) else "" for text in table[column]]
+    warnings = spelling_warnings(set(table["label"]), set(table["signer"]))
+    for column, key in (("label", plain), ("signer", outline)):
+        table[column] = table[column].map(one_spelling(table[column], key))
     _check(where, table)
-    return table
+    return table, warnings
 
 
 def _check(where: str, table: pd.DataFrame) -> None:

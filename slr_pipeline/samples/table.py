@@ -5,14 +5,15 @@ Snakemake parses this module in every job: it imports no heavy package.
 
 import os
 import re
-import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from slr_pipeline.config.experiment import SPLITS, AutslData, DataSettings, Split, TableData
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_rows, csv_table, decode, read_bytes
+from slr_pipeline.samples.spelling import one_spelling, quoting, spelling_warnings
+from slr_pipeline.text import composed, outline, plain
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 SHA256 = re.compile(r"^[0-9a-f]{64}$")
@@ -45,10 +46,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleTable:
-    """All samples in table order, and the classes in label order."""
+    """All samples in table order, and the classes in label order.
+
+    `warnings` are sentences about what looks like a mistake in the table.
+    """
 
     classes: tuple[str, ...]
     samples: tuple[Sample, ...]
+    warnings: tuple[str, ...] = ()
 
     def split(self, split: Split) -> tuple[Sample, ...]:
         """The samples of one split in table order."""
@@ -89,11 +94,13 @@ def _check_signers(where: str, table: SampleTable) -> None:
     shared = [signer for signer in splits if len(splits[signer]) > 1]
     if shared:
         first = " and ".join(split for split in SPLITS if split in splits[shared[0]])
-        raise DataError(
+        line = (
             f"{where}: {len(shared)} of {len(splits)} signers are in more than one split, first "
             f"{shared[0][:80]!r} in {first}; give each signer one split, as `slr make-split` does, "
             "or set data.signer_independent to false: accuracy is then not that of new signers"
         )
+        alike = [warning for warning in table.warnings if warning.startswith("signers ")]
+        raise DataError("\n".join([line, *(f"{where}: {warning}" for warning in alike)]))
 
 
 def signer_warning(data: DataSettings, table: SampleTable) -> str | None:
@@ -106,11 +113,6 @@ def signer_warning(data: DataSettings, table: SampleTable) -> str | None:
         f"The signers of {which} samples are unknown, so nobody can say whether splits share "
         "signers; data.signer_independent was not checked for them."
     )
-
-
-def composed(text: str) -> str:
-    """The text in Unicode's normal form C: what looks the same is one class, or one signer."""
-    return unicodedata.normalize("NFC", text)
 
 
 def _rows(path: str, columns: int | None = None) -> Iterator[tuple[int, list[str]]]:
@@ -142,7 +144,7 @@ def _load_autsl(data: AutslData) -> SampleTable:
                     depth=f"{stem}_depth.mp4" if data.depth else None,
                 )
             )
-    return SampleTable(classes, tuple(samples))
+    return SampleTable(classes, tuple(samples), spelling_warnings(classes, ()))
 
 
 def _autsl_names(data: AutslData, split: Split) -> Iterator[tuple[str, str, str | None]]:
@@ -168,8 +170,10 @@ def _load_table(data: TableData) -> SampleTable:
     rows = list(_table_rows(data.table))
     root = data.root if data.root is not None else os.path.dirname(data.table) or "."
     glosses = {label for _, (_, _, label, *_) in rows if label}
+    signers = {signer for _, (_, _, _, signer, *_) in rows if signer}
     classes = _read_classes(data.classes) if data.classes else _classes_of(glosses, data.table)
-    index = {gloss: number for number, gloss in enumerate(classes)}
+    label_of = _label_of(glosses, classes)
+    signer_of = one_spelling(signers, outline)
     samples = []
     for line, (name, split, label, signer, color, depth, *checksums) in rows:
         where = f"{data.table}, line {line}"
@@ -178,33 +182,38 @@ def _load_table(data: TableData) -> SampleTable:
             raise DataError(f"{where}: split {split!r} is none of {', '.join(SPLITS)}")
         if not label and split != "test":
             raise DataError(f"{where}: sample {name} of {split} has no label")
+        if label and label not in label_of:
+            raise DataError(f"{where}: {_unknown(label, classes)}")
         color_sha256, depth_sha256 = (_checksum(text, where) for text in checksums)
         samples.append(
             Sample(
                 name=name,
                 split=SPLITS[SPLITS.index(split)],
-                label=_gloss_label(label, index, where) if label else None,
-                signer=signer or None,
+                label=label_of[label] if label else None,
+                signer=signer_of[signer] if signer else None,
                 color=_path_under(root, color, where),
                 depth=_path_under(root, depth, where) if depth else None,
                 color_sha256=color_sha256,
                 depth_sha256=depth_sha256,
             )
         )
-    return SampleTable(classes, tuple(samples))
+    warnings = (*spelling_warnings(classes, signers), *_lost_zeros(samples))
+    return SampleTable(classes, tuple(samples), warnings)
 
 
 def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row in the order of TABLE_COLUMNS; absent columns are empty."""
     text = decode(path, read_bytes(path))
     for line, cells in csv_table(path, text, TABLE_COLUMNS, REQUIRED_COLUMNS):
-        name, split, label, signer, *rest = cells
-        yield line, [name, split, composed(label), composed(signer), *rest]
+        name, split, *texts, color, depth, color_sha256, depth_sha256 = cells
+        label, signer = (composed(text) if plain(text) else "" for text in texts)
+        yield line, [name, split, label, signer, color, depth, color_sha256, depth_sha256]
 
 
 def _read_classes(path: str) -> tuple[str, ...]:
-    classes = tuple(composed(",".join(row).strip()) for _, row in _rows(path))
-    repeated = sorted(gloss for gloss, count in Counter(classes).items() if count > 1)[:10]
+    classes = tuple(composed(",".join(row)) for _, row in _rows(path))
+    counts = Counter(map(plain, classes))
+    repeated = sorted(gloss for gloss, count in counts.items() if count > 1)[:10]
     if repeated or not classes:
         raise DataError(
             f"{path}: expected unique glosses, one per line; repeated: {repeated or 'none'}"
@@ -222,7 +231,48 @@ def _classes_of(labels: set[str], where: str) -> tuple[str, ...]:
                 f"{10**MAX_DIGITS} classes; number them from 0"
             )
         return tuple(str(number) for number in range(max(map(int, labels)) + 1))
-    return tuple(sorted(labels))
+    return tuple(sorted(set(one_spelling(labels).values())))
+
+
+def _label_of(glosses: Iterable[str], classes: Sequence[str]) -> dict[str, int]:
+    """The label of each gloss that is a class, in any spelling that is surely the same."""
+    index = {plain(gloss): number for number, gloss in enumerate(classes)}
+    labels = {}
+    for gloss in glosses:
+        text = plain(gloss)
+        if text not in index and text.isascii() and text.isdigit():
+            text = text.lstrip("0") or "0"
+        if text in index:
+            labels[gloss] = index[text]
+    return labels
+
+
+def _unknown(label: str, classes: Sequence[str]) -> str:
+    for gloss in classes:
+        if outline(gloss) == outline(label):
+            quote = quoting([gloss, label])
+            return f"label {quote(label)} is not a class, but {quote(gloss)} is; use one spelling"
+    known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+    return f"label {label[:80]!r} is not a class (known: {known})"
+
+
+def _lost_zeros(samples: Sequence[Sample]) -> list[str]:
+    """A warning for numbers as names whose videos have the same numbers after zeros."""
+    lost = [
+        (sample.name, video)
+        for sample in samples
+        if sample.name.isdigit()
+        and (video := os.path.basename(sample.color)).startswith("0")
+        and re.match(f"{sample.name}(?!\\d)", video.lstrip("0"))
+    ]
+    if not lost:
+        return []
+    name, video = lost[0]
+    return [
+        f"{len(lost)} samples have the number of their video without its leading zeros, first "
+        f"{name} of {video}: spreadsheets remove these zeros; if a template or other results have "
+        "the zeros, format the column as text and enter the names again"
+    ]
 
 
 # --- cells ---------------------------------------------------------------------------------------
@@ -232,13 +282,6 @@ def _number_label(text: str, classes: int, where: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and int(text) < classes:
         return int(text)
     raise DataError(f"{where}: label {text[:80]!r} is not a number in 0..{classes - 1}")
-
-
-def _gloss_label(text: str, index: dict[str, int], where: str) -> int:
-    if text not in index:
-        classes = ", ".join(list(index)[:10]) + (", ..." if len(index) > 10 else "")
-        raise DataError(f"{where}: label {text[:80]!r} is not a class (known: {classes})")
-    return index[text]
 
 
 def _checksum(text: str, where: str) -> str | None:

@@ -460,8 +460,11 @@ def test_depth_videos_of_a_folder(tmp_path: Path) -> None:
         Path(color).unlink()
     with pytest.raises(DataError, match="only depth videos"):
         videos_of([one])
-    with pytest.raises(DataError, match=r"'a\\x1b\.mp4': the name has unprintable characters"):
-        videos_of(["a\x1b.mp4"])
+    for bad in ("a\x1b.mp4", "a\u2028.mp4", "a\u202egpj.mp4"):
+        with pytest.raises(DataError, match=r"'a\\.*: the name has a control character"):
+            videos_of([bad])
+        with pytest.raises(DataError, match=r"'a\\.*: the name has a control character"):
+            videos_of(["b.mp4"], [bad])
 
 
 def test_overlays_of_a_folder_keep_its_sub_folders(tmp_path: Path) -> None:

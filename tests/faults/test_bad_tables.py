@@ -24,7 +24,8 @@ from slr_pipeline.samples.split_table import parse_table
 from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.evaluate import evaluate
-from tests.shared_data import SHARED
+from tests.shared_data import CASES, NEEDS_CASES, SHARED
+from tests.test_text import KEPT
 
 ROOT = Path(__file__).parents[2]
 COLUMNS = ("sample", "split", "label", "signer", "color")
@@ -84,7 +85,9 @@ def test_a_signer_in_two_splits_is_named_with_the_way_out(tmp_path: Path) -> Non
 def test_unknown_signers_pass_and_slr_check_says_so(tmp_path: Path) -> None:
     assert {s.signer for s in load(tmp_path, [(*row[:3], "") for row in GOOD]).samples} == {None}
     lines = describe(config_of(tmp_path)).splitlines()
-    assert any(line.strip().startswith("The signers of all samples are unknown") for line in lines)
+    assert any(
+        line.startswith("  warning: The signers of all samples are unknown") for line in lines
+    )
 
 
 def test_one_signer_is_refused_or_evaluated_without_signers(tmp_path: Path) -> None:
@@ -111,8 +114,43 @@ def test_one_signer_in_two_normal_forms_is_one(tmp_path: Path) -> None:
     rows: list[Row] = [*GOOD, ("e", "test", "yes", form("NFD", "Gülşen"))]
     rows.append(("f", "train", "no", form("NFC", "Gülşen")))
     assert "signers are in more than one split" in refusal(tmp_path, rows)
-    table = parse_table("x", (tmp_path / "samples.csv").read_bytes())
+    table, _ = parse_table("x", (tmp_path / "samples.csv").read_bytes())
     assert table["signer"].nunique() == 5
+
+
+@NEEDS_CASES
+def test_reported_signers_that_look_alike_are_one_person() -> None:
+    table = str(CASES / "names/samples_lookalike_signers.csv")
+    with pytest.raises(DataError) as caught:
+        load_samples(TableData(layout="table", table=table))
+    shared, alike = str(caught.value).splitlines()
+    assert "1 of 2 signers are in more than one split, first 'Ben Ali' in train and test" in shared
+    assert "signers 'Ben Ali' and 'ben ali' look alike and count as one person" in alike
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "names"),
+    [
+        ("Ben Ali", "Ben\u00a0 Ali", None),
+        ("Zoë", "Zoe\u0308\u200b", None),
+        ("Ayşe", "AYŞE", "'AYŞE' and 'Ayşe'"),
+        ("Anna", "\u0410nna", r"'Anna' and '\u0410nna'"),
+        ("میخواهم", "می\u200cخواهم", r"\u200c"),
+    ],
+)
+def test_a_signer_in_two_spellings_is_in_two_splits(
+    tmp_path: Path, one: str, other: str, names: str | None
+) -> None:
+    rows: list[Row] = [*GOOD, ("e", "train", "yes", one), ("f", "test", "no", other)]
+    with pytest.raises(DataError) as caught:
+        load(tmp_path, rows)
+    shared, *alike = str(caught.value).splitlines()
+    assert "1 of 5 signers are in more than one split" in shared
+    assert len(alike) == (names is not None)
+    assert names is None or names in alike[0]
+    split, warnings = parse_table("x", (tmp_path / "samples.csv").read_bytes())
+    assert split["signer"].nunique() == 5
+    assert len(warnings) == (names is not None)
 
 
 @pytest.mark.parametrize("path", sorted([ROOT / "config.yaml", *ROOT.glob("config/*.yaml")]))
@@ -184,6 +222,27 @@ def test_a_gloss_in_two_normal_forms_is_one_class(tmp_path: Path) -> None:
     assert "repeated: ['ağaç']" in refusal(tmp_path, rows, classes=listed + "\nağaç\n")
 
 
+@pytest.mark.parametrize("other", ["iyi\u00a0günler", "iyi  günler", "iyi gu\u0308nler\u200b"])
+def test_glosses_that_are_surely_the_same_are_one_class(tmp_path: Path, other: str) -> None:
+    rows: list[Row] = [*GOOD, ("e", "train", "iyi günler", "1"), ("f", "test", other, "4")]
+    table = load(tmp_path, rows)
+    assert table.classes == ("iyi günler", "no", "yes")
+    assert table.warnings == ()
+    listed = load(tmp_path, rows, classes=f"yes\nno\n{other}\n")
+    assert [sample.label for sample in listed.samples[-2:]] == [2, 2]
+    assert load(tmp_path, [*GOOD, ("e", "train", "手\u3000話", "1")]).classes[-1] == "手\u3000話"
+
+
+def test_glosses_that_only_look_the_same_are_named_by_slr_check(tmp_path: Path) -> None:
+    rows: list[Row] = [*GOOD, ("e", "train", "Yes", "1"), ("f", "train", "n\u043e", "1")]
+    assert len(load(tmp_path, rows).classes) == 4
+    text = describe(config_of(tmp_path))
+    assert "  warning: labels 'Yes' and 'yes' look alike and are different signs; " in text
+    assert r"  warning: labels 'no' and 'n\u043e' look alike and are different signs; " in text
+    line = refusal(tmp_path, rows, classes="yes\nno\n")
+    assert "label 'Yes' is not a class, but 'yes' is; use one spelling" in line
+
+
 def test_i_with_and_without_dot_are_four_letters(tmp_path: Path) -> None:
     rows: list[Row] = [(f"a{n}", "train", gloss, "1") for n, gloss in enumerate("Iıİi")]
     table = load(tmp_path, [*rows, ("v", "val", "ı", "2"), ("t", "test", "İ", "3")])
@@ -203,7 +262,10 @@ def test_every_end_of_line_and_a_byte_order_mark(tmp_path: Path, end: str, mark:
 
 @pytest.mark.parametrize(
     ("cell", "bad"),
-    [(0, "a\nb"), (2, "yes\x1b[2J"), (2, "a\u2028b"), (3, "1\x002"), (2, "yes\x85no")],
+    [
+        *[(0, "a\nb"), (2, "yes\x1b[2J"), (2, "a\u2028b"), (3, "1\x002"), (2, "yes\x85no")],
+        *[(2, "\u202eon"), (3, "\u2067Ben")],
+    ],
 )
 def test_control_characters_are_refused_in_one_line(tmp_path: Path, cell: int, bad: str) -> None:
     row = ["e", "train", "yes", "1"]
@@ -211,3 +273,11 @@ def test_control_characters_are_refused_in_one_line(tmp_path: Path, cell: int, b
     line = refusal(tmp_path, [*GOOD, (row[0], row[1], row[2], row[3])])
     assert "a line break or control character in" in line
     assert line.isprintable()
+
+
+def test_letters_and_blanks_of_scripts_are_kept(tmp_path: Path) -> None:
+    glosses = [text for name, text in KEPT.items() if "WhatsApp" not in name]
+    rows: list[Row] = [(f"a{n}", "train", gloss, gloss) for n, gloss in enumerate(glosses)]
+    table = load(tmp_path, [*rows, *GOOD])
+    assert set(table.classes) == {"yes", "no", *glosses}
+    assert [sample.signer for sample in table.samples[: len(rows)]] == glosses

@@ -87,6 +87,8 @@ def test_the_first_words_give_data_accuracy_and_problems(results: Path, text: st
     [
         ({}, "The signers of all clips are unknown: the splits may share signers"),
         ({"val": ["t1", "v2"]}, "1 signer is in more than one split: the accuracy is not that of"),
+        ({"val": ["T1", "v2"]}, "1 signer is in more than one split: the accuracy is not that"),
+        ({"val": ["v1", "V1"]}, "Signers 'V1' and 'v1' look alike and count as one person; "),
         ({"val": ["", "v2"]}, "The signers of 10 of 50 clips are unknown: the splits may share"),
     ],
 )

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.text import shown
 
 
 def read_bytes(path: Path, max_bytes: int) -> bytes:
@@ -35,7 +36,7 @@ def reading(path: Path | str, kind: str) -> Iterator[None]:
         raise
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        reason = "".join(c for c in text[:200] if c.isprintable())
+        reason = shown(text[:200])
         raise ArtifactError(
             f"{path}: not a complete {kind} ({reason}); copy it again from its source, or make it "
             "again"

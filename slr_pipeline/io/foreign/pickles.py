@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.text import shown
 
 _DTYPE: Final = re.compile(r"[fiu][1248]|b1|U\d{1,4}")
 
@@ -45,7 +46,7 @@ class _Unpickler(pickle._Unpickler):
         wanted = f"{module}.{name}"
         make = _ALLOWED.get(wanted.replace("numpy._core.", "numpy.core."))  # its name in numpy 2
         if make is None:
-            raise _ForbiddenError("".join(c for c in wanted[:100] if c.isprintable()))
+            raise _ForbiddenError(shown(wanted[:100]))
         # A new function each time: a pickle can set the attributes of what it is given.
         return lambda *arguments: make(*arguments)  # noqa: PLW0108
 
