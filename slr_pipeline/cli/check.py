@@ -22,6 +22,10 @@ def describe(config: Config) -> str:
     """Samples, shards, streams and tracks of an experiment, as text."""
     table = load_samples(config.data)
     check_streams(config, table)
+    if any(config.imported_logits()):
+        from slr_pipeline.io.foreign.imported_logits import check_logits
+
+        check_logits(config, table)
     lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
     for split in SPLITS:
         samples = table.split(split)

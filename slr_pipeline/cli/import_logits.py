@@ -38,7 +38,9 @@ def main(arguments: argparse.Namespace) -> None:
 
     table = load_samples(read_config(arguments.config).data)
     foreign = read_foreign_logits(arguments.source)
-    logits = join_logits(arguments.source, foreign, table, arguments.split, arguments.protocol)
+    logits = join_logits(
+        arguments.source, foreign, table, arguments.split, arguments.protocol, arguments.reads
+    )
     origin = {
         "source_sha256": foreign.sha256,
         "split": arguments.split,

@@ -1,6 +1,7 @@
 """The configuration of an experiment, checked when Snakemake parses the workflow."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -79,6 +80,17 @@ class TableData(Section):
 
 
 DataSettings = Annotated[AutslData | TableData, Field(discriminator="layout")]
+
+
+@dataclass(frozen=True)
+class ImportedLogits:
+    """A file of imported logits: its key in the configuration, and what it must contain."""
+
+    key: str
+    path: str
+    split: Split
+    protocol: str
+    reads: Sequence[str]
 
 
 class Config(Section):
@@ -205,6 +217,30 @@ class Config(Section):
             for stream in track.streams
         }
         return tuple(stream for stream in self.streams if stream in fitted)
+
+    def imported_logits(self) -> Iterator[ImportedLogits]:
+        """The files of all imported streams.
+
+        Logits of test have the protocol of the experiment, unless tracks use the stream in
+        `untuned` alone; the others come from models that were trained on train alone.
+        """
+        tuned = {name for track in self.tracks.values() for name in track.streams}
+        untuned = {name for track in self.tracks.values() for name in track.untuned} - tuned
+        for name, stream in self.streams.items():
+            if not isinstance(stream, ImportedSettings):
+                continue
+            of_test = "strict" if name in untuned else self.protocol
+            files: tuple[tuple[str, Split, str], ...] = (
+                ("val", "val", "strict"),
+                ("test", "test", of_test),
+                ("out_of_fold", "train", "strict"),
+            )
+            for key, split, protocol in files:
+                path = getattr(stream, key)
+                if path is not None:
+                    yield ImportedLogits(
+                        f"streams.{name}.{key}", path, split, protocol, stream.reads
+                    )
 
     @property
     def phases(self) -> tuple[Phase, ...]:

@@ -45,11 +45,13 @@ def read_logits(path: str | Path) -> Logits:
                 answered=file["answered"][:].astype(bool),
                 classes=tuple(name.decode() for name in file["classes"][:]),
                 protocol=str(file.attrs["protocol"]),
+                reads=_stated_reads(file.attrs["provenance"]),
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ArtifactError(
-            f"{path}: not a whole logits file ({reason}); delete it and run again"
+            f"{path}: not a whole logits file ({reason}); delete it and run again, or import the "
+            "logits of another program with `slr import-logits`"
         ) from error
     rows = len(logits.samples)
     if logits.values.shape != (rows, len(logits.classes)) or logits.answered.shape != (rows,):
@@ -59,3 +61,10 @@ def read_logits(path: str | Path) -> Logits:
     if not np.isfinite(logits.values).all():
         raise ArtifactError(f"{path}: logits have NaN or infinite values; train the stream again")
     return logits
+
+
+def _stated_reads(provenance: str) -> tuple[str, ...] | None:
+    """The features that the provenance of imported logits states; None for other logits."""
+    about = json.loads(provenance)
+    imported = about.get("imported") if isinstance(about, dict) else None
+    return None if imported is None else tuple(map(str, imported["reads"]))

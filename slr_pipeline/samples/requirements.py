@@ -25,7 +25,6 @@ def check_streams(config: Config, table: SampleTable) -> None:
     without_depth = [sample.name for sample in table.samples if not sample.depth]
     for name, stream in config.streams.items():
         if isinstance(stream, ImportedSettings):
-            _check_logits(name, stream)
             continue
         depth = [feature for feature in config.stream_features(name) if feature in DEPTH_FEATURES]
         if depth and without_depth:
@@ -36,6 +35,12 @@ def check_streams(config: Config, table: SampleTable) -> None:
                 "stream"
             )
     _check_weights(config)
+    for logits in config.imported_logits():
+        if not os.path.isfile(logits.path):
+            raise ConfigError(
+                f"{logits.key}: {logits.path} is not there; create it from other scores with `slr "
+                f"import-logits SOURCE {logits.path} --split {logits.split} ...`"
+            )
 
 
 def _check_classes(table: SampleTable) -> None:
@@ -61,19 +66,6 @@ def _check_weights(config: Config) -> None:
             f"features.keypoints.config: {path} is not there; correct the path, or name a config "
             "of MMPose's wheel"
         )
-
-
-def _check_logits(name: str, stream: ImportedSettings) -> None:
-    for key, split, path in (
-        ("val", "val", stream.val),
-        ("test", "test", stream.test),
-        ("out_of_fold", "train", stream.out_of_fold),
-    ):
-        if path is not None and not os.path.isfile(path):
-            raise ConfigError(
-                f"streams.{name}.{key}: {path} is not there; create it from other scores with `slr "
-                f"import-logits SOURCE {path} --split {split} ...`"
-            )
 
 
 def _check_folds(folds: int, table: SampleTable) -> None:

@@ -11,7 +11,7 @@ class Logits:
     """Logits (N, K) float32 of N samples.
 
     `answered` (N,) is False for quarantined samples, which the model does not see; their logits
-    are 0.
+    are 0. `reads` are the features that imported logits are stated to come from; None: not stated.
     """
 
     samples: tuple[str, ...]
@@ -19,3 +19,4 @@ class Logits:
     answered: NDArray[np.bool_]
     classes: tuple[str, ...]
     protocol: str
+    reads: tuple[str, ...] | None = None

@@ -16,6 +16,11 @@ try:
     CONFIG: Config = check_config(config)
     TABLE: SampleTable = load_samples(CONFIG.data)
     check_streams(CONFIG, TABLE)
+    if workflow.is_main_process and any(CONFIG.imported_logits()):
+        # Late: jobs of a cluster parse this file too, and need no heavy package for it.
+        from slr_pipeline.io.foreign.imported_logits import check_logits
+
+        check_logits(CONFIG, TABLE)
 except SlrError as error:
     sys.exit(f"error: {error}")
 

@@ -6,7 +6,7 @@ Nothing in a file is run, and no more than `MAX_BYTES` of it are unpacked.
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -37,7 +37,8 @@ VIDEO_ENDING: Final = "_color.mp4"
 class ForeignLogits:
     """Logits (N, K) float32 of N samples, in the order of their file.
 
-    Only our own files give `answered` (N,), classes and protocol. `sha256` is that of the file.
+    Only our own files state `answered` (N,), classes, protocol and the features that were read.
+    `sha256` is that of the file.
     """
 
     samples: tuple[str, ...]
@@ -45,6 +46,7 @@ class ForeignLogits:
     answered: NDArray[np.bool_]
     classes: tuple[str, ...] | None
     protocol: str | None
+    reads: tuple[str, ...] | None
     sha256: str
 
 
@@ -75,17 +77,24 @@ def read_foreign_logits(path: str | Path) -> ForeignLogits:
         answered=np.ones(len(samples), np.bool_) if own is None else own.answered,
         classes=None if own is None else own.classes,
         protocol=None if own is None else own.protocol,
+        reads=None if own is None else own.reads,
         sha256=hashlib.sha256(data).hexdigest(),
     )
 
 
 def join_logits(
-    path: str | Path, foreign: ForeignLogits, table: SampleTable, split: Split, protocol: str
+    path: str | Path,
+    foreign: ForeignLogits | Logits,
+    table: SampleTable,
+    split: Split,
+    protocol: str,
+    reads: Collection[str],
 ) -> Logits:
     """Join logits with the samples of a split by name, in table order; `path` is for messages.
 
-    DataError for missing or extra names, another number of classes, and, for our own files, other
-    classes or another protocol.
+    `protocol` and `reads` (features) are what the user says of the logits. DataError for missing or
+    extra names, another number of classes, and where our own file states other classes, another
+    protocol or other features.
     """
     wanted = [sample.name for sample in table.split(split)]
     row_of = {name: row for row, name in enumerate(foreign.samples)}
@@ -110,11 +119,16 @@ def join_logits(
                 f"{path}: class {number} is {theirs!r}, in the sample table {ours!r}; give logits "
                 "of the same classes"
             )
-    if foreign.protocol not in (None, protocol):
-        raise DataError(
-            f"{path}: made under protocol {foreign.protocol}, not {protocol}; use --protocol "
-            f"{foreign.protocol}"
-        )
+    stated_reads = None if foreign.reads is None else ", ".join(sorted(foreign.reads))
+    for what, stated, expected in (
+        ("protocol", foreign.protocol, protocol),
+        ("reads", stated_reads, ", ".join(sorted(reads))),
+    ):
+        if stated not in (None, expected):
+            raise DataError(
+                f"{path}: the file states {what} {stated}, expected {expected}; give logits of "
+                f"{expected}, or correct what is expected"
+            )
     rows = [row_of[name] for name in wanted]
     return Logits(
         samples=tuple(wanted),

@@ -47,12 +47,16 @@ def write_pickle(path: Path, content: object, protocol: int = 3) -> Path:
 
 
 def write_own(
-    path: Path, protocol: str = "strict", classes: tuple[str, ...] = tuple("abcde")
+    path: Path,
+    protocol: str = "strict",
+    classes: tuple[str, ...] = tuple("abcde"),
+    reads: tuple[str, ...] = ("frames",),
 ) -> Path:
     values = VALUES.copy()
     values[1] = 0
     answered = np.asarray([True, False, True])
-    write_logits(path, Logits(NAMES, values, answered, classes, protocol), {})
+    logits = Logits(NAMES, values, answered, classes, protocol)
+    write_logits(path, logits, {"imported": {"reads": reads}})
     return path
 
 
@@ -141,7 +145,7 @@ def test_csv_with_or_without_header(tmp_path: Path, header: str, encoding: str, 
 
 
 def joined(path: Path, protocol: str = "strict") -> Logits:
-    return join_logits(path, read_foreign_logits(path), TABLE, "test", protocol)
+    return join_logits(path, read_foreign_logits(path), TABLE, "test", protocol, ["frames"])
 
 
 def test_joined_by_name_in_table_order(tmp_path: Path) -> None:
@@ -168,13 +172,14 @@ def test_our_own_file_keeps_what_was_not_answered(tmp_path: Path) -> None:
         ),
         (dict.fromkeys(NAMES, VALUES[0, :4]), "expected 5 classes .* found 4"),
         ({"classes": tuple("abxde")}, "class 2 is 'x', in the sample table 'c'"),
-        ({"protocol": "challenge"}, "protocol challenge, not strict; use --protocol challenge"),
+        ({"protocol": "challenge"}, "states protocol challenge, expected strict; give logits of s"),
+        ({"reads": ("hha", "frames")}, "states reads frames, hha, expected frames; give logits"),
     ],
 )
 def test_logits_of_other_samples_classes_or_protocol(
     tmp_path: Path, content: dict[str, Any], message: str
 ) -> None:
-    if content.keys() & {"classes", "protocol"}:
+    if content.keys() & {"classes", "protocol", "reads"}:
         path = write_own(tmp_path / "x.h5", **content)
     else:
         path = write_pickle(tmp_path / "x.pkl", content)
@@ -385,7 +390,8 @@ def test_published_scores_give_the_published_fusions() -> None:
 
     def scores(name: str) -> Any:
         path = AUTSL / "samslr_gcn" / f"{name}.pkl"
-        return join_logits(path, read_foreign_logits(path), table, "test", "challenge").values
+        logits = read_foreign_logits(path)
+        return join_logits(path, logits, table, "test", "challenge", ["keypoints"]).values
 
     truth = np.asarray([sample.label for sample in table.split("test")])
     streams = ("joint", "bone", "joint_motion", "bone_motion")
