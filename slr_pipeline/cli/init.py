@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.messages import first_few
+from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,12 +49,12 @@ def main(arguments: argparse.Namespace) -> None:
         if path.exists():
             raise DataError(f"{path}: exists already; remove it, or use another DIR")
     videos = arguments.videos or arguments.folder
-    names = clip_folder.find_videos(videos)
-    unlabelled: list[str] = []
+    names, left_out = clip_folder.find_videos(videos)
     if arguments.labels is None:
         clips = clip_folder.clips_by_folder(videos, names)
     else:
         clips, unlabelled = clip_folder.clips_by_table(arguments.labels, videos, names)
+        left_out[f"not in {arguments.labels}"] = unlabelled
     clips, spellings = clip_folder.respell(clips)
     try:
         clip_folder.check_clips(arguments.labels or videos, clips)
@@ -71,8 +72,9 @@ def main(arguments: argparse.Namespace) -> None:
     )
     write_both(samples, table, config, config_text(arguments.folder, videos, table, not warning))
     print(describe(table))
-    if unlabelled:
-        print(f"left out, not in {arguments.labels}: {first_few(unlabelled)}")
+    for reason, left in left_out.items():
+        if left:
+            print(shown(f"left out, {reason}: {len(left)} ({first_few(left)})"))
     for text in filter(None, (*spellings, warning)):
         print(f"warning: {text}")
     quoted = shlex.quote(str(config))

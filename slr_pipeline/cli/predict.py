@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.messages import first_few
 from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ def find_files(paths: Sequence[str]) -> list[File]:
     for path in map(Path, paths):
         check_name(path)
         if path.is_dir():
-            files += [(path, name) for name in find_videos(path) if not _is_depth(name)]
+            names, left_out = find_videos(path)
+            files += [(path, name) for name in names if not _is_depth(name)]
+            for reason, left in left_out.items():
+                if reason not in ("not videos", "empty folders"):
+                    text = f"{path}: left out, {reason}: {len(left)} ({first_few(left)})"
+                    print(shown(text), file=sys.stderr)
         else:
             files.append((path.parent, path.name))
     if not files:
@@ -117,7 +123,7 @@ def with_depth(files: Sequence[File], depth: Sequence[str] | None) -> list["Vide
     if depth is None:
         return [Video(color) for color in colors]
     if len(depth) == 1 and Path(depth[0]).is_dir():
-        names = find_videos(depth[0])
+        names, _ = find_videos(depth[0])
         depth = [_depth_of(folder, name, depth[0], names) for folder, name in files]
     if len(depth) != len(colors):
         raise DataError(

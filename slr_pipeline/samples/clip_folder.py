@@ -4,7 +4,7 @@ import difflib
 import os
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -37,31 +37,62 @@ class OwnClip:
     signer: str = ""
 
 
-def find_videos(folder: str | Path) -> list[str]:
-    """The paths of all video files below a folder, sorted, without hidden ones.
+def find_videos(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
+    """The paths of all video files below a folder, sorted; and what is left out, by reason.
 
-    DataError if there is none, or if a table cannot hold a name.
+    Links are followed. DataError if there is no video, or if a table cannot hold a name.
     """
     if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder; give the folder of your videos")
-    videos = []
-    for path, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        videos += [
-            (Path(path) / name).relative_to(folder).as_posix()
-            for name in files
-            if Path(name).suffix.lower() in VIDEO_SUFFIXES and not name.startswith(".")
-        ]
+    files, left_out = _walk(folder)
+    videos: list[str] = []
+    for file in files:
+        hidden = any(part.startswith(".") for part in file.split("/"))
+        video = PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
+        if hidden and video:
+            left_out["hidden by a dot"].append(file)
+        elif not hidden and not os.path.exists(os.path.join(folder, file)):
+            left_out["links to nothing"].append(file)
+        elif not hidden:
+            (videos if video else left_out["not videos"]).append(file)
     if not videos:
+        why = "; ".join(f"{reason}: {', '.join(names[:5])}" for reason, names in left_out.items())
         raise DataError(
             f"{folder}: no video in it or in its sub-folders; video files end in "
-            + ", ".join(VIDEO_SUFFIXES)
+            f"{', '.join(VIDEO_SUFFIXES)}{why and f' (left out, {why})'}"
         )
     for video in videos:
         check_name(video)
         if video != video.strip():
             raise DataError(f"{folder}: the name {video!r} begins or ends with a blank; rename it")
-    return sorted(videos)
+    return videos, left_out
+
+
+def _walk(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
+    """The files below a folder, sorted, and the folders that are left out, by reason.
+
+    Each folder is read once, and none that contains `folder`, so that links in a circle end.
+    """
+    left_out: dict[str, list[str]] = defaultdict(list)
+    root = os.path.realpath(folder)
+    files, read = [], {root}
+
+    def note(error: OSError) -> None:
+        unreadable = os.path.relpath(error.filename, folder)
+        left_out["folders that cannot be read"].append(unreadable)
+
+    for path, names, below in os.walk(folder, followlinks=True, onerror=note):
+        place = PurePosixPath(os.path.relpath(path, folder))
+        files += [str(place / name) for name in below]
+        if not names and not below:
+            left_out["empty folders"].append(str(place))
+        for name in sorted(names):
+            real = os.path.realpath(os.path.join(path, name))
+            if real in read or os.path.commonpath([real, root]) == real:
+                names.remove(name)
+                left_out["links to a folder that is read anyway"].append(str(place / name))
+            read.add(real)
+    return sorted(files), left_out
 
 
 def check_name(path: str | Path) -> None:

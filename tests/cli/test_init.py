@@ -1,5 +1,7 @@
 """`slr init`: a config and a sample table for a folder of videos. No video is opened."""
 
+import os
+import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
-from slr_pipeline.samples.clip_folder import read_labels, sample_names
+from slr_pipeline.samples.clip_folder import find_videos, read_labels, sample_names
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.splits import clip_split
 from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable, load_samples
@@ -78,7 +80,7 @@ def test_clips_and_a_csv_become_a_checked_config_split_by_signer(
     touch(folder, "x.mp4", "y.mp4")
     init(folder, "--labels", labels)
     out = capsys.readouterr().out
-    assert f"left out, not in {labels}: x.mp4, y.mp4\n" in out
+    assert f"left out, not in {labels}: 2 (x.mp4, y.mp4)\n" in out
     assert "20 clips of 2 signs: merhaba 10, teşekkürler 10\n" in out
     assert f"  slr check '{folder}/config.yaml'\n" in out
     assert "warning" not in out
@@ -108,8 +110,14 @@ def test_sub_folders_are_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     for sign in ("evet", "hayır"):
         touch(videos / sign, *(f"monday/{number}.mov" for number in range(5)))
     touch(videos / "evet", "._0.mov", "notes.txt")  # macOS leaves the first beside a file
+    touch(videos, ".git/x.txt", ".trash/a.mp4", ".b.mp4")
+    (videos / "tamam").mkdir()
     init(folder, "--videos", videos)
     out = capsys.readouterr().out
+    assert "left out, hidden by a dot: 3 (.b.mp4, .trash/a.mp4, evet/._0.mov)\n" in out
+    assert "left out, not videos: 1 (evet/notes.txt)\n" in out
+    assert "left out, empty folders: 1 (tamam)\n" in out
+    assert out.count("left out") == 3
     assert "  train: 6 clips\n" in out
     assert "warning: split by clip and not by signer: 10 clips have no signer." in out
     rows = pd.read_csv(folder / "samples.csv")
@@ -121,7 +129,56 @@ def test_sub_folders_are_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str
     }
     config, _ = checked(folder)
     assert config.data.root == str(videos)  # type: ignore[union-attr]
-    assert list(videos.glob("*.*")) == []
+    assert not [*videos.glob("*.csv"), *videos.glob("*.yaml")]
+
+
+def test_class_folders_that_are_links_are_followed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Links in a circle, to folders above, to a folder that is read anyway, and to nothing."""
+    store = tmp_path / "store"
+    touch(store, *(f"{sign}/{n}.mp4" for sign in ("evet", "no") for n in range(4)))
+    touch(store, "evet/more/5.mp4", "6.mp4")
+    touch(folder, *(f"tamam/{n}.mp4" for n in range(3)))
+    (folder / "evet").symlink_to(store / "evet", target_is_directory=True)
+    (folder / "tamam/6.mp4").symlink_to(store / "6.mp4")
+    (store / "evet/more/round").symlink_to(store / "evet", target_is_directory=True)
+    (store / "evet/all").symlink_to(tmp_path, target_is_directory=True)
+    (folder / "twice").symlink_to("tamam", target_is_directory=True)
+    (folder / "hayır").symlink_to(tmp_path / "unmounted", target_is_directory=True)
+    (folder / "tamam/7.mp4").symlink_to("8.mp4")
+    init(folder)
+    out = capsys.readouterr().out
+    assert "9 clips of 2 signs: evet 5, tamam 4\n" in out
+    read_anyway = "3 (twice, evet/all, evet/more/round)"
+    assert f"left out, links to a folder that is read anyway: {read_anyway}\n" in out
+    assert "left out, links to nothing: 2 (hayır, tamam/7.mp4)\n" in out
+    assert all(Path(sample.color).is_file() for sample in checked(folder)[1].samples)
+
+
+def test_a_folder_of_links_only_is_a_folder_of_videos(folder: Path, tmp_path: Path) -> None:
+    for sign in SIGNS:
+        touch(tmp_path / "disk" / sign, "1.mp4", "2.mp4", "3.mp4")
+        (folder / sign).symlink_to(tmp_path / "disk" / sign, target_is_directory=True)
+    init(folder)
+    assert checked(folder)[1].classes == SIGNS
+    assert len(find_files([str(folder)])) == 6
+
+
+def test_a_folder_that_cannot_be_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        videos = Path(name)
+        touch(videos, "a/1.mp4", "b/2.mp4")
+        videos.chmod(0o755)
+        (videos / "b").chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # root reads everything
+        try:
+            assert find_videos(videos) == (["a/1.mp4"], {"folders that cannot be read": ["b"]})
+        finally:
+            os.seteuid(user)
+            (videos / "b").chmod(0o755)
 
 
 ONE_SIGN_EACH = [
@@ -295,8 +352,10 @@ def test_other_encodings_are_one_line(folder: Path, refused: Refused) -> None:
 
 def test_wrong_folders_are_one_line(folder: Path, refused: Refused) -> None:
     assert refused("init", folder / "no").startswith(f"{folder}/no: no such folder; ")
-    touch(folder, ".trash/a.mp4")  # hidden folders are ignored
-    assert refused("init", folder).startswith(f"{folder}: no video in it or in its sub-folders; ")
+    touch(folder, ".trash/a.mp4", "a.txt")
+    line = refused("init", folder)
+    assert line.startswith(f"{folder}: no video in it or in its sub-folders; ")
+    assert line.endswith(" (left out, hidden by a dot: .trash/a.mp4; not videos: a.txt)")
     touch(folder, "a.mp4")
     assert "a.mp4 is in no sub-folder; " in refused("init", folder)
     touch(folder, "x/a.mp4", "y/a.mp4")
