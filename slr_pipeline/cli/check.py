@@ -5,7 +5,7 @@ import argparse
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.shards import shards
-from slr_pipeline.samples.table import load_samples, signer_warning
+from slr_pipeline.samples.table import load_samples, signer_warnings
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +35,8 @@ def describe(config: Config) -> str:
             f"  {split}: {len(samples)} samples, {len(signers)} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
-    unchecked = signer_warning(config.data, table)
-    lines += [f"  warning: {text}" for text in (*table.warnings, unchecked) if text]
+    warnings = (*table.warnings, *signer_warnings(table))
+    lines += [f"  warning: {warning}" for warning in warnings]
     for name, stream in config.streams.items():
         epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
         lines.append(f"  stream {name}: {stream.model}{epochs}")

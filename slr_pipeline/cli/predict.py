@@ -207,6 +207,7 @@ def document(track: "Track", answers: Answers) -> dict[str, Any]:
         "protocol": track.config.protocol,
         "fusion": track.settings.fusion,
         "weights": track.calibration.weights,
+        "warnings": list(track.warnings),
         "videos": answers,
     }
 
@@ -245,3 +246,5 @@ def print_table(track: "Track", answers: Answers) -> None:
             table.add_row(Text("" if rank else video), gloss, f"{best['probability']:.1%}")
         table.add_section()
     Console().print(table)
+    for warning in track.warnings:
+        print(f"warning: {shown(warning)}")

@@ -74,7 +74,7 @@ class Track:
     """A track of a finished run with loaded models and an open pose estimator.
 
     `features` are keypoints and those that the streams read; `models` has first those of the
-    track's `streams`, then those of `untuned`.
+    track's `streams`, then those of `untuned`. `warnings` are those of the run's metrics.
     """
 
     config: Config
@@ -82,6 +82,7 @@ class Track:
     settings: TrackSettings
     features: tuple[str, ...]
     calibration: Calibration
+    warnings: tuple[str, ...]
     models: dict[str, Trained]
     write_poses: PoseStep
     device: torch.device
@@ -182,7 +183,7 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
             raise ArtifactError(
                 f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
             )
-    calibration = _calibration(metrics, settings, list(paths))
+    calibration, warnings = _scores_of(metrics, settings, list(paths))
     torch_device = choose_device(device)
     members = dict(zip(paths, _members(config, name), strict=True))
     models = {
@@ -194,11 +195,18 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
         read.update(features_of(model.settings, config.features))
     features = tuple(feature for feature in FEATURES if feature in read)
     write_poses = _open_pose(config.features, features, device)
-    return Track(config, name, settings, features, calibration, models, write_poses, torch_device)
+    return Track(
+        config, name, settings, features, calibration, warnings, models, write_poses, torch_device
+    )
 
 
-def _calibration(path: Path, settings: TrackSettings, streams: list[str]) -> Calibration:
-    """Temperatures and weights of the run; ArtifactError if its track differs from config.yaml."""
+def _scores_of(
+    path: Path, settings: TrackSettings, streams: list[str]
+) -> tuple[Calibration, tuple[str, ...]]:
+    """Temperatures, weights and warnings of the run.
+
+    ArtifactError if its track differs from config.yaml.
+    """
     metrics = read_metrics(path)
     fusion, fused = metrics.get("fusion"), sorted(metrics.get("weights", ()))
     if (fusion, fused) != (settings.fusion, sorted(streams)):
@@ -206,7 +214,8 @@ def _calibration(path: Path, settings: TrackSettings, streams: list[str]) -> Cal
             f"{path}: fusion {fusion} of {', '.join(fused)}, but config.yaml has {settings.fusion} "
             f"of {', '.join(streams)}; finish the run, or copy both files from one run"
         )
-    return Calibration(metrics["temperatures"] or {}, metrics["weights"])
+    calibration = Calibration(metrics["temperatures"] or {}, metrics["weights"])
+    return calibration, tuple(metrics.get("warnings", ()))
 
 
 def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) -> PoseStep:

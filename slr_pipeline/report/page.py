@@ -15,6 +15,7 @@ from slr_pipeline.report.finished_run import FinishedRun
 from slr_pipeline.report.page_images import Pair, Sheet, confused_pairs, sample_sheet
 from slr_pipeline.report.summary import summary
 from slr_pipeline.samples.shards import labels_digest
+from slr_pipeline.samples.table import signer_warnings
 from slr_pipeline.schema import DEPTH_FEATURES
 
 PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "opencv-contrib-python-headless", "av")
@@ -45,9 +46,11 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
             pairs = confused_pairs(run)
         except DataError as error:
             no_pairs = str(error)
+    spelling = [f"{warning[0].upper()}{warning[1:]}." for warning in run.table.warnings]
     content: str = environment.get_template("page.html.j2").render(
         run=run,
         models=(*run.tracks, *run.streams),
+        warnings=[*signer_warnings(run.table), *spelling],
         summary=summary(run),
         figures=figures,
         tables=tables,

@@ -7,9 +7,9 @@ from slr_pipeline.report.tables import percentage
 
 
 def summary(run: FinishedRun) -> list[str]:
-    """Paragraphs: data, signers if they limit the results, each track, problems."""
+    """Paragraphs: data, each track, problems."""
     tracks = [_track(run, track) for track in run.tracks]
-    return [_data(run), *_signers(run), *tracks, _problems(run)]
+    return [_data(run), *tracks, _problems(run)]
 
 
 def _data(run: FinishedRun) -> str:
@@ -24,27 +24,6 @@ def _data(run: FinishedRun) -> str:
         f"{_count(len(trained), 'stream')}{beside} learned {signs} signs from "
         f"{_count(clips['train'], 'clip')}, tuned on {clips['val']} of val, and answered {test}."
     )
-
-
-def _signers(run: FinishedRun) -> list[str]:
-    """Why accuracy may not hold for new signers, and what looks like a mistake in the table."""
-    signers = run.samples["signer"]
-    unknown = int(signers.isna().sum())
-    shared = int((run.samples.groupby("signer")["split"].nunique() > 1).sum())
-    sentences = []
-    if shared:
-        sentences.append(
-            f"{_count(shared, 'signer')} {'is' if shared == 1 else 'are'} in more than one split: "
-            "the accuracy is not that of new signers."
-        )
-    if unknown:
-        which = "all" if unknown == len(signers) else f"{unknown:,} of {len(signers):,}"
-        sentences.append(
-            f"The signers of {which} clips are unknown: the splits may share signers, and then the "
-            "accuracy is not that of new signers."
-        )
-    sentences += [f"{warning[0].upper()}{warning[1:]}." for warning in run.table.warnings]
-    return [" ".join(sentences)] if sentences else []
 
 
 def _track(run: FinishedRun, track: Scored) -> str:

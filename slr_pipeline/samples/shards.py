@@ -48,6 +48,11 @@ def labels_digest(table: SampleTable, splits: Sequence[Split]) -> str:
     return _digest(["\t".join(table.classes), *sorted(rows)])
 
 
+def signers_digest(table: SampleTable) -> str:
+    """Changes if and only if names, splits or signers of samples change."""
+    return _digest(sorted(f"{s.name}\t{s.split}\t{s.signer}" for s in table.samples))
+
+
 def _checksums(sample: Sample) -> tuple[str, ...]:
     checksums = (sample.color_sha256 or "", sample.depth_sha256 or "")
     return checksums if any(checksums) else ()

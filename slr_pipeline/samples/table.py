@@ -103,16 +103,23 @@ def _check_signers(where: str, table: SampleTable) -> None:
         raise DataError("\n".join([line, *(f"{where}: {warning}" for warning in alike)]))
 
 
-def signer_warning(data: DataSettings, table: SampleTable) -> str | None:
-    """A sentence if signer-independent data cannot be checked because signers are unknown."""
+def signer_warnings(table: SampleTable) -> list[str]:
+    """A sentence if the accuracy is not that of new signers: splits share signers, or may."""
     unknown = sum(sample.signer is None for sample in table.samples)
-    if not unknown or not data.signer_independent:
-        return None
-    which = "all" if unknown == len(table.samples) else f"{unknown} of {len(table.samples)}"
-    return (
-        f"The signers of {which} samples are unknown, so nobody can say whether splits share "
-        "signers; data.signer_independent was not checked for them."
-    )
+    reasons = []
+    if unknown:
+        which = "all" if unknown == len(table.samples) else f"{unknown} of {len(table.samples)}"
+        reasons.append(f"the signers of {which} samples are unknown")
+    train, val, test = ({s.signer for s in table.split(split)} - {None} for split in SPLITS)
+    for split, own, others, where in (
+        ("test", test, train | val, "train or val"),
+        ("val", val, train, "train"),
+    ):
+        if shared := len(own & others):
+            reasons.append(f"{shared} of {len(own)} signers of {split} are also in {where}")
+    if not reasons:
+        return []
+    return [f"The accuracy says nothing about new signers: {', and '.join(reasons)}."]
 
 
 def _rows(path: str, columns: int | None = None) -> Iterator[tuple[int, list[str]]]:

@@ -21,7 +21,7 @@ from slr_pipeline.io.predictions import write_answers
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
 from slr_pipeline.samples.shards import labels_digest
-from slr_pipeline.samples.table import Sample, SampleTable, load_samples
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples, signer_warnings
 from slr_pipeline.scoring.ensemble import (
     Calibration,
     Fused,
@@ -104,6 +104,7 @@ def ensemble(
         "protocol": protocol,
         "seed": seed,
         "labels": labels_digest(table, SPLITS),
+        "warnings": signer_warnings(table),
         **provenance(),
     }
     names = [sample.name for sample in table.split("test")]

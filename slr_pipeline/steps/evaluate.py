@@ -14,7 +14,7 @@ from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.samples.shards import labels_digest
-from slr_pipeline.samples.table import Sample, SampleTable, load_samples
+from slr_pipeline.samples.table import Sample, SampleTable, load_samples, signer_warnings
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature
 from slr_pipeline.scoring.confusion import confusable_signs, most_confused
@@ -49,6 +49,7 @@ def evaluate(data: DataSettings, seed: int, splits: list[str], logits: list[str]
         "protocol": next(iter(logits_of.values())).protocol,
         "seed": seed,
         "labels": labels_digest(table, ("val", "test")),
+        "warnings": signer_warnings(table),
         **provenance(),
     }
     write_document(out, content)

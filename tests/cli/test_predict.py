@@ -38,6 +38,9 @@ ROOT = Path(__file__).parents[2]
 NEEDED = ("config.yaml", "model.safetensors", "model.json", "metrics.json")
 FIRST, SECOND = "signer6_sample2", "signer6_sample3"
 """The samples of test."""
+UNKNOWN_SIGNERS = (
+    "The accuracy says nothing about new signers: the signers of all samples are unknown."
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +153,7 @@ def test_answers_are_those_of_the_pipeline(
     document = json.loads(out)
     assert (document["format"], document["version"]) == ("slr-predictions", 1)
     assert (document["track"], document["protocol"]) == (track, "challenge")
+    assert document["warnings"] == [UNKNOWN_SIGNERS]
     assert [probabilities_of(video) for video in document["videos"]] == [
         expected[SECOND],
         expected[FIRST],
@@ -287,6 +291,7 @@ def test_the_table_and_the_bar(models: Path, clips: Path) -> None:
         ("cannot be read", ""),
     ]
     assert "track rgb of protocol challenge" in table
+    assert f"warning: {UNKNOWN_SIGNERS}" in " ".join(table.split())
     assert "recognising" in shown
     last = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown).replace("\r", "\n").strip().splitlines()
     assert last[-1].startswith("error: c.mp4: cannot be opened as a video")

@@ -12,7 +12,6 @@ from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, write_document
 from slr_pipeline.report.finished_run import read_run
-from slr_pipeline.report.summary import summary
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
 SECTIONS = (
@@ -79,24 +78,34 @@ def test_the_first_words_give_data_accuracy_and_problems(results: Path, text: st
         "1 clip of test lacks the answer of at least one stream",
     ):
         assert sentence in head
-    assert "split" not in head  # every signer is known and in one split
+    assert "new signers" not in head  # every signer is known and in one split
+    assert read_metrics(results.parent / "tracks/rgb/metrics.json")["warnings"] == []
 
 
 @pytest.mark.parametrize(
     ("signers", "sentence"),
     [
-        ({}, "The signers of all clips are unknown: the splits may share signers"),
-        ({"val": ["t1", "v2"]}, "1 signer is in more than one split: the accuracy is not that of"),
-        ({"val": ["T1", "v2"]}, "1 signer is in more than one split: the accuracy is not that"),
-        ({"val": ["v1", "V1"]}, "Signers 'V1' and 'v1' look alike and count as one person; "),
-        ({"val": ["", "v2"]}, "The signers of 10 of 50 clips are unknown: the splits may share"),
+        ({}, "the signers of all samples are unknown"),
+        ({"val": ["t1", "v2"]}, "1 of 2 signers of test are also in train or val"),
+        ({"val": ["T1", "v2"]}, "1 of 2 signers of test are also in train or val"),
+        ({"val": ["", "v2"]}, "the signers of 10 of 50 samples are unknown"),
     ],
 )
-def test_the_first_words_say_if_signers_are_unknown_or_shared(
+def test_page_and_metrics_warn_first_if_signers_are_unknown_or_shared(
     tmp_path: Path, signers: dict[str, list[str]], sentence: str
 ) -> None:
     config = make_results(tmp_path, signers={**SIGNERS, **signers} if signers else {})
-    assert sentence in " ".join(summary(read_run(str(config))))
+    warning = f"The accuracy says nothing about new signers: {sentence}."
+    first = rendered(config)[1].partition("</h1>")[2].lstrip()
+    assert first.startswith(f'<p class="warning">{warning}</p>')
+    for model in ("tracks/rgb", "streams/joint/train"):
+        assert read_metrics(config.parent / model / "metrics.json")["warnings"] == [warning]
+
+
+def test_the_first_words_name_signers_that_look_alike(tmp_path: Path) -> None:
+    config = make_results(tmp_path, signers={**SIGNERS, "val": ["v1", "V1"]})
+    head = Page(rendered(config)[1]).text["head"]
+    assert "Signers 'V1' and 'v1' look alike and count as one person; use one spelling" in head
 
 
 def test_tables_match_the_files_of_the_run(results: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from slr_pipeline.config.experiment import AutslData, AutslLabels, TableData
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
-from slr_pipeline.samples.table import Sample, load_samples, signer_warning
+from slr_pipeline.samples.table import Sample, load_samples, signer_warnings
 
 HEADER = "sample,split,label,signer,color,depth\n"
 ROWS = "a,train,yes,1,v/a.mp4,\nb,val,no,2,v/b.mp4,v/b_d.mp4\nc,test,,3,v/c.mp4,\n"
@@ -125,22 +125,27 @@ def test_a_bad_table_gives_one_line(
 
 
 @pytest.mark.parametrize(
-    ("signers", "count"),
-    [(("", "", ""), "all"), (("1", "", "3"), "1 of 3"), (("1", "2", "3"), None)],
+    ("signers", "reason"),
+    [
+        (("", "", ""), "the signers of all samples are unknown"),
+        (("1", "", "3"), "the signers of 1 of 3 samples are unknown"),
+        (("1", "1", "3"), "1 of 1 signers of val are also in train"),
+        (("1", "2", "2"), "1 of 1 signers of test are also in train or val"),
+        (
+            ("", "2", "2"),
+            "the signers of 1 of 3 samples are unknown, and 1 of 1 signers of test are also in "
+            "train or val",
+        ),
+        (("1", "2", "3"), None),
+    ],
 )
-def test_unknown_signers_are_reported(
-    table: Callable[..., TableData], signers: tuple[str, str, str], count: str | None
+def test_unknown_and_shared_signers_are_a_warning(
+    table: Callable[..., TableData], signers: tuple[str, str, str], reason: str | None
 ) -> None:
     rows = "a,train,yes,{},a.mp4,\nb,val,no,{},b.mp4,\nc,test,,{},c.mp4,\n".format(*signers)
-    data = table(HEADER + rows)
-    sentence = signer_warning(data, load_samples(data))
-    if count is None:
-        assert sentence is None
-    else:
-        expected = f"The signers of {count} samples are unknown, so nobody can say whether splits"
-        assert (sentence or "").startswith(expected)
-    data = data.model_copy(update={"signer_independent": False})
-    assert signer_warning(data, load_samples(data)) is None
+    data = table(HEADER + rows).model_copy(update={"signer_independent": False})
+    warnings = [f"The accuracy says nothing about new signers: {reason}."] if reason else []
+    assert signer_warnings(load_samples(data)) == warnings
 
 
 @pytest.mark.parametrize("label", ["2", "-1", "1.0", "x", ""])

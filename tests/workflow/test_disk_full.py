@@ -21,7 +21,7 @@ RULES += ("train", "predict", "ensemble", "report")
 
 
 def test_every_rule_that_writes_much_is_tested(commands: dict[str, list[str]]) -> None:
-    small = {"config", "quarantine", "evaluate"}  # text files, written like `quality`
+    small = {"config", "quarantine", "evaluate", "overview"}  # text files, written like `quality`
     alike = {"pose_flow"}  # written like `keypoints`
     assert set(commands) == {*RULES, *small, *alike}
 

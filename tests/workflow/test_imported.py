@@ -43,7 +43,8 @@ def test_imported_logits_are_a_stream(copied_run: WorkflowRun) -> None:
         **{**changes, "streams": {**run.config["streams"], "other": {**other, "val": "none.h5"}}},
     )
     assert "error: streams.other.val: none.h5 is not there; create it" in missing.stderr
-    assert run.planned(**changes) == {"config": 1, "evaluate": 1, "ensemble": 1, "submission": 1}
+    expected = {"config": 1, "evaluate": 1, "ensemble": 1, "overview": 1, "submission": 1}
+    assert run.planned(**changes) == expected
     done = run.snakemake("submission", **changes)
     assert done.returncode == 0, done.stderr
     metrics = json.loads((folder / "results/tracks/rgb/metrics.json").read_text())

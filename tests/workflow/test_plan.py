@@ -10,7 +10,7 @@ from benchmarks.size import dry_run, measured, write_experiment
 from slr_pipeline.planning.plan import make_plan
 from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import ROOT, WorkflowRun
-from tests.workflow.test_reruns import READERS
+from tests.workflow.test_reruns import READERS, SCORES
 
 
 def test_memory_at_autsl_size(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_dropped_features_are_not_made_again(copied_run: WorkflowRun) -> None:
     # Train one stream alone, as docs/how-to/plan.md recommends for small disks.
     done = run.snakemake("results/streams/rgb/train/metrics.json", **changes)
     assert done.returncode == 0, done.stderr
-    assert run.planned(**changes) == {"ensemble": 1, "submission": 1, "config": 1}
+    assert run.planned(**changes) == {**SCORES, "submission": 1, "config": 1}
     done = run.snakemake("submission", **changes)
     assert done.returncode == 0, done.stderr
     features = run.folder / "results" / "features"

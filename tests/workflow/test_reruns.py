@@ -13,7 +13,8 @@ from slr_pipeline.samples.table import load_samples
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, WorkflowRun
 
-READERS = {"train": 1, "predict": 2, "evaluate": 1, "ensemble": 1, "submission": 1}
+SCORES = {"ensemble": 1, "overview": 1}
+READERS = {"train": 1, "predict": 2, "evaluate": 1, **SCORES, "submission": 1}
 CONFIG = {"config": 1}
 """The rule that writes the configuration beside the results: it runs after every change."""
 DOUBLED = {"rgb": {"streams": {"joint": 2.0}}}
@@ -30,8 +31,8 @@ def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
 @pytest.mark.parametrize(
     ("targets", "changes", "expected"),
     [
-        (["submission"], {"tracks": DOUBLED}, {"ensemble": 1}),
-        (["all"], {"tracks": DOUBLED}, {"ensemble": 1, "report": 1}),
+        (["submission"], {"tracks": DOUBLED}, SCORES),
+        (["all"], {"tracks": DOUBLED}, {**SCORES, "report": 1}),
         (["submission"], {"seed": 2}, READERS),
         (["submission"], {"protocol": "challenge"}, {**READERS, "predict": 1}),
         (["submission", "features"], {"quality": {"max_swapped": 0.5}}, {"quality": 3, **READERS}),
@@ -144,6 +145,12 @@ def test_a_changed_label_reruns_no_feature(copied_run: WorkflowRun) -> None:
     other = "0" if rows[0]["label"] != "0" else "1"
     copied_run.write_rows([{**rows[0], "label": other}, *rows[1:]])
     assert copied_run.planned() == READERS
+
+
+def test_a_named_signer_reruns_the_scores_only(copied_run: WorkflowRun) -> None:
+    rows = copied_run.rows()
+    copied_run.write_rows([{**row, "signer": f"new {row['signer']}"} for row in rows])
+    assert copied_run.planned() == {"evaluate": 1, **SCORES, "submission": 1}
 
 
 def name_for_a_shard_with_room(run: WorkflowRun) -> str:

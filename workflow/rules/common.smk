@@ -5,7 +5,12 @@ import json
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
 from slr_pipeline.config.streams import weights_settings
-from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
+from slr_pipeline.samples.shards import (
+    labels_digest,
+    shards,
+    signers_digest,
+    videos_digest,
+)
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 PHASES = CONFIG.phases

@@ -50,6 +50,7 @@ rule ensemble:
         ],
         track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
         labels=labels_digest(TABLE, SPLITS),
+        signers=signers_digest(TABLE),
     message:
         start_message("{rule} {wildcards.track}; {log}")
     shell:

@@ -34,6 +34,7 @@ rule report:
         runtime=30,
     params:
         labels=labels_digest(TABLE, SPLITS),
+        signers=signers_digest(TABLE),
         shown=lambda wildcards, input: ["--shown", *input.shown] if input.shown else [],
     message:
         start_message("{rule}; {log}")

@@ -125,6 +125,7 @@ rule evaluate:
         data=untracked(DATA),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("val", "test")),
+        signers=signers_digest(TABLE),
         splits=lambda wildcards: unseen_splits(wildcards.stream, wildcards.phase),
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
