@@ -70,7 +70,7 @@ def _check_frames(count: int, path: str, row: Verified) -> None:
     if count != row.frames:
         raise DataError(
             f"{path}: found {count} frames, `verify` counted {row.frames}; the video has changed, "
-            "delete its table in results/verify and run again"
+            "run the same command again"
         )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from slr_pipeline.io.tables import read_table, write_table
+from slr_pipeline.samples.videos import Examined
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ COLUMNS = tuple(field.name for field in fields(Verified))
 def write_verified(path: str | Path, rows: Iterable[Verified]) -> None:
     """Write the rows as CSV with a header."""
     write_table(path, [asdict(row) for row in rows], COLUMNS)
+
+
+def write_known(path: str | Path, rows: Iterable[Examined]) -> None:
+    """Write what `verify` remembers of videos: the last of equal rows, in their order."""
+    latest: dict[tuple[str, str], Examined] = {}
+    for row in rows:
+        key = (row.sample, row.files)
+        latest.pop(key, None)
+        latest[key] = row
+    write_table(path, [row._asdict() for row in latest.values()], Examined._fields)
 
 
 def read_verified(path: str | Path) -> list[Verified]:

@@ -1,4 +1,4 @@
-"""Shards of samples, and digests that say whether samples have changed."""
+"""Shards of samples, and a digest that says whether labels have changed."""
 
 import hashlib
 from bisect import bisect_left
@@ -37,26 +37,17 @@ def _first_digest(bits: str) -> bytes:
     return int(bits.ljust(256, "0"), 2).to_bytes(32, "big")
 
 
-def videos_digest(samples: Iterable[Sample]) -> str:
-    """Changes if and only if names, video paths or checksums of these samples change."""
-    return _digest("\t".join((s.name, s.color, s.depth or "", *_checksums(s))) for s in samples)
-
-
 def labels_digest(table: SampleTable, splits: Sequence[Split]) -> str:
     """Changes if and only if classes, or names or labels of samples in these splits, change."""
     rows = (f"{s.name}\t{s.split}\t{s.label}" for s in table.samples if s.split in splits)
-    return _digest(["\t".join(table.classes), *sorted(rows)])
+    return digest_of(["\t".join(table.classes), *sorted(rows)])
 
 
 def signers_digest(table: SampleTable) -> str:
     """Changes if and only if names, splits or signers of samples change."""
-    return _digest(sorted(f"{s.name}\t{s.split}\t{s.signer}" for s in table.samples))
+    return digest_of(sorted(f"{s.name}\t{s.split}\t{s.signer}" for s in table.samples))
 
 
-def _checksums(sample: Sample) -> tuple[str, ...]:
-    checksums = (sample.color_sha256 or "", sample.depth_sha256 or "")
-    return checksums if any(checksums) else ()
-
-
-def _digest(lines: Iterable[str]) -> str:
+def digest_of(lines: Iterable[str]) -> str:
+    """A digest of text lines in their order, as 16 hexadecimal digits."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]

@@ -1,6 +1,8 @@
 """Decode every video of a shard once and record which samples are usable, or why not."""
 
+import glob
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,10 +11,18 @@ from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
-from slr_pipeline.io.verified import Verified, write_verified
+from slr_pipeline.io.verified import COLUMNS, Verified, write_known, write_verified
 from slr_pipeline.io.video import VideoInfo, probe, sha256_of
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import Sample, load_samples
+from slr_pipeline.samples.videos import (
+    FEW,
+    Comparison,
+    Examined,
+    compare,
+    read_known,
+    same_content,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,24 +31,71 @@ Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
 
 
 def verify(
-    data: DataSettings, split: str, shard: str, shard_size: int, seconds_per_video: int, out: str
+    data: DataSettings,
+    split: str,
+    shard: str,
+    shard_size: int,
+    seconds_per_video: int,
+    out: str,
+    known: str | None = None,
 ) -> None:
-    """Write the verify table of one shard."""
+    """Write the verify table of one shard.
+
+    The folder `known` remembers what was found of each video: only those that are new, changed or
+    quarantined are decoded.
+    """
     table = load_samples(data)
     split_shards = shards((s for s in table.samples if s.split == split), shard_size)
     if shard not in split_shards:
         raise DataError(f"split {split} has no shard {shard} (known: {', '.join(split_shards)})")
-    rows = []
     samples = split_shards[shard]
+    remembered = f"{known}/{split}/{shard}.csv"
+    before = read_known(*_tables(known, remembered)) if known else {}
+    compared = compare(samples, before)
+    rows, changed, decoded = [], [], 0
     with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as advance:
         for sample in samples:
-            row = verify_sample(sample, guarded)
+            row = _taken_over(sample, compared)
+            if row is None:
+                row = verify_sample(sample, guarded)
+                decoded += 1
+                changed += [sample.color] if sample.name in compared.copies else []
             if row.reason:
                 log.info("quarantined %s: %s", row.sample, row.reason)
             rows.append(row)
             advance(1, row.frames)
+    if known:
+        examined = [_examined(row, compared.files[row.sample]) for row in rows]
+        write_known(remembered, [row for s in samples for row in before.get(s.name, ())] + examined)
+    if changed and len(compared.copies) > FEW:
+        raise DataError(
+            f"{len(changed)} videos have other content but the same size as before, first "
+            f"{changed[0]}; run the same command again: it remakes what was made from them"
+        )
     write_verified(out, rows)
-    log.info("%d samples, %d quarantined", len(rows), sum(bool(row.reason) for row in rows))
+    quarantined = sum(bool(row.reason) for row in rows)
+    log.info("%d samples, %d decoded, %d quarantined", len(rows), decoded, quarantined)
+
+
+def _tables(known: str, own: str) -> list[str]:
+    """Tables of all shards, as samples change their shard; the latest and then `own` last."""
+    paths = glob.glob(f"{glob.escape(known)}/*/*.csv")
+    return [*sorted(set(paths) - {own}, key=os.path.getmtime), own]
+
+
+def _taken_over(sample: Sample, compared: Comparison) -> Verified | None:
+    """The earlier result if the videos still have the content that it is about."""
+    row = compared.unchanged.get(sample.name)
+    if row is None and (copy := compared.copies.get(sample.name)) and same_content(sample, copy):
+        row = copy
+    if row is None or not row.frames:  # the cause of a quarantine may be gone
+        return None
+    facts = {name: getattr(row, name) for name in COLUMNS if name != "reason"}
+    return Verified(**{**facts, "color": sample.color, "depth": sample.depth or "", "reason": ""})
+
+
+def _examined(row: Verified, files: str) -> Examined:
+    return Examined(**{name: vars(row).get(name, files) for name in Examined._fields})
 
 
 def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import AutslData, AutslLabels, TableData
 from slr_pipeline.errors import DataError
-from slr_pipeline.samples.shards import labels_digest, shards, videos_digest
+from slr_pipeline.samples.shards import labels_digest, shards
 from slr_pipeline.samples.table import Sample, load_samples, signer_warnings
+from slr_pipeline.samples.videos import digests
 
 HEADER = "sample,split,label,signer,color,depth\n"
 ROWS = "a,train,yes,1,v/a.mp4,\nb,val,no,2,v/b.mp4,v/b_d.mp4\nc,test,,3,v/c.mp4,\n"
@@ -190,21 +191,22 @@ def test_digests_follow_videos_and_labels(autsl: AutslData) -> None:
     val = table.split("val")
     moved = [*val[:-1], Sample(val[-1].name, "val", 0, "1", "elsewhere.mp4", None)]
     relabelled = [*val[:-1], Sample(val[-1].name, "val", 0, "1", val[-1].color, val[-1].depth)]
-    assert videos_digest(val) != videos_digest(moved)
-    assert videos_digest(val) == videos_digest(relabelled)
+    assert digests(val, "none.csv", 9)[0] != digests(moved, "none.csv", 9)[0]
+    assert digests(val, "none.csv", 9) == digests(relabelled, "none.csv", 9)
     assert labels_digest(table, ["val"]) != labels_digest(table, ["test"])
 
 
 def test_checksums_are_read_and_change_the_digest(tmp_path: Path) -> None:
     def load(checksums: str) -> tuple[Sample, ...]:
         path = tmp_path / "samples.csv"
-        rows = [f"s,train,a,a.mp4,{checksums}", "t,val,b,b.mp4,,", "u,test,,c.mp4,,"]
-        path.write_text("\n".join(["sample,split,label,color,color_sha256,depth_sha256", *rows]))
+        rows = [f"s,train,a,a.mp4,d.mp4,{checksums}", "t,val,b,b.mp4,,,", "u,test,,c.mp4,,,"]
+        header = "sample,split,label,color,depth,color_sha256,depth_sha256"
+        path.write_text("\n".join([header, *rows]))
         return load_samples(TableData(layout="table", table=str(path))).samples
 
     plain, color, depth = load(","), load(f"{'aB' * 32},"), load(f",{'ab' * 32}")
     assert (color[0].color_sha256, color[0].depth_sha256) == ("ab" * 32, None)
     assert plain[0].color_sha256 is None
-    assert len({videos_digest(samples) for samples in (plain, color, depth)}) == 3
+    assert len({digests(s, "none.csv", 9)[0] for s in (plain, color, depth)}) == 3
     with pytest.raises(DataError, match=r"samples.csv, line 2: 'abc' is not a SHA-256 of 64 hex"):
         load("abc,")

@@ -236,7 +236,9 @@ def test_a_sample_without_a_depth_video_is_named(
 
 @pytest.mark.parametrize("feature", MADE)
 def test_a_video_that_changed_is_named(lacking: Shard, tmp_path: Path, feature: str) -> None:
-    with pytest.raises(DataError, match=r"nobody.*4 frames, `verify` counted 5.*delete its table"):
+    with pytest.raises(
+        DataError, match=r"nobody.*4 frames, `verify` counted 5.*run the same command again"
+    ):
         changed(lacking, tmp_path, frames=5).make(feature)
 
 

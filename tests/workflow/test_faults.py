@@ -1,10 +1,13 @@
 """Bad input stops a run before the first job, with one clear line; a failed job is named."""
 
+import os
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.shared_data import CASES, NEEDS_CASES
 from tests.workflow.conftest import WorkflowRun, make_run
 
 
@@ -49,7 +52,7 @@ def test_label_out_of_range(run: WorkflowRun) -> None:
 
 @pytest.mark.slow
 def test_a_run_prints_a_line_per_job_and_names_the_sample_that_fails(run: WorkflowRun) -> None:
-    """A video is replaced after it was verified: the step compares the number of frames."""
+    """A video is damaged after it was verified, and neither its size nor its time says so."""
     run.write_rows([row for row in run.rows() if row["label"] in ("0", "1")])
     rows = {row["split"]: row for row in run.rows()}
     keypoints = "results/features/keypoints/train/all.h5"
@@ -63,14 +66,38 @@ def test_a_run_prints_a_line_per_job_and_names_the_sample_that_fails(run: Workfl
     assert [line for line in lines if "keypoints train all; results/logs/keypoints/train/" in line]
 
     video, sample = rows["train"]["color"], rows["train"]["sample"]
-    shutil.copy(run.folder / rows["val"]["color"], run.folder / video)
+    path = run.folder / video
+    time = path.stat().st_mtime_ns
+    path.write_bytes(bytes(path.stat().st_size))
+    os.utime(path, ns=(time, time))
     done = run.snakemake("results/features/frames/train/all.h5", verify={"max_quarantined": 1})
     assert done.returncode == 1
     lines = (done.stdout + done.stderr).splitlines()
     assert "Error in rule frames:" in lines
     (line,) = [line for line in lines if line.startswith("error: ")]
-    assert line.startswith(f"error: sample {sample}: {video}: found ")
+    assert line.startswith(f"error: sample {sample}: {video}: cannot be opened as a video")
     assert "Traceback" not in done.stderr
+
+
+@NEEDS_CASES
+def test_the_same_command_goes_on_after_clips_are_mended(tmp_path: Path) -> None:
+    run = WorkflowRun(tmp_path, yaml.safe_load((CASES / "mend/config.yaml").read_text()))
+    shutil.copy(CASES / "mend/samples.csv", tmp_path)
+    for name in "ac":
+        shutil.copy(CASES / "mend/whole.mp4", tmp_path / f"{name}.mp4")
+    shutil.copy(CASES / "mend/b_cut.mp4", tmp_path / "b.mp4")
+    done = run.snakemake("results/quarantine.csv")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: 2 of 4 samples are quarantined")
+    assert line.endswith("repair the videos or raise it, then run the same command again:")
+    for name in "bd":
+        shutil.copy(CASES / "mend/whole.mp4", tmp_path / f"{name}.mp4")
+    done = run.snakemake("results/quarantine.csv")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/quarantine.csv").read_text().count("\n") == 1
+    log = (tmp_path / "results/logs/verify/train/all.log").read_text()
+    assert log.endswith("2 samples, 1 decoded, 0 quarantined\n")
+    assert run.planned("results/quarantine.csv") == {}
 
 
 def test_a_dry_run_shows_files_and_reasons(run: WorkflowRun) -> None:

@@ -140,6 +140,55 @@ def test_an_added_clip_reruns_its_shard_only(copied_run: WorkflowRun) -> None:
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
+@pytest.mark.parametrize("video", ["color", "depth"])
+def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: str) -> None:
+    train, val = (
+        next(row for row in copied_run.rows() if row["split"] == split)
+        for split in ("train", "val")
+    )
+    shutil.copy(copied_run.folder / val[video], copied_run.folder / train[video])
+    planned = copied_run.planned()
+    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
+
+
+def test_moved_and_copied_videos_remake_no_feature(copied_run: WorkflowRun) -> None:
+    for path in (copied_run.folder / "my videos").iterdir():
+        path.touch()
+    assert copied_run.planned().keys() == {"verify", "quarantine"}
+    shutil.copytree(copied_run.folder / "my videos", copied_run.folder / "moved")
+    rows = copied_run.rows()
+    for row in rows:
+        row.update({v: row[v].replace("my videos", "moved") for v in ("color", "depth")})
+    copied_run.write_rows(rows)
+    assert copied_run.planned().keys() == {"verify", "quarantine"}
+
+
+def test_without_its_videos_a_finished_run_stays_finished(copied_run: WorkflowRun) -> None:
+    shutil.rmtree(copied_run.folder / "my videos")
+    assert copied_run.planned() == {}
+    assert copied_run.planned(seed=2) == READERS | CONFIG
+
+
+def test_a_stop_remakes_nothing_that_is_still_true(copied_run: WorkflowRun) -> None:
+    videos = copied_run.folder / "my videos"
+    away = videos.rename(copied_run.folder / "away")
+    shutil.copytree(away, videos)
+    for row in copied_run.rows()[:2]:
+        (copied_run.folder / row["color"]).write_bytes(b"damaged")
+    done = copied_run.snakemake("results/quarantine.csv")
+    assert done.returncode == 1
+    assert "samples are quarantined" in done.stderr
+    shutil.rmtree(videos)
+    away.rename(videos)
+    assert copied_run.planned().keys() == {"verify", "quarantine"}
+
+
+def test_a_setting_counts_although_the_quarantine_is_listed_anew(finished_run: WorkflowRun) -> None:
+    """Snakemake alone does not look behind an `ancient` input whose maker runs."""
+    planned = finished_run.planned(verify={"max_quarantined": 0.2}, seed=2)
+    assert planned == {"quarantine": 1, **READERS, **CONFIG}
+
+
 def test_a_changed_label_reruns_no_feature(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
     other = "0" if rows[0]["label"] != "0" else "1"

@@ -1,16 +1,13 @@
 """Input functions and the settings that rules share."""
 
 import json
+import os
 
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
 from slr_pipeline.config.streams import weights_settings
-from slr_pipeline.samples.shards import (
-    labels_digest,
-    shards,
-    signers_digest,
-    videos_digest,
-)
+from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
+from slr_pipeline.samples.videos import digests
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
 PHASES = CONFIG.phases
@@ -32,6 +29,9 @@ POSE_FEATURES = ["keypoints"]
 if CONFIG.features.heatmaps.source == "network":
     POSE_FEATURES.append("heatmaps")
 SHARDS = {split: shards(TABLE.split(split), CONFIG.shard_size) for split in SPLITS}
+# What `verify` remembers of each video.
+VIDEOS = f"{CONFIG.results}/videos"
+DIGESTS = {}
 
 
 wildcard_constraints:
@@ -49,6 +49,27 @@ def shard_files(pattern, *splits, **values):
         for split in splits
         for path in expand(pattern, split=split, shard=SHARDS[split], **values)
     ]
+
+
+def videos_digest(wildcards):
+    """Changes with the files of a shard: then `verify` runs again."""
+    return shard_digests(wildcards.split, wildcards.shard)[0]
+
+
+def content_digest(wildcards):
+    """Changes with the content of a shard's videos: then its features are made again."""
+    return shard_digests(wildcards.split, wildcards.shard)[1]
+
+
+def shard_digests(split, shard):
+    """Both digests; computed anew as soon as `verify` has run."""
+    path = f"{VIDEOS}/{split}/{shard}.csv"
+    time = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
+    if (split, shard, time) not in DIGESTS:
+        DIGESTS[split, shard, time] = digests(
+            SHARDS[split][shard], path, CONFIG.verify.seconds_per_video
+        )
+    return DIGESTS[split, shard, time]
 
 
 def feature_files(features, *splits):

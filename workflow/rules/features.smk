@@ -4,8 +4,8 @@
 rule keypoints:
     """Estimate 133 whole-body keypoints in every frame of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
-        # Only checks that quarantine passed: a new sample in another shard must not rerun this one.
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
+        # `ancient` waits only: the digest of the videos says whether this shard must be made again.
         quarantine=ancient("<results>/quarantine.csv"),
         weights=pose_files(),
     output:
@@ -30,6 +30,7 @@ rule keypoints:
         settings=as_json(CONFIG.features.keypoints),
         heatmaps=lambda wildcards: network_heatmaps(),
         version=[FEATURES[feature].version for feature in POSE_FEATURES],
+        videos=content_digest,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
@@ -68,7 +69,7 @@ rule quality:
 rule frames:
     """Crop the signer from the colour videos of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
@@ -97,7 +98,7 @@ rule frames:
 rule hand_crops:
     """Crop both hands from the colour videos of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
@@ -143,7 +144,7 @@ use rule hand_crops as depth_hand_crops with:
 rule pose_flow:
     """Compute the motion of 53 keypoints for a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
@@ -172,7 +173,7 @@ rule pose_flow:
 rule flow:
     """Compute optical flow of the colour videos of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
@@ -218,7 +219,7 @@ use rule flow as depth_flow with:
 rule hha:
     """Compute disparity, height and angle with gravity from the depth videos of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
@@ -251,7 +252,7 @@ ruleorder: keypoints > heatmaps
 rule heatmaps:
     """Draw heat-maps of 33 keypoints in 60 frames of each clip of a shard."""
     input:
-        verified="<results>/verify/{split}/{shard}.csv",
+        verified=ancient("<results>/verify/{split}/{shard}.csv"),
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:

@@ -36,13 +36,14 @@ rule verify:
         data=untracked(DATA),
         shard_size=untracked(CONFIG.shard_size),
         seconds=CONFIG.verify.seconds_per_video,
-        videos=lambda wildcards: videos_digest(SHARDS[wildcards.split][wildcards.shard]),
+        known=untracked(VIDEOS),
+        videos=videos_digest,
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
         "python -P -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} "
-        "--seconds-per-video {params.seconds} --out {output:q} 2> {log:q}"
+        "--seconds-per-video {params.seconds} --known {params.known:q} --out {output:q} 2> {log:q}"
 
 
 rule quarantine:
@@ -50,8 +51,9 @@ rule quarantine:
     input:
         shard_files("<results>/verify/{split}/{shard}.csv", *SPLITS),
     output:
+        # `update` keeps the list if this job fails: without it, all features would be made again.
         report(
-            "<results>/quarantine.csv",
+            update("<results>/quarantine.csv"),
             caption="../report/quarantine.rst",
             category="Samples",
         ),
@@ -67,8 +69,9 @@ rule quarantine:
         runtime=10,
     params:
         settings=as_json(CONFIG.verify),
+        known=untracked(VIDEOS),
     message:
         start_message("{rule}; {log}")
     shell:
         "python -P -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
-        "--verified {input:q} --out {output:q} 2> {log:q}"
+        "--verified {input:q} --known {params.known:q} --out {output:q} 2> {log:q}"

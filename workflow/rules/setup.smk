@@ -3,6 +3,8 @@
 import os
 import sys
 
+from snakemake.dag import DAG
+
 from slr_pipeline.cli.interpreter import isolated
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
@@ -44,3 +46,23 @@ os.environ.update(
 
 # A cluster signals every process of a job: the shell ignores the signal, so that the step can save.
 shell.prefix("set -euo pipefail; trap : TERM USR1; ")
+
+
+def looking_at_every_job(update_needrun):
+    """Snakemake's search for the jobs to run, without its shortcut.
+
+    It skips the jobs after a job that runs. One that depends on it only by an `ancient` input then
+    does not run either, although its own settings have changed: they would wait for the next command.
+    """
+
+    async def update(dag, *arguments, **options):
+        dag.bfs = lambda *_, **__: ()
+        try:
+            await update_needrun(dag, *arguments, **options)
+        finally:
+            vars(dag).pop("bfs", None)
+
+    return update
+
+
+DAG.update_needrun = looking_at_every_job(DAG.update_needrun)

@@ -1,0 +1,106 @@
+"""`verify` decodes again what has changed, and takes over the rest."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from slr_pipeline.config.experiment import TableData
+from slr_pipeline.errors import DataError
+from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.samples.shards import shards
+from slr_pipeline.samples.table import load_samples
+from slr_pipeline.samples.videos import FEW, digests
+from slr_pipeline.steps.verify import verify
+from tests.videos import signer, write
+
+
+class Clips:
+    """Clips of split train with colour and depth; `verify` runs in the folder `known`."""
+
+    def __init__(self, folder: Path, caplog: pytest.LogCaptureFixture, count: int = 3) -> None:
+        self.folder, self.caplog = folder, caplog
+        lines = ["sample,split,label,color,depth", "v,val,0,s0.mp4,", "t,test,1,s0.mp4,"]
+        write(folder / "whole.mp4", signer(64, 48, 3))
+        write(folder / "other.mp4", signer(64, 48, 4))
+        for number in range(count):
+            lines.append(f"s{number},train,{number % 2},s{number}.mp4,s{number}_depth.mp4")
+            for name in (f"s{number}.mp4", f"s{number}_depth.mp4"):
+                shutil.copy(folder / "whole.mp4", folder / name)
+        (folder / "samples.csv").write_text("\n".join(lines) + "\n")
+        self.data = TableData(layout="table", table=str(folder / "samples.csv"))
+
+    def verify(self, shard: str = "all", shard_size: int = 99) -> tuple[dict[str, Verified], int]:
+        """Rows of the table, and the number of samples that were decoded."""
+        self.caplog.clear()
+        out = self.folder / "out.csv"
+        with self.caplog.at_level(logging.INFO):
+            verify(self.data, "train", shard, shard_size, 60, str(out), str(self.folder / "known"))
+        decoded = int(self.caplog.messages[-1].split()[2])
+        return {row.sample: row for row in read_verified(out)}, decoded
+
+    def digests(self) -> tuple[str, str]:
+        (samples,) = shards(load_samples(self.data).split("train"), 99).values()
+        return digests(samples, str(self.folder / "known/train/all.csv"), 60)
+
+
+@pytest.fixture
+def clips(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Clips:
+    return Clips(tmp_path, caplog)
+
+
+@pytest.mark.parametrize("video", ["s1.mp4", "s1_depth.mp4"])
+@pytest.mark.parametrize("cause", ["cut", "gone", "empty"])
+def test_a_mended_clip_is_examined_and_no_other(clips: Clips, video: str, cause: str) -> None:
+    path = clips.folder / video
+    if cause == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[: 900 * (cause == "cut")])
+    rows, decoded = clips.verify()
+    assert (bool(rows["s1"].reason), decoded) == (True, 3)
+    shutil.copy(clips.folder / "whole.mp4", path)
+    mended, decoded = clips.verify()
+    assert decoded == 1
+    assert not any(row.reason for row in mended.values())
+    assert mended["s1"].color_sha256 == mended["s0"].color_sha256
+    assert {**rows, "s1": mended["s1"]} == mended
+
+
+def test_copies_are_hashed_and_a_changed_one_is_decoded(clips: Clips) -> None:
+    rows, _ = clips.verify()
+    for path in clips.folder.glob("s*_depth.mp4"):
+        path.touch()
+    assert clips.verify() == (rows, 0)
+    for name in ("s2.mp4", "s2_depth.mp4"):
+        shutil.copy(clips.folder / "other.mp4", clips.folder / name)
+    changed, decoded = clips.verify()
+    assert (changed["s2"].frames, decoded) == (4, 1)
+
+
+def test_samples_are_known_in_another_shard(clips: Clips) -> None:
+    rows, _ = clips.verify()
+    names = shards(load_samples(clips.data).split("train"), 2)
+    assert len(names) > 1
+    for shard, samples in names.items():
+        assert clips.verify(shard, 2) == ({s.name: rows[s.name] for s in samples}, 0)
+
+
+def test_a_changed_clip_among_many_copies_ends_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Planning trusts many copies; what it planned without the change must not look complete."""
+    clips = Clips(tmp_path, caplog, FEW + 1)
+    clips.verify()
+    before = clips.digests()
+    for path in tmp_path.glob("s*.mp4"):
+        path.touch()
+    damaged = bytearray((tmp_path / "s3.mp4").read_bytes())
+    damaged[-100:] = bytes(100)
+    (tmp_path / "s3.mp4").write_bytes(damaged)
+    assert clips.digests()[1] == before[1]
+    with pytest.raises(DataError, match=r"^1 videos have other content .* first .*s3.mp4; run the"):
+        clips.verify()
+    assert clips.digests()[1] != before[1]
+    assert clips.verify()[1] <= 1
