@@ -11,7 +11,7 @@ class VerifySettings(Section):
     max_quarantined: float = Field(0.01, ge=0, le=1)
     """Largest share of samples that may fail before the run stops."""
     seconds_per_video: int = Field(120, ge=1)
-    """Time limit for decoding a video; a slower one may be malicious and is quarantined."""
+    """Processor time for decoding a video; one that needs more or hangs as long is quarantined."""
 
 
 class QualitySettings(Section):

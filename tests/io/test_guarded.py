@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,8 @@ def act(path: str, how: str) -> int:
     match how:
         case "hangs":
             time.sleep(600)
+        case "computes":
+            computes_for(path, 600)
         case "crashes":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "is killed":
@@ -32,6 +35,21 @@ def act(path: str, how: str) -> int:
     return os.getpid()
 
 
+def computes_for(path: str, seconds: float) -> int:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+    return os.getpid()
+
+
+def act_once(path: str, how: str) -> int:
+    """The id of the process; the first call sends it a signal."""
+    if not os.path.exists(path):
+        Path(path).touch()
+        os.kill(os.getpid(), signal.Signals[how])
+    return os.getpid()
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
@@ -43,7 +61,8 @@ def alive(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("hangs", "takes more than 1 s to decode; cut or repair it, or raise verify.seconds_per"),
+        ("hangs", "its decoder does nothing for 1 s; check its disk"),
+        ("computes", "takes more than 1 s of processor time to decode; cut or repair it, or raise"),
         ("crashes", r"ends its decoder \(SIGSEGV\); copy it again"),
         ("is killed", r"ends its decoder \(SIGKILL\); copy it again"),
         ("exits", r"ends its decoder \(status 3\); copy it again"),
@@ -76,6 +95,40 @@ def test_an_error_costs_no_process(how: str, error: type[Exception], message: st
             guarded("a.mp4", how)
         assert str(caught.value) == message
         assert guarded("a.mp4", "works") == first
+
+
+@pytest.mark.parametrize("how", ["SIGSTOP", "SIGKILL", "SIGALRM"])
+def test_what_happens_once_is_no_verdict(tmp_path: Path, how: str) -> None:
+    (tmp_path / "there").touch()
+    with Guarded(act_once, seconds=1) as guarded:
+        first = guarded(str(tmp_path / "there"), how)
+        assert guarded(str(tmp_path / "stopped"), how) != first
+        assert not alive(first)
+
+
+SUSPENDED = """
+from slr_pipeline.io.guarded import Guarded
+from tests.io.test_guarded import computes_for
+if __name__ == "__main__":
+    with Guarded(computes_for, seconds=2) as guarded:
+        print(guarded("a.mp4", 0), flush=True)
+        print(guarded("a.mp4", 1), flush=True)
+"""
+
+
+def test_a_suspended_job_takes_no_time() -> None:
+    """As `scontrol suspend` does: all processes of the job stop for longer than the limit."""
+    command = [sys.executable, "-c", SUSPENDED]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as job:
+        assert job.stdout is not None
+        first = job.stdout.readline()
+        os.killpg(job.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.killpg(job.pid, signal.SIGCONT)
+        assert job.stdout.readline() == first
+    assert job.returncode == 0
 
 
 KILLED = """
