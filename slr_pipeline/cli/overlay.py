@@ -51,15 +51,17 @@ def main(arguments: argparse.Namespace) -> None:
 def answers(sample: str, results: Path, config: Config) -> Iterator["Note"]:
     """The sign of the sample and the answer of each track, where they are known."""
     from slr_pipeline.io.submission import read_predictions
+    from slr_pipeline.report.lettering import gloss_or_number
     from slr_pipeline.report.overlay import BAD, GOOD, PLAIN, Note
 
     table = load_samples(config.data)
     label = next((s.label for s in table.samples if s.name == sample), None)
     if label is not None:
-        yield Note(f"sign: {table.classes[label]}")
+        yield Note(f"sign: {gloss_or_number(table.classes[label], label)}")
     for track in config.tracks:
         path = results / "tracks" / track / "submission.csv"
         answer = dict(read_predictions(path, len(table.classes))) if path.is_file() else {}
         if sample in answer:
             colour = PLAIN if label is None else GOOD if answer[sample] == label else BAD
-            yield Note(f"{track}: {table.classes[answer[sample]]}", colour)
+            gloss = gloss_or_number(table.classes[answer[sample]], answer[sample])
+            yield Note(f"{track}: {gloss}", colour)

@@ -215,13 +215,17 @@ def document(track: "Track", answers: Answers) -> dict[str, Any]:
 def draw(out: Path, recognition: "Recognition", track: "Track", answer: dict[str, Any]) -> None:
     """Write a video with its skeleton, hand boxes and most likely answer."""
     from slr_pipeline.features.hand_crops import hand_boxes
+    from slr_pipeline.report.lettering import gloss_or_number
     from slr_pipeline.report.overlay import Note, write_overlay
 
     row, keypoints = recognition.row, recognition.keypoints
     fidelity = track.config.features.hand_crops.fidelity
     hands = hand_boxes(keypoints, width=row.width, height=row.height, fidelity=fidelity)
     best = answer["answers"]
-    text = f"{best[0]['gloss']}  {best[0]['probability']:.1%}" if best else answer["reason"]
+    text = answer["reason"]
+    if best:
+        gloss = gloss_or_number(best[0]["gloss"], best[0]["label"])
+        text = f"{gloss} {best[0]['probability']:.1%}"
     write_overlay(out, row, keypoints, hands.boxes, [Note(text)])
 
 

@@ -21,6 +21,7 @@ from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.io.video import Picture
 from slr_pipeline.report import drawing
 from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Row
+from slr_pipeline.report.lettering import FSI, PDI
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 
 SMALLEST_WHEEL_PX = 1.0
@@ -64,7 +65,7 @@ def write_contact_sheet(
     if columns < 1 or tile_px < 16:
         raise ConfigError(f"--columns {columns} --tile {tile_px}: at least 1 column and 16 px")
     row, frames, rows = sample_rows(sample, Path(results), columns, features or list(FEATURES))
-    heading = f"{sample}: {row.frames} frames, {row.width}x{row.height}, {row.fps:g} fps"
+    heading = f"{FSI}{sample}{PDI} {row.frames} frames, {row.width}x{row.height}, {row.fps:g} fps"
     titles = [f"frame {frame}" for frame in frames]
     sheet = drawing.lay_out(rows, titles, heading=heading, tile_px=tile_px)
     _, encoded = cv2.imencode(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
 from slr_pipeline.io.video import Picture
+from slr_pipeline.report.lettering import draw_text
 from slr_pipeline.schema import Fidelity
 from slr_pipeline.skeleton import (
     BODY_135_FROM_133,
@@ -48,6 +49,7 @@ BONES: tuple[tuple[int, int, Colour], ...] = (
 _GAP = 4
 _MARGIN = 104
 _LINE = 16
+_TEXT_PX = 11
 _FURTHEST_PX = 1 << 14  # OpenCV draws within 16 bits
 
 
@@ -231,8 +233,11 @@ def fitted(picture: NDArray[Any], tile_px: int) -> Picture:
 
 
 def _write(onto: Picture, text: str, left: int, line: int) -> None:
-    place = (left, (line + 1) * _LINE - 4)
-    cv2.putText(onto, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
+    ink, above = draw_text(text, _TEXT_PX)
+    top = max(0, (line + 1) * _LINE - 4 - above)
+    place = onto[top : top + len(ink), left : left + ink.shape[1]]
+    share = ink[: place.shape[0], : place.shape[1], None].astype(np.float32) / 255
+    place[:] = np.rint((1 - share) * place + share * np.array(INK, np.float32))
 
 
 def _part(x0: int, y0: int, x1: int, y1: int) -> tuple[slice, slice]:

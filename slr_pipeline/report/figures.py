@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -70,7 +71,9 @@ def _drawn(
     alt: str, width: float, height: float, draw: Callable[[list[Axes]], None], rows: int = 1
 ) -> PageImage:
     """Draw on `rows` stacked axes and save as SVG; sizes in inches."""
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # The text stays text in the SVG: the fonts of the reader count.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         mpl.rcdefaults()  # not the matplotlibrc of the working folder
         mpl.rcParams.update(SETTINGS)
         figure = Figure((width, height), layout="constrained")

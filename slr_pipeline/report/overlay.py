@@ -4,16 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
 from slr_pipeline.io.shards import video_frames
 from slr_pipeline.io.verified import Verified
 from slr_pipeline.io.video import Picture
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.report.drawing import LEFT, RIGHT, Colour, draw_boxes, draw_skeleton
+from slr_pipeline.report.lettering import draw_text
 
 PLAIN: Colour = (255, 255, 255)
 GOOD: Colour = (120, 230, 120)
@@ -21,9 +20,6 @@ BAD: Colour = (255, 140, 130)
 
 BAND = 0.4
 """Brightness factor of the picture behind the notes."""
-
-FONT = "DejaVuSans.ttf"
-"""Part of matplotlib; covers most alphabets."""
 
 
 @dataclass(frozen=True)
@@ -64,20 +60,18 @@ def _add_notes(picture: Picture, band: Picture) -> Picture:
 
 
 def _notes_band(notes: Sequence[Note], width: int, height: int) -> Picture:
-    """Render the notes as RGBA (h, W, 4), in a font that fits the picture."""
-    path = Path(matplotlib.get_data_path(), "fonts", "ttf", FONT)
+    """Render the notes as RGBA (h, W, 4), in a size that fits the picture."""
     size = max(8, round(min(height / 16, width / 20)))
-    font = ImageFont.truetype(path, size)
-    needed = sum(font.getlength(note.text) + size for note in notes)  # with a gap after each
-    if needed > width:
-        font = ImageFont.truetype(path, max(1, int(size * width / needed)))
     band = np.zeros((min(height, round(1.6 * size)) if notes else 0, width, 4), np.uint8)
-    left = size / 2
+    needed = sum(draw_text(note.text, size)[0].shape[1] + size for note in notes)  # with gaps
+    size = max(1, min(size, int(size * width / max(1, needed))))
+    left, baseline = size // 2, round((len(band) + 0.7 * size) / 2)
     for note in notes:
-        ink = Image.new("L", (width, len(band)))
-        ImageDraw.Draw(ink).text((left, len(band) / 2), note.text, 255, font, anchor="lm")
-        drawn = np.asarray(ink)
-        band[drawn > 0, :3] = note.colour
-        band[..., 3] = np.maximum(band[..., 3], drawn)
-        left += font.getlength(note.text) + font.size
+        ink, above = draw_text(note.text, size)
+        top = baseline - above
+        ink = ink[max(0, -top) : len(band) - top, : width - left]
+        place = band[max(0, top) :][: len(ink), left : left + ink.shape[1]]
+        place[..., :3] = note.colour
+        place[..., 3] = ink
+        left += ink.shape[1] + size
     return band
