@@ -23,3 +23,16 @@ def shim(source: Path, folder: Path) -> str:
     library = folder / f"{source.stem}.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
     return str(library)
+
+
+def mounted(folder: str, options: str) -> list[str]:
+    """Starts a command that sees a tmpfs with these options at the folder."""
+    script = f'mount -t tmpfs -o {options} tmpfs {folder} && exec "$@"'
+    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+
+
+NEEDS_OWN_MOUNTS = pytest.mark.skipif(
+    shutil.which("unshare") is None
+    or subprocess.run([*mounted("/dev/shm", "size=64k"), "true"], check=False).returncode != 0,
+    reason="no mount namespaces here: unshare --user --map-root-user --mount",
+)

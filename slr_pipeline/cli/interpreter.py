@@ -1,9 +1,13 @@
 """The Python that runs our commands and steps, whatever the place where they start."""
 
+import getpass
 import io
 import os
 import sys
+import tempfile
 from pathlib import Path
+
+from slr_pipeline.errors import ConfigError
 
 
 def isolated() -> dict[str, str]:
@@ -11,14 +15,55 @@ def isolated() -> dict[str, str]:
 
     No module comes from the working folder, where users keep their own `random.py`. A relative
     entry of PYTHONPATH also means that folder, and `PYTHONPATH=$PYTHONPATH:/x` often has an empty
-    one. Text is UTF-8 in any locale.
+    one. Text is UTF-8 in any locale. A user without a name or a home folder gets one.
     """
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return {
         "PYTHONSAFEPATH": "1",
         "PYTHONPATH": os.pathsep.join(filter(os.path.isabs, folders)),
         "PYTHONUTF8": "1",
+        **_home(),
+        **_name(),
     }
+
+
+def _name() -> dict[str, str]:
+    """A variable with a name for a user ID that has none, as in many containers."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        return {"USER": f"uid{os.getuid()}"}
+    return {}
+
+
+def _home() -> dict[str, str]:
+    """Variables for the caches of libraries; empty where the user's own folder can be written."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return {}
+    except (OSError, RuntimeError):  # RuntimeError: no HOME, and a user ID without a name
+        pass
+    folder = Path(tempfile.gettempdir(), f"slr-home-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        sys.exit(f"error: {folder} belongs to another user; set HOME to a folder of your own")
+    names = {"XDG_CACHE_HOME": ".cache", "MPLCONFIGDIR": "matplotlib"}
+    home = {"HOME": os.environ.get("HOME") or str(folder)}
+    return home | {name: str(folder / place) for name, place in names.items()}
+
+
+def check_writable(results: str) -> None:
+    """ConfigError if this user may not make a run's folders, or continue in those of another."""
+    for path in (Path(".snakemake").absolute(), Path(results).absolute()):
+        existing = next(folder for folder in (path, *path.parents) if folder.is_dir())
+        for folder in (existing, *path.glob("*/")):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise ConfigError(
+                    f"{folder}: this user may not write there; run in a folder of your own, or "
+                    "share this one as docs/how-to/containers.md describes"
+                )
 
 
 def start_console_script() -> None:

@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from slr_pipeline.errors import DataError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space left, quota exceeded, file size limit exceeded."""
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EBADF, errno.EPERM, errno.EACCES)
 """What file systems without fsync report (SMB, some FUSE); the data are written nevertheless."""
 
@@ -24,14 +25,15 @@ def atomic_write(path: str | Path, check: Callable[[Path], object] | None = None
     of other writers are removed first: those writers were killed, or run on a node that the
     cluster has given up; such a writer fails when it finishes.
 
-    DataError if the disk or quota is full, or if another writer has removed the partial file.
+    DataError if the disk or quota is full, if this user may not write there, or if another writer
+    has removed the partial file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for other in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
-        other.unlink(missing_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for other in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+            other.unlink(missing_ok=True)
         yield partial
         _flush(partial)
         if check is not None:
@@ -47,14 +49,20 @@ def atomic_write(path: str | Path, check: Callable[[Path], object] | None = None
             "command again"
         ) from error
     except Exception as error:
-        if (reason := _full_disk(error)) is not None:
+        if (reason := _reason(error, _FORBIDDEN)) is not None:
+            raise DataError(
+                f"{path}: cannot be written ({reason}); choose another folder, or share this one "
+                "as docs/how-to/containers.md describes"
+            ) from error
+        if (reason := _reason(error, _FULL)) is not None:
             raise DataError(
                 f"{path}: cannot be written ({reason}); free some space, then run the same "
                 "command again; an older file is unchanged"
             ) from error
         raise
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # an error above says why
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -63,10 +71,10 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def _full_disk(error: BaseException | None) -> str | None:
-    """The reason if a full disk caused the error, else None."""
+def _reason(error: BaseException | None, numbers: Sequence[int]) -> str | None:
+    """What the system says if one of these error numbers caused the error, else None."""
     while error is not None:
-        for number in _FULL:
+        for number in numbers:
             # Libraries in other languages report it only in the message.
             if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
                 return os.strerror(number).lower()

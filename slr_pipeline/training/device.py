@@ -9,6 +9,7 @@ from itertools import count
 
 import torch
 
+from slr_pipeline.data.loading import SHARED_MEMORY
 from slr_pipeline.errors import ConfigError
 
 
@@ -93,6 +94,8 @@ def _held(address: str) -> bool:
 def loading_workers(device: torch.device, threads: int, gpus: int = 1) -> int:
     """Worker processes that load items for each of `gpus` processes that share the threads.
 
-    On a CPU there are none: the training process loads the items itself.
+    On a CPU, or where workers cannot share memory, there are none: the training process loads the
+    items itself.
     """
-    return max(0, threads // gpus - 1) if device.type == "cuda" else 0
+    usable = device.type == "cuda" and os.access(SHARED_MEMORY, os.W_OK)
+    return max(0, threads // gpus - 1) if usable else 0

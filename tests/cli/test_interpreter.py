@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from slr_pipeline.cli.interpreter import isolated
+from tests.machines import NEEDS_OTHER_USER, OTHER_USER
 from tests.shared_data import CASES
-from tests.workflow.conftest import make_run
+from tests.workflow.conftest import WorkflowRun, make_run
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("random", "json", "pickle", "socket", "torch", "numpy", "slr_pipeline/__init__")
@@ -79,6 +81,66 @@ def test_a_copied_environment_is_refused(tmp_path: Path, command: str) -> None:
     link = tmp_path / command
     link.symlink_to(script)
     assert call(link, "--version", cwd=tmp_path).returncode == 0
+
+
+def bare_machine(run: WorkflowRun, target: str, *inside: str, **environment: str) -> str:
+    """Make a file of the results with nothing but these variables; returns what is printed."""
+    config = run.folder / "config.yaml"
+    config.write_text(yaml.safe_dump(run.config, allow_unicode=True), encoding="utf-8")
+    script = Path(sys.executable).with_name("snakemake")
+    words = ("--snakefile", ROOT / "Snakefile", "--cores", "1", f"results/{target}")
+    done = subprocess.run(
+        [*inside, script, *words],
+        cwd=run.folder,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        check=False,
+    )
+    return (done.stdout + done.stderr).decode()
+
+
+@NEEDS_OTHER_USER
+@pytest.mark.parametrize(
+    ("home", "target"), [({}, "quarantine.csv"), ({"HOME": "/proc"}, "config.yaml")]
+)
+def test_a_user_without_name_and_home(tmp_path: Path, home: dict[str, str], target: str) -> None:
+    run = make_run(tmp_path / "run")
+    printed = bare_machine(run, target, *OTHER_USER, **home, TMPDIR=str(tmp_path))
+    assert (run.folder / "results" / target).exists(), printed
+    assert (tmp_path / "slr-home-12345").stat().st_mode & 0o777 == 0o700
+
+
+@NEEDS_OTHER_USER
+def test_results_of_another_user(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    closed = run.folder / "results/verify"
+    closed.mkdir(parents=True, mode=0o555)
+    printed = bare_machine(run, "config.yaml", *OTHER_USER, HOME=str(tmp_path))
+    [line] = [line for line in printed.splitlines() if "error" in line.lower()]
+    assert line.startswith(f"error: {closed}: this user may not write there; run in a folder of")
+    closed.chmod(0o777)
+    bare_machine(run, "config.yaml", *OTHER_USER, HOME=str(tmp_path))
+    assert (run.folder / "results/config.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "target"), [("ascii", "config.yaml"), ("latin-1", "quarantine.csv")]
+)
+def test_a_locale_that_is_not_utf8(tmp_path: Path, encoding: str, target: str) -> None:
+    """ASCII is the locale C as other programs see it; Latin-1 needs the system's localedef."""
+    run = make_run(tmp_path / "手話 işaret")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    if encoding == "latin-1":
+        made = tmp_path / "en_US.ISO-8859-1"
+        command = ["localedef", "-i", "en_US", "-f", "ISO-8859-1", made]
+        if not shutil.which("localedef") or subprocess.run(command, check=False).returncode:
+            pytest.skip("no localedef with en_US and ISO-8859-1 (Debian: locales)")
+        locale = {"LC_ALL": made.name, "LOCPATH": str(tmp_path)}
+    printed = bare_machine(run, target, HOME=str(tmp_path), PYTHONIOENCODING=encoding, **locale)
+    assert (run.folder / "results" / target).exists(), printed
+    slr = Path(sys.executable).with_name("slr")
+    done = call(slr, "check", cwd=run.folder, **locale, PYTHONIOENCODING=encoding)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 PYTHON = """#!/bin/sh

@@ -100,3 +100,14 @@ def test_a_folder_that_may_not_be_opened_is_no_error(tmp_path: Path) -> None:
     assert write(folder / "a.txt", inside=OTHER_USER) == ""
     folder.chmod(0o777)
     assert [path.read_text() for path in folder.iterdir()] == ["whole"]
+
+
+@NEEDS_OTHER_USER
+def test_a_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o555)
+    for out in (folder / "a.txt", folder / "new/a.txt"):
+        printed = write(out, inside=OTHER_USER)
+        assert printed.startswith(f"error: {out}: cannot be written (permission denied); choose")
+        assert printed.count("\n") == 1
+    assert list(folder.iterdir()) == []

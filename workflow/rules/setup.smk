@@ -5,7 +5,7 @@ import sys
 
 from snakemake.dag import DAG
 
-from slr_pipeline.cli.interpreter import isolated
+from slr_pipeline.cli.interpreter import check_writable, isolated
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples.requirements import check_streams
@@ -18,6 +18,8 @@ try:
     CONFIG: Config = check_config(config)
     TABLE: SampleTable = load_samples(CONFIG.data)
     check_streams(CONFIG, TABLE)
+    if not workflow.output_settings.dryrun:
+        check_writable(CONFIG.results)
     if workflow.is_main_process and any(CONFIG.imported_logits()):
         # Late: jobs of a cluster parse this file too, and need no heavy package for it.
         from slr_pipeline.io.foreign.imported_logits import check_logits
