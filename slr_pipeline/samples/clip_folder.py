@@ -48,13 +48,13 @@ def find_videos(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
     videos: list[str] = []
     for file in files:
         hidden = any(part.startswith(".") for part in file.split("/"))
-        video = PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
-        if hidden and video:
+        is_video = PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
+        if hidden and is_video:
             left_out["hidden by a dot"].append(file)
         elif not hidden and not os.path.exists(os.path.join(folder, file)):
             left_out["links to nothing"].append(file)
         elif not hidden:
-            (videos if video else left_out["not videos"]).append(file)
+            (videos if is_video else left_out["not videos"]).append(file)
     if not videos:
         why = "; ".join(f"{reason}: {', '.join(names[:5])}" for reason, names in left_out.items())
         raise DataError(
