@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check
 
 .PHONY: install submission test test-slurm test-load lint lock docs demo-data benchmarks
 
@@ -63,7 +63,7 @@ endif
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Installing into .venv; this takes a few minutes the first time."
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -P -m venv .venv
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
 	$(PIP) -c requirements/constraints.txt -e .
 	@echo "$(CURDIR)" > $@
@@ -72,12 +72,12 @@ endif
 	$(PIP) --no-deps --require-hashes -r requirements/test.lock
 	touch $@
 
-LOCK := .venv/lock/bin/python -m pip --disable-pip-version-check
+LOCK := .venv/lock/bin/python -P -m pip --disable-pip-version-check
 LIST := $(LOCK) list --format freeze --exclude-editable --exclude pip --exclude torch
 HASHES := grep -vE '^(cuda|nvidia|triton)' | uv pip compile --quiet --no-deps --universal --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock' -
 lock:
-	$(PYTHON) -m venv --clear .venv/lock
+	$(PYTHON) -P -m venv --clear .venv/lock
 	$(LOCK) install --quiet -c requirements/constraints.txt -e .
 	$(LOCK) install --quiet --no-deps -r requirements/pose.txt
 	$(LIST) | $(HASHES) -o requirements/run.lock
