@@ -51,8 +51,9 @@ benchmarks: .venv/installed-test
 demo-data: .venv/installed-test
 	PYTHONPATH=demo $(BIN)/python -m renderer.dataset --out demo
 
-# .venv/installed holds the folder that .venv was made in: a copy or moved .venv runs code elsewhere.
-ifneq ($(shell test -x $(BIN)/python && cat .venv/installed 2>/dev/null),$(CURDIR))
+# The scripts of .venv name its folder: those of a copied or moved .venv run the code of another one.
+ifneq ($(shell test ! -e $(BIN)/slr || { test -x $(BIN)/python && grep -qF "$(CURDIR)/$(BIN)/python" $(BIN)/slr; } \
+	|| echo moved),)
 .venv/installed: discard
 .PHONY: discard
 discard:
@@ -66,7 +67,7 @@ endif
 	$(PYTHON) -P -m venv .venv
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
 	$(PIP) -c requirements/constraints.txt -e .
-	@echo "$(CURDIR)" > $@
+	touch $@
 
 .venv/installed-test: .venv/installed requirements/test.lock
 	$(PIP) --no-deps --require-hashes -r requirements/test.lock

@@ -146,6 +146,7 @@ def test_a_locale_that_is_not_utf8(tmp_path: Path, encoding: str, target: str) -
 PYTHON = """#!/bin/sh
 # Makes an environment that takes no time: its python does nothing.
 mkdir -p .venv/bin && printf '#!/bin/sh\\n' > .venv/bin/python && chmod +x .venv/bin/python
+printf "#!$PWD/.venv/bin/python\\n" > .venv/bin/slr
 """
 
 
