@@ -3,19 +3,18 @@
 M streams, N samples, K classes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, logsumexp, softmax
 
-LEAST_TEMPERATURE = 1e-3
-MOST_TEMPERATURE = 1e2
-"""Bounds of the temperature, in units of the root mean square of the centred logits."""
+TEMPERATURE_SCALE = 0.2
+"""Scale of the Cauchy prior on the logarithm of a temperature."""
 
 EQUAL_WEIGHTS_SAMPLES = 1.0
-"""Weight, in samples, of the regulariser towards equal weights."""
+"""Weight of the regulariser towards equal weights, in samples for each stream."""
 
 LARGEST_GRADIENT = 1e-5
 """Convergence limit: gradient of the mean loss by the log-weights."""
@@ -24,38 +23,29 @@ Floats = NDArray[np.float64]
 
 
 def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> float:
-    """Fit the temperature T > 0 that minimises the mean log-loss of softmax(logits / T).
+    """Fit the temperature T > 0 of softmax(logits / T) (Guo et al., 2017, section 4.2).
 
-    `logits` (N, K), `labels` (N,). The loss is convex in 1 / T (Guo et al., 2017, section 4.2). If
-    all samples are right, the loss has no minimum: it falls as T goes to 0. So T is bounded below:
-    the mean confidence is at most (N + 1) / (N + 2), Laplace's rule of succession for N right
-    answers. T also stays within 0.001 to 100 times the root mean square of the logits, centred by
-    sample; logits without signal give the upper bound. Constant logits give 1. `c * logits` gives
-    `c * T`.
+    `logits` (N, K), `labels` (N,). Minimises the log-loss, summed over the samples, plus
+    log(1 + (log T / s)^2): a Cauchy prior on log T with its mode at T = 1, no scaling. So few
+    samples, which do not determine T, leave it near 1; strong evidence can move it far, because
+    the prior has heavy tails. Its influence falls as 1 / N. Constant logits give 1.
     """
-    centred = np.asarray(logits, np.float64)
-    centred = centred - centred.mean(axis=1, keepdims=True)
-    spread = float(np.sqrt(np.mean(centred**2)))
+    values = np.asarray(logits, np.float64)
+    relative = values - values[np.arange(len(labels)), labels][:, None]  # to the true class
+    spread = float(np.std(relative))
     if spread == 0:
         return 1.0
-    centred /= spread
-    N = len(labels)
-    true_mean = centred[np.arange(N), labels].mean()
 
-    def slope(log_sharpness: float) -> float:
-        """Derivative of the mean loss by 1 / T: expected minus true logit."""
-        chances = softmax(centred * np.exp(log_sharpness), axis=1)
-        return float(np.vdot(chances, centred) / N - true_mean)
+    def objective(log_temperature: float) -> float:
+        loss = logsumexp(relative * np.exp(-log_temperature), axis=1).sum()
+        return float(loss + np.log1p((log_temperature / TEMPERATURE_SCALE) ** 2))
 
-    def overconfidence(log_sharpness: float) -> float:
-        chances = softmax(centred * np.exp(log_sharpness), axis=1)
-        return float(chances.max(axis=1).mean()) - (N + 1) / (N + 2)
-
-    lowest, highest = -np.log(MOST_TEMPERATURE), -np.log(LEAST_TEMPERATURE)
-    best = _zero(slope, lowest, highest)
-    if overconfidence(best) > 0:
-        best = _zero(overconfidence, lowest, best)
-    return spread / float(np.exp(best))
+    # There may be a minimum near T = 1 and one near the best fit: a grid finds the lower one.
+    low, high = sorted((0.0, float(np.log(spread))))
+    grid = np.arange(low - 7, high + 7, 0.5)
+    best = grid[np.argmin([objective(place) for place in grid])]
+    found = minimize_scalar(objective, bounds=(best - 0.5, best + 0.5), options={"xatol": 1e-9})
+    return float(np.exp(found.x))
 
 
 def log_probabilities(logits: NDArray[np.floating], temperature: float) -> Floats:
@@ -92,8 +82,9 @@ def fit_weights(
     samples without any answer do not count.
 
     Few samples, or samples that are all right, do not determine the weights. So the divergence from
-    equal weights, KL(1/M || w), is added with the weight of one sample. This makes the minimum
-    unique and every weight positive, and its influence falls as 1 / N.
+    equal weights, KL(1/M || w), is added with the weight of one sample for each stream (a Dirichlet
+    prior with all parameters 2). This makes the minimum unique and every weight positive, and its
+    influence falls as 1 / N.
     """
     rows = answered.any(axis=0)
     answered = answered[:, rows]
@@ -101,7 +92,7 @@ def fit_weights(
     relative = np.where(answered[..., None], log_probs[:, rows], 0.0)
     relative -= np.take_along_axis(relative, np.asarray(labels)[rows][None, :, None], axis=2)
     M = len(relative)
-    pull = EQUAL_WEIGHTS_SAMPLES / rows.sum()
+    pull = M * EQUAL_WEIGHTS_SAMPLES / rows.sum()
 
     def objective(logs: Floats) -> tuple[float, Floats]:
         weights: Floats = softmax(logs)
@@ -143,12 +134,3 @@ def _loss(relative: Floats, answered: NDArray[np.bool_], weights: Floats) -> tup
     # Derivative of share = w a / sum(w a): a stream counts by its difference from the mean.
     change = answered * (by_share - (share * by_share).sum(axis=0))
     return float(loss.mean()), change @ (1 / (weights @ answered)) / N
-
-
-def _zero(rising: Callable[[float], float], low: float, high: float) -> float:
-    """Zero of a non-decreasing function; the nearer bound if it has none."""
-    if rising(low) >= 0:
-        return low
-    if rising(high) <= 0:
-        return high
-    return float(brentq(rising, low, high, xtol=1e-10))

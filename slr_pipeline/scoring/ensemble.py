@@ -8,7 +8,6 @@ temperatures and weights.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +53,21 @@ class Calibration:
 
     temperatures: dict[str, float]
     weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Top-1 classes of samples (n,) by fits that did not see their signer.
+
+    `rows` are the samples' rows, `labels` their classes. `in_sample` are the top-1 classes by one
+    fit to all of them. `weights` are those of the fit without each signer.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    picked: NDArray[np.int64]
+    in_sample: NDArray[np.int64]
+    weights: dict[str, dict[str, float]]
 
 
 def fit_calibration(joined: Joined, labels: Sequence[int | None]) -> Calibration:
@@ -174,13 +188,11 @@ def drop_one_stream(
 
 def leave_one_signer_out(
     joined: Joined, labels: Sequence[int | None], signers: Sequence[str | None]
-) -> dict[str, Any] | None:
-    """Accuracy of the calibrated fusion on signers left out of the fit, one fit per signer.
+) -> LeftOut | None:
+    """Answers of the calibrated fusion to signers left out of the fit, one fit per signer.
 
-    `joined` holds raw logits; `labels`, `signers` (N,). Uses the `samples` (count) with a label and
-    an answer. `in_sample` is the accuracy if temperatures and weights are fitted to all of them,
-    `held_out` if they are fitted to the other signers, with these `weights` for each signer. None
-    for fewer than two signers or if a signer is unknown.
+    `joined` holds raw logits; `labels`, `signers` (N,). Uses the samples with a label and an
+    answer. None for fewer than two signers or if a signer is unknown.
     """
     rows, truth = _labelled(labels)
     seen = joined.answered[:, rows].any(axis=0)
@@ -198,12 +210,7 @@ def leave_one_signer_out(
         picked[out] = _picked(_take_samples(answered, out), fitted)
         weights[signer] = fitted.weights
     everyone = _picked(answered, fit_calibration(answered, truth.tolist()))
-    return {
-        "samples": len(truth),
-        "in_sample": float((everyone == truth).mean()),
-        "held_out": float((picked == truth).mean()),
-        "weights": weights,
-    }
+    return LeftOut(rows, truth, picked, everyone, weights)
 
 
 def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:

@@ -206,6 +206,11 @@ def labels_of(table: SampleTable, split: Split) -> list[int | None]:
     return [sample.label for sample in table.split(split)]
 
 
+def signers_of(table: SampleTable, split: Split) -> list[str | None]:
+    """Signers of a split in table order; None if unknown."""
+    return [sample.signer for sample in table.split(split)]
+
+
 def labelled_scores(
     table: SampleTable, split: Split, fused: Fused
 ) -> tuple[list[Sample], NDArray[np.float64]]:
@@ -254,8 +259,15 @@ def score_left_out_signers(
     given = any(weight is not None for weight in track.streams.values())
     if val is None or out_of_fold is not None or given:
         return None
-    signers = [sample.signer for sample in table.split("val")]
-    return leave_one_signer_out(val, labels_of(table, "val"), signers)
+    left_out = leave_one_signer_out(val, labels_of(table, "val"), signers_of(table, "val"))
+    if left_out is None:
+        return None
+    return {
+        "samples": len(left_out.labels),
+        "in_sample": float((left_out.in_sample == left_out.labels).mean()),
+        "held_out": float((left_out.picked == left_out.labels).mean()),
+        "weights": left_out.weights,
+    }
 
 
 def compare_with_baseline(

@@ -13,7 +13,7 @@ from slr_pipeline.errors import DataError
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.predictions import read_answers, write_answers
 from slr_pipeline.samples.table import Sample, SampleTable
-from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
+from slr_pipeline.scoring.ensemble import Calibration, calibrated, fit_calibration, fuse, join
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.ensemble import answer_rows, calibration_of_track, fitted_on, read_streams
 
@@ -45,7 +45,8 @@ FREE = TrackSettings(streams={"joint": None, "bone": None})
 
 def test_weights_and_temperatures_are_fitted_on_val() -> None:
     found = fitted(LABELLED, FREE)
-    assert found.temperatures["bone"] == pytest.approx(4 * found.temperatures["joint"], rel=1e-3)
+    val = join({"joint": logits(), "bone": logits(scale=4)}, NAMES)
+    assert found == fit_calibration(val, [0, 0, 1, 1])
     assert sum(found.weights.values()) == pytest.approx(1)
 
 
