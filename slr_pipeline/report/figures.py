@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
@@ -22,6 +23,9 @@ BEFORE, AFTER = "#d98324", "#3f86d0"
 
 MANY_TIMES = 30
 """Losses of a larger ratio get a logarithmic axis."""
+
+OUTLYING_TIMES = 5
+"""Losses above this multiple of their upper quartile, as in a first epoch, are cut off."""
 
 INK = "#010203"
 """Placeholder for the text colour, which depends on the reader's light or dark scheme."""
@@ -187,18 +191,33 @@ def _training_figure(stream: Scored) -> PageImage | None:
         axes[0].set_title(stream.title)
         axes[0].set_ylim(-0.03, 1.03)
         axes[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        losses = [row[key] for row in stream.history for key in row if key.endswith("_loss")]
-        positive = [loss for loss in losses if loss > 0]
-        if positive and max(positive) > MANY_TIMES * min(positive):
-            axes[1].set_yscale("log")
-            axes[1].yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes[1].yaxis.set_minor_formatter(NullFormatter())
+        _scale_losses(
+            axes[1],
+            [row[key] for row in stream.history for key in row if key.endswith("_loss")],
+        )
         axes[1].set_xlabel("epoch")
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].legend()
 
     alt = f"Accuracy and loss of stream {stream.title} on train and val, by epoch"
     return _drawn(alt, 3.4, 3.6, draw, rows=2)
+
+
+def _scale_losses(axes: Axes, losses: list[float]) -> None:
+    """Cut off losses that would hide the others, and choose a linear or logarithmic axis."""
+    positive = [loss for loss in losses if 0 < loss < math.inf]
+    if not positive:
+        return
+    top = OUTLYING_TIMES * float(np.quantile(positive, 0.75))
+    shown = [loss for loss in positive if loss <= top]
+    if max(shown) > MANY_TIMES * min(shown):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    if len(shown) < len(positive):
+        axes.set_ylim(min(shown) / 1.1, max(shown) * 1.1)
+        note = f"cut off: up to {max(positive):,.0f}"
+        axes.text(0.98, 0.95, note, ha="right", va="top", transform=axes.transAxes)
 
 
 def accuracy_figure(run: FinishedRun) -> PageImage | None:

@@ -148,6 +148,14 @@ def test_tables_match_the_files_of_the_run(results: Path, text: str) -> None:
     ]
 
 
+def test_a_huge_first_loss_does_not_hide_the_others(text: str) -> None:
+    """The first loss on val is 250, the others are 0.7 to 2.3."""
+    (joint,) = (svg for svg in figures(text) if ">joint<" in svg and ">loss<" in svg)
+    assert "cut off: up to 250" in joint
+    ticks = [float(text) for text in re.findall(r">(\d+(?:\.\d+)?)</text>", joint)]
+    assert max(ticks) < 10
+
+
 def test_the_page_is_self_contained_and_images_have_alternative_text(text: str) -> None:
     elements = Page(text).elements
     places = [a[key] for _, a in elements for key in ("src", "href") if a.get(key)]
