@@ -198,7 +198,7 @@ def test_a_changed_label_reruns_no_feature(copied_run: WorkflowRun) -> None:
 
 def test_a_named_signer_reruns_the_scores_only(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
-    copied_run.write_rows([{**row, "signer": f"new {row['signer']}"} for row in rows])
+    copied_run.write_rows([{**row, "signer": f"of {row['split']}"} for row in rows])
     assert copied_run.planned() == {"evaluate": 1, **SCORES, "submission": 1}
 
 

@@ -76,6 +76,8 @@ rule overview:
         classes="<results>/classes.csv",
     log:
         "<logs>/overview.log",
+    benchmark:
+        "<benchmarks>/overview.tsv"
     localrule: True
     conda:
         "../envs/slr.yaml"
