@@ -54,6 +54,21 @@ def _home() -> dict[str, str]:
     return home | {name: str(folder / place) for name, place in names.items()}
 
 
+def check_code(checkout: Path) -> None:
+    """ConfigError if a checkout would be run with the package of another one.
+
+    The activate script of a copied environment activates the original.
+    """
+    running = Path(__file__).parents[1]
+    own = checkout / running.name
+    other = (running.parent / "Snakefile").exists() and (own / "__init__.py").exists()
+    if other and not own.samefile(running):
+        raise ConfigError(
+            f"{checkout}: this checkout would be run with the code of {running.parent}; run make "
+            "install here, then activate the .venv of this folder"
+        )
+
+
 def check_writable(results: str) -> None:
     """ConfigError if this user may not make a run's folders, or continue in those of another."""
     for path in (Path(".snakemake").absolute(), Path(results).absolute()):

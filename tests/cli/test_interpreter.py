@@ -143,6 +143,23 @@ def test_a_locale_that_is_not_utf8(tmp_path: Path, encoding: str, target: str) -
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_checkout_is_not_run_with_the_code_of_another(tmp_path: Path) -> None:
+    """As after activating a copied environment, whose activate script names the original."""
+    for name in ("slr_pipeline", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    shutil.copy(ROOT / "Snakefile", tmp_path)
+    run = make_run(tmp_path / "run")
+    (run.folder / "config.yaml").write_text(str(run.config))
+    snakemake = [Path(sys.executable).with_name("snakemake"), "--snakefile", tmp_path / "Snakefile"]
+    for code, line in (
+        (ROOT, f"error: {tmp_path}: this checkout would be run with"),
+        (tmp_path, ""),
+    ):
+        done = call(*snakemake, "--dry-run", cwd=run.folder, PYTHONPATH=str(code))
+        assert (done.returncode != 0) == bool(line), done.stderr
+        assert line in done.stderr
+
+
 PYTHON = """#!/bin/sh
 # Makes an environment that takes no time: its python does nothing.
 mkdir -p .venv/bin && printf '#!/bin/sh\\n' > .venv/bin/python && chmod +x .venv/bin/python

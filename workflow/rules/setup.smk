@@ -2,16 +2,18 @@
 
 import os
 import sys
+from pathlib import Path
 
 from snakemake.dag import DAG
 
-from slr_pipeline.cli.interpreter import check_writable, isolated
+from slr_pipeline.cli.interpreter import check_code, check_writable, isolated
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import SampleTable, load_samples
 
 try:
+    check_code(Path(workflow.basedir))
     for file in workflow.configfiles:
         # Refuses duplicate keys: Snakemake silently takes the last one.
         read_values(file)
