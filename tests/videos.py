@@ -83,6 +83,33 @@ def orient_track(path: Path, matrix: tuple[float, float, float, float]) -> Path:
     return path
 
 
+def edit_track(path: Path, edits: list[tuple[int, int]]) -> Path:
+    """Replace the edit list of an mp4 of 25 frames/s; an edit is (first, number of frames).
+
+    A first of -1 is a pause. The index must be last, unless the number of edits stays.
+    """
+    data = path.read_bytes()
+
+    def number(box: bytes, offset: int) -> int:
+        at = data.index(box) + offset
+        return int.from_bytes(data[at : at + 4], "big")
+
+    movie_scale, media_scale, begin = number(b"mvhd", 16), number(b"mdhd", 16), number(b"elst", 16)
+    body = b"elst" + bytes(4) + len(edits).to_bytes(4, "big")
+    for first, frames in edits:
+        at = begin + first * media_scale // 25 if first >= 0 else -1
+        body += (frames * movie_scale // 25).to_bytes(4, "big")
+        body += at.to_bytes(4, "big", signed=True) + (1 << 16).to_bytes(4, "big")
+    edts = (len(body) + 12).to_bytes(4, "big") + b"edts" + (len(body) + 4).to_bytes(4, "big") + body
+    longer = len(edts) - number(b"edts", -4)
+    edited = data.replace(data[(at := data.index(b"edts") - 4) : at + len(edts) - longer], edts)
+    for parent in (b"moov", b"trak"):
+        at, size = edited.index(parent) - 4, number(parent, -4) + longer
+        edited = edited[:at] + size.to_bytes(4, "big") + edited[at + 4 :]
+    path.write_bytes(edited)
+    return path
+
+
 def shown(picture: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
     """The picture after its display matrix, pixel by pixel."""
     a, b, c, d = matrix
@@ -94,12 +121,21 @@ def shown(picture: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
     return result
 
 
-def remux(source: Path, path: Path) -> Path:
-    """The same packets in another container."""
+def remux(
+    source: Path,
+    path: Path,
+    keep: Callable[[int], bool] = lambda i: True,
+    change: Callable[[int, bytes], bytes] = lambda i, data: data,
+) -> Path:
+    """Packets of the source, by number in decoding order, in another container."""
     with av.open(str(source)) as read, av.open(str(path), "w") as out:
         stream = out.add_stream_from_template(read.streams.video[0])
-        for packet in read.demux(video=0):
-            if packet.dts is not None:
+        packets = [packet for packet in read.demux(video=0) if packet.dts is not None]
+        for i, old in enumerate(packets):
+            if keep(i):
+                packet = av.Packet(change(i, bytes(old)))
+                packet.pts, packet.dts, packet.duration = old.pts, old.dts, old.duration
+                packet.time_base, packet.is_keyframe = old.time_base, old.is_keyframe
                 packet.stream = stream
                 out.mux(packet)
     return path
