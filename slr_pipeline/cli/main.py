@@ -2,6 +2,10 @@
 
 import argparse
 import importlib.metadata
+import os
+import select
+import signal
+import sys
 from collections.abc import Sequence
 from types import ModuleType
 
@@ -47,9 +51,27 @@ The docstring of a module is its help text. They import heavy packages late.
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point of `slr`; without `arguments` it takes those of the process."""
+    """Entry point of `slr`; without `arguments` it takes those of the process.
+
+    Ends without a message if the reader of the output, such as `head`, has closed the pipe.
+    """
     if arguments is None:
         start_console_script()
+    try:
+        try:
+            _run_command(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        stdout = select.poll()
+        stdout.register(sys.stdout.fileno(), 0)  # errors and hang-ups are always reported
+        if not stdout.poll(0):
+            raise  # another pipe is broken
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        sys.exit(128 + signal.SIGPIPE)
+
+
+def _run_command(arguments: Sequence[str] | None) -> None:
     parser = argparse.ArgumentParser(
         prog="slr",
         description="Commands beside the pipeline: before a run, on its results, and on files of "

@@ -193,12 +193,14 @@ def check_clips(where: str | Path, clips: Sequence[OwnClip]) -> None:
             f"{where}: each sign needs {LEAST_CLIPS} clips, and {len(few)} signs have fewer "
             f"({', '.join(few[:10])}); film more, or remove these signs"
         )
-    numbered = all(label.isascii() and label.isdigit() for label in counts)
-    if numbered and counts.keys() != {str(number) for number in range(len(counts))}:
-        raise DataError(
-            f"{where}: the labels are numbers but not 0 to {len(counts) - 1}; renumber the "
-            f"{len(counts)} signs, or use words"
-        )
+    if all(label.isascii() and label.isdigit() for label in counts):
+        numbers = {label.lstrip("0") or "0" for label in counts}
+        if numbers != set(map(str, range(len(numbers)))):
+            from_1 = numbers == set(map(str, range(1, len(numbers) + 1)))
+            raise DataError(
+                f"{where}: the labels are numbers but not 0 to {len(numbers) - 1}; "
+                f"{'subtract 1 from each' if from_1 else 'renumber the signs'}, or use words"
+            )
 
 
 def sample_names(videos: Sequence[str]) -> list[str]:
@@ -223,6 +225,13 @@ def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Itera
     """Why a name is not the name of one video, and what to do."""
     if fitting:
         return f"{name!r} may be {' or '.join(fitting[:5])}; give the path below {folder}"
+    if name.isdigit() and (full := [other for other in named if other.lstrip("0") == name]):
+        return (
+            f"no video {name[:140]!r} in {folder}, but {full[0]!r}: spreadsheets remove leading "
+            "zeros; format the column as text and enter the names again"
+        )
+    if PurePosixPath(name).name.startswith("."):
+        return f"{name[:140]!r} is hidden by its dot; rename the file"
     near = difflib.get_close_matches(name, named, n=1)
     meant = f"; is it {near[0]!r}?" if near else "; give the name of a file there"
     return f"no video {name[:140]!r} in {folder}{meant}"

@@ -3,7 +3,7 @@
 import os
 
 from slr_pipeline.config.estimators import files_of
-from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.experiment import Config, DataSettings, TableData
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.config.weights import configured_weights, missing_problem
 from slr_pipeline.errors import ConfigError, DataError
@@ -21,7 +21,7 @@ def check_streams(config: Config, table: SampleTable) -> None:
     if config.folds:
         _check_folds(config.folds, table)
     if any(stream.model != "imported" for stream in config.streams.values()):
-        _check_classes(table)
+        _check_classes(config.data, table)
     without_depth = [sample.name for sample in table.samples if not sample.depth]
     for name, stream in config.streams.items():
         if isinstance(stream, ImportedSettings):
@@ -43,7 +43,10 @@ def check_streams(config: Config, table: SampleTable) -> None:
             )
 
 
-def _check_classes(table: SampleTable) -> None:
+def _check_classes(data: DataSettings, table: SampleTable) -> None:
+    numbers = tuple(map(str, range(len(table.classes))))
+    if isinstance(data, TableData) and table.classes == numbers:
+        _check_numbers(data.table, table)
     trained = {sample.label for sample in table.split("train")}
     missing = [name for label, name in enumerate(table.classes) if label not in trained]
     if missing:
@@ -52,6 +55,23 @@ def _check_classes(table: SampleTable) -> None:
             f"{len(missing)} of {len(table.classes)} classes have no sample in train and cannot be "
             f"learnt: {names}{', ...' if len(missing) > 10 else ''}; add samples, or remove these "
             "classes from the table and the class list"
+        )
+
+
+def _check_numbers(where: str, table: SampleTable) -> None:
+    """DataError if labels are numbers that do not count from 0 to K-1."""
+    used = {sample.label for sample in table.samples} - {None}
+    unused = [name for label, name in enumerate(table.classes) if label not in used]
+    if unused == ["0"]:
+        raise DataError(
+            f"{where}: the labels are the numbers 1 to {table.classes[-1]}, and classes count from "
+            "0; subtract 1 from each label, or use words"
+        )
+    if unused:
+        raise DataError(
+            f"{where}: the labels are {len(used)} of the numbers 0 to {table.classes[-1]}, and no "
+            f"sample has the label {unused[0]}; renumber them from 0 to {len(used) - 1} without "
+            "gaps, or use words"
         )
 
 

@@ -288,7 +288,9 @@ def _lost_zeros(samples: Sequence[Sample]) -> list[str]:
 def _number_label(text: str, classes: int, where: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS and int(text) < classes:
         return int(text)
-    raise DataError(f"{where}: label {text[:80]!r} is not a number in 0..{classes - 1}")
+    raise DataError(
+        f"{where}: label {text[:80]!r} is not a number in 0..{classes - 1}; labels count from 0"
+    )
 
 
 def _checksum(text: str, where: str) -> str | None:

@@ -315,7 +315,9 @@ def test_both_files_are_written_or_none(
         ((",B,", ",A,"), ": all 6 clips are of the sign 'A'; "),
         (("a1.mp4,A", "a\u2028.mp4,A"), ", line 2: a line break or control character in "),
         (("b1.mp4,B", "b1.mp4,C"), ": each sign needs 3 clips, and 2 signs have fewer (B, C"),
-        ((",A,", ",1,", ",B,", ",2,"), ": the labels are numbers but not 0 to 1; "),
+        ((",A,", ",1,", ",B,", ",2,"), ": the labels are numbers but not 0 to 1; subtract 1 from"),
+        ((",A,", ",0,", ",B,", ",2,"), ": the labels are numbers but not 0 to 1; renumber the "),
+        (("a1.mp4,A", ".a1.mp4,A"), ", line 2: '.a1.mp4' is hidden by its dot; rename the file"),
         (("a1.mp4,A", '"a1.mp4"x,A'), ": not a CSV ("),
         (("a1.mp4,A", 'a1.mp4,"A\nB"'), ", line 3: a line break or control character in "),
     ],
@@ -337,6 +339,13 @@ def test_a_wrong_csv_is_one_line(
     assert line.format(folder=folder) in message
     assert not (folder / "config.yaml").exists()
     assert not (folder / "samples.csv").exists()
+
+
+def test_names_without_their_zeros_are_one_line(folder: Path, refused: Refused) -> None:
+    touch(folder, "0335.mp4", "0336.mp4")
+    line = refused("init", folder, "--labels", write_labels(folder, [["335", "A"]]))
+    assert "line 2: no video '335' in " in line
+    assert ", but '0335': spreadsheets remove leading zeros; format the column as text" in line
 
 
 def test_other_encodings_are_one_line(folder: Path, refused: Refused) -> None:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 import tomllib
@@ -69,6 +71,31 @@ def test_help_and_check_import_no_heavy_package() -> None:
     )
     done = python("-c", code)
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [["--help"], ["export", "--help"], ["check"], ["check", "none.yaml"]]
+)
+def test_a_closed_pipe_ends_every_command_quietly(command: list[str]) -> None:
+    """As in `slr check | head -0`: the reader is gone before the first line."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "slr_pipeline.cli.main", *command],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    os.close(writer)
+    if command[-1] == "none.yaml":  # nothing is written to the pipe
+        assert done.returncode == 1
+        one_error(done.stderr)
+    else:
+        assert done.stderr == ""
+        # argparse ignores a pipe that is closed while it prints help.
+        assert done.returncode in (128 + signal.SIGPIPE, *[0] * ("--help" in command))
 
 
 def test_check_describes_the_demo(slr: Slr) -> None:

@@ -205,6 +205,73 @@ def test_a_number_that_would_be_a_million_classes_is_refused(tmp_path: Path, lab
     assert len(line) < 300 + len(str(tmp_path))
 
 
+def numbered(rows: list[Row], labels: dict[str, str]) -> list[Row]:
+    return [(name, split, labels[label], signer) for name, split, label, signer in rows]
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ({"yes": "1", "no": "2"}, "the numbers 1 to 2, and classes count from 0; subtract 1 from"),
+        ({"yes": "0", "no": "3"}, "2 of the numbers 0 to 3, and no sample has the label 1; renumb"),
+        ({"yes": "10", "no": "20"}, "no sample has the label 0; renumber them from 0 to 1 without"),
+    ],
+)
+def test_numbers_that_do_not_count_from_0_are_named(
+    tmp_path: Path, labels: dict[str, str], line: str
+) -> None:
+    table = load(tmp_path, numbered(GOOD, labels))
+    with pytest.raises(DataError, match=line) as caught:
+        check_streams(config_of(tmp_path), table)
+    assert str(caught.value).startswith(f"{tmp_path}/samples.csv: the labels are ")
+    padded = load(tmp_path, numbered(GOOD, {"yes": "00", "no": "01"}))
+    assert padded.classes == ("0", "1")
+    check_streams(config_of(tmp_path), padded)
+
+
+@NEEDS_CASES
+def test_reported_labels_from_1_are_named() -> None:
+    data = {"layout": "table", "table": str(CASES / "names/samples_labels_from_1.csv")}
+    config = config_of(Path(), data=data)
+    with pytest.raises(DataError, match="the labels are the numbers 1 to 64, and classes count"):
+        check_streams(config, load_samples(config.data))
+
+
+# --- what spreadsheets do -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separator", ",;\t")
+@pytest.mark.parametrize("end", ["", "{0}{0}"])
+def test_a_table_of_a_spreadsheet_is_read(tmp_path: Path, separator: str, end: str) -> None:
+    """Separated by semicolons or tabs, and with empty cells at the end of each row."""
+    plain = load(tmp_path, GOOD)
+    text = (tmp_path / "samples.csv").read_text(encoding="utf-8").replace("\r\n", "\n")
+    lines = [f"{line}{end}".format(",").replace(",", separator) for line in text.splitlines()]
+    (tmp_path / "samples.csv").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    data = TableData(layout="table", table=str(tmp_path / "samples.csv"))
+    assert load_samples(data) == plain
+    assert len(parse_table("x", (tmp_path / "samples.csv").read_bytes())[0]) == len(GOOD)
+
+
+@NEEDS_CASES
+def test_reported_table_of_a_german_spreadsheet_is_read_and_lost_zeros_are_named() -> None:
+    data = TableData(layout="table", table=str(CASES / "names/samples_saved_by_excel_de.csv"))
+    table = load_samples(data)
+    assert table.classes == ("book", "drink")
+    (warning,) = table.warnings
+    assert warning.startswith("20 samples have the number of their video without its leading zeros")
+    assert "first 335 of 00335.mp4: spreadsheets remove these zeros; " in warning
+
+
+def test_names_without_the_zeros_of_their_videos_are_named_by_slr_check(tmp_path: Path) -> None:
+    lines = ["sample,split,label,color", "7,train,yes,v/007_color.mp4", "8,train,no,v/08.mp4"]
+    lines += ["9,val,yes,9.mp4", "1,test,yes,010.mp4", "01,test,no,01.mp4"]
+    (tmp_path / "samples.csv").write_text("\n".join(lines))
+    text = describe(config_of(tmp_path))
+    assert "  warning: 2 samples have the number of their video without its leading zeros, " in text
+    assert "first 7 of 007_color.mp4: spreadsheets" in text
+
+
 # --- text -----------------------------------------------------------------------------------------
 
 
