@@ -97,7 +97,7 @@ FEATURES: dict[str, FeatureSchema] = {
         dims=("frame", "value"),
         shape=(106,),
         dtype="float32",
-        units="angle / pi and magnitude in neck lengths a frame, of 53 keypoints in turn",
+        units="angle / pi and magnitude in head lengths a frame, of 53 keypoints in turn",
         counts=("zero_neck_frames", "keypoints_never_seen"),
     ),
     "flow": _FLOW,

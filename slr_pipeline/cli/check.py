@@ -32,7 +32,7 @@ def describe(config: Config) -> str:
         signers = {sample.signer for sample in samples if sample.signer is not None}
         unlabelled = sum(sample.label is None for sample in samples)
         lines.append(
-            f"  {split}: {len(samples)} samples, {len(signers)} signers, "
+            f"  {split}: {len(samples)} samples, {len(signers) or 'no known'} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
     warnings = (*table.warnings, *signer_warnings(table))

@@ -19,7 +19,9 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument("--samples", nargs="+", help="samples for --keypoints (default: all)")
     parser.add_argument(
-        "--layout", help="keypoint layout (default: 133), see docs/how-to/estimators.md"
+        "--layout",
+        help="keypoint layout (default: coco-wholebody-133; of openpose: body-25), see "
+        "docs/how-to/estimators.md",
     )
 
 

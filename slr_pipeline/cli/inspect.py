@@ -1,19 +1,23 @@
-"""Show what a file of a run contains: features, logits or weights."""
+"""Show what a file of a run contains: features, logits, weights, a table or a document."""
 
 import argparse
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slr_pipeline.errors import ArtifactError
+from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.io.messages import first_few
+from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
     import h5py
+    import pandas as pd
     from torch import Tensor
 
 MAX_LISTED = 8
+MAX_LETTERS = 100
 HASH_DIGITS = 12
 
 Facts = dict[str, str]
@@ -22,21 +26,27 @@ Facts = dict[str, str]
 
 def flags(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of the command."""
-    parser.add_argument("file", type=Path, help=".h5 or .safetensors")
+    parser.add_argument("file", type=Path, help=".h5, .safetensors, .csv or .json")
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print some ten lines of facts, after checking every byte of the file."""
+    """Print some ten lines of facts, after checking every byte of HDF5 files and weights."""
     path: Path = arguments.file
     if not path.is_file():
         raise ArtifactError(f"{path}: there is no such file; check the path")
-    kinds = {".h5": hdf5_facts, ".safetensors": weights_facts}
+    kinds = {
+        ".h5": hdf5_facts,
+        ".safetensors": weights_facts,
+        ".csv": table_facts,
+        ".json": document_facts,
+    }
     if path.suffix not in kinds:
-        raise ArtifactError(f"{path}: expected features or logits (.h5), or .safetensors")
-    facts = {**kinds[path.suffix](path), "size": f"{path.stat().st_size:,} bytes, complete"}
+        raise ArtifactError(f"{path}: expected a file that ends in {', '.join(kinds)}")
+    checked = ", complete" if path.suffix in (".h5", ".safetensors") else ""
+    facts = {**kinds[path.suffix](path), "size": f"{path.stat().st_size:,} bytes{checked}"}
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:<{width}}  {value}")
+        print(shown(f"{name:<{width}}  {value}"))
 
 
 def hdf5_facts(path: Path) -> Facts:
@@ -134,6 +144,50 @@ def weights_facts(path: Path) -> Facts:
         "training": json.dumps(recipe),
         "package": about["provenance"]["package"],
     }
+
+
+def table_facts(path: Path) -> Facts:
+    """Facts about a CSV table; one without a header is a submission."""
+    import pandas as pd
+
+    from slr_pipeline.io.submission import read_template
+
+    try:
+        with suppress(DataError):
+            rows = len(read_template(path))
+            return {"format": "submission: name,label without a header", "rows": f"{rows}"}
+        table = pd.read_csv(path)
+        first = pd.read_csv(path, nrows=2, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path}: not a CSV table ({shown(str(error)[:200])}); check the file"
+        ) from error
+    empty = table.isna().sum()
+    columns = [f"{name} ({_kind(table[name])})" for name in table.columns]
+    return {
+        "format": "table (CSV)",
+        "rows": f"{len(table)}",
+        "columns": ", ".join(columns),
+        "empty cells": ", ".join(f"{name} {n}" for name, n in empty.items() if n) or "none",
+        **{f"row {n + 1}": ", ".join(row) for n, row in enumerate(first.to_numpy().tolist())},
+    }
+
+
+def document_facts(path: Path) -> Facts:
+    """The first level of a JSON document, each value in at most a line."""
+    from slr_pipeline.io.documents import read_document
+
+    return {
+        name: text if len(text) <= MAX_LETTERS else f"{text[:MAX_LETTERS]}..."
+        for name, value in read_document(path, "JSON object").items()
+        if (text := json.dumps(value, ensure_ascii=False))
+    }
+
+
+def _kind(column: "pd.Series[Any]") -> str:
+    return {"i": "whole numbers", "f": "numbers", "b": "true or false"}.get(
+        column.dtype.kind, "text"
+    )
 
 
 def _origin(provenance: str) -> Facts:

@@ -12,7 +12,9 @@ HEADER = """# Configuration
 
 Generated from `slr_pipeline/config/` by `slr docs`; do not edit. Paths are relative to the folder
 in which you run `snakemake`. `config.yaml` is the demo; `config/` holds other complete
-experiments: `snakemake --configfile config/autsl.yaml ...`. Unknown keys are errors.
+experiments: `snakemake --configfile config/autsl.yaml ...`. The file that `--configfile` names
+replaces the demo's whole config; Snakemake merges two such files, key by key. Unknown keys are
+errors.
 """
 
 WEIGHTS_HEADER = """# Weights from outside

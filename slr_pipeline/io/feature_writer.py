@@ -1,7 +1,7 @@
 """Writes feature files, one clip at a time; docs/reference/artifacts.md specifies the format."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -13,12 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError, SlrError
+from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
 from slr_pipeline.io.container import create_container
 from slr_pipeline.io.features import FORMAT, FeatureFile, picture_shape
 from slr_pipeline.io.jpeg import JPEG, Jpeg, encode_jpeg
 from slr_pipeline.schema import FEATURES, FeatureSchema
+from slr_pipeline.skeleton import BODY_135, KEYPOINTS_133, POSE_FLOW_KEYPOINTS
 
 CHUNK_BYTES = 1 << 18
+
+KEYPOINT_NAMES = {
+    "keypoints": KEYPOINTS_133,
+    "heatmaps": tuple(KEYPOINTS_133[keypoint] for keypoint in HEATMAP_KEYPOINTS),
+    "pose_flow": tuple(BODY_135[keypoint] for keypoint in POSE_FLOW_KEYPOINTS),
+}
+"""Names of the keypoints of a feature in the order of its values."""
 
 Attributes = dict[str, str | int | float | bool]
 """Attributes of a feature file beside those that every file has."""
@@ -61,7 +70,8 @@ def create_feature_file(
     schema = FEATURES[feature]
     container = create_container(path, lambda partial: FeatureFile(partial, feature))
     with container as (file, check_disk):
-        writer = FeatureWriter(file, schema, jpeg, check_disk)
+        keypoints = KEYPOINT_NAMES.get(feature, ())
+        writer = FeatureWriter(file, schema, jpeg, check_disk, keypoints)
         try:
             yield writer
         except SlrError as error:
@@ -91,13 +101,19 @@ class FeatureWriter:
     """
 
     def __init__(
-        self, file: h5py.File, schema: FeatureSchema, jpeg: Jpeg, check_disk: Callable[[], None]
+        self,
+        file: h5py.File,
+        schema: FeatureSchema,
+        jpeg: Jpeg,
+        check_disk: Callable[[], None],
+        keypoints: Sequence[str],
     ) -> None:
         self.sample = ""
         self._file = file
         self._schema = schema
         self._jpeg = jpeg
         self._check_disk = check_disk
+        self._keypoints = keypoints
         self._rows: list[NewClip] = []
         self._offsets = [0]
         self._picture_ends = [0]
@@ -153,6 +169,8 @@ class FeatureWriter:
         size = np.asarray([(row.width, row.height) for row in rows], dtype=np.int32).reshape(-1, 2)
         file.create_dataset("size", data=size)
         file.create_dataset("fps", data=np.asarray([row.fps for row in rows], dtype=np.float64))
+        if self._keypoints:
+            file.create_dataset("keypoint", data=self._keypoints, dtype=strings)
         if self._schema.pictures:
             ends = np.asarray(self._picture_ends, dtype=np.int64)
             file.create_dataset("picture", data=ends, chunks=True, compression="gzip", shuffle=True)

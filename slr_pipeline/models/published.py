@@ -68,6 +68,9 @@ def recognised(path: str | Path, model: str, theirs: Mapping[str, Tensor]) -> Ki
         if other != model and any(name.startswith(kind.mark) for name in theirs)
     ]
     looks = f"; it looks like {' or '.join(others)}" if others else ""
+    inner = (name.partition(f".{kind.mark}") for kind in KINDS[model] for name in theirs)
+    if prefix := next((before for before, mark, _ in inner if mark), None):
+        looks = f"; remove the prefix {prefix[:60]}. from the names and save the weights again"
     expected = " or ".join(kind.source for kind in KINDS[model])
     names = ", ".join(list(theirs)[:3])
     raise ArtifactError(

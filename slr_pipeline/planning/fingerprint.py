@@ -40,6 +40,7 @@ def count_splits(table: SampleTable) -> pd.DataFrame:
     counts = groups.agg(
         samples=("split", "size"), signers=("signer", "nunique"), classes=("label", "nunique")
     )
+    counts["signers"] = counts["signers"].where(counts["signers"] > 0)  # unknown
     clips = samples.groupby(["split", "label"]).size().groupby("split")
     for name, values in (("least", clips.min()), ("median", clips.median()), ("most", clips.max())):
         counts[f"clips/class: {name}"] = values

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from slr_pipeline.io.messages import frequent
 from slr_pipeline.io.progress import duration
 from slr_pipeline.planning.fingerprint import Videos, count_splits, shared_signers
 from slr_pipeline.planning.plan import Plan
 from slr_pipeline.planning.rates import CLIP_FRAMES
+from slr_pipeline.samples.table import SampleTable
 
 
 def plan_text(plan: Plan) -> Iterator[str]:
@@ -20,10 +22,7 @@ def plan_text(plan: Plan) -> Iterator[str]:
     yield f"\n{_text(count_splits(table).reset_index())}\n"
     yield _videos(plan.videos)
     without = sum(not sample.depth for sample in table.samples)
-    yield (
-        f"{shared_signers(table)} signers appear in more than one split; "
-        f"{without:,} samples have no depth video"
-    )
+    yield f"{_signers(table)}; {without:,} samples have no depth video"
     yield f"\n{_text(_forecast(plan))}\n"
     files = int(plan.jobs["files"].sum())
     yield (
@@ -46,18 +45,28 @@ def plan_text(plan: Plan) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
+def _signers(table: SampleTable) -> str:
+    signers = [sample.signer for sample in table.samples]
+    unknown = f"the signers of {signers.count(None):,} samples are unknown"
+    if not any(signers):
+        return unknown
+    known = (
+        f"{shared_signers(table)} of {len({*signers} - {None})} signers appear in several splits"
+    )
+    return f"{known}, {unknown}" if None in signers else known
+
+
 def _videos(videos: Videos) -> str:
     measured = videos.measured
     if measured.empty:
         return f"lengths and sizes are unknown without videos: {CLIP_FRAMES:g} frames are assumed"
-    sizes = measured.groupby(["width", "height"]).size().nlargest(3).index
-    rates = measured["fps"].round(2).value_counts().index[:3]
+    sizes = frequent(measured[["width", "height"]].itertuples(index=False, name=None))
+    rates = frequent((fps,) for fps in measured["fps"].round(2))
     frames = measured["frames"]
     quarantined = f"; {videos.quarantined:,} quarantined" if videos.quarantined else ""
     return (
         f"{videos.source}: {frames.min()} to {frames.max()} frames, median {frames.median():g}; "
-        f"{', '.join(f'{width} x {height}' for width, height in sizes)} px; "
-        f"{', '.join(f'{fps:g}' for fps in rates)} fps{quarantined}"
+        f"{sizes} px; {rates} fps{quarantined}"
     )
 
 

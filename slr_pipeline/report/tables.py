@@ -1,7 +1,6 @@
 """The tables of a report, as rows of text with the numbers they sort by."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from slr_pipeline.config.experiment import SPLITS, Split
+from slr_pipeline.io.messages import frequent
 from slr_pipeline.report.finished_run import FinishedRun, Scored
 
 
@@ -105,21 +105,13 @@ def _video_cells(samples: pd.DataFrame) -> dict[str, object]:
         return dict.fromkeys(names)
     frames = clips["frames"]
     low, high = int(frames.min()), int(frames.max())
-    sizes = [f"{w:g} x {h:g}" for w, h in zip(clips["width"], clips["height"], strict=True)]
     cells = (
         Cell(f"{frames.median():g}", frames.median()),
         Cell(f"{low} to {high}", low),
-        _most_frequent(sizes),
-        _most_frequent(f"{fps:g}" for fps in clips["fps"]),
+        frequent(clips[["width", "height"]].itertuples(index=False, name=None)),
+        frequent((fps,) for fps in clips["fps"]),
     )
     return dict(zip(names, cells, strict=True))
-
-
-def _most_frequent(texts: Iterable[str]) -> str:
-    """The most frequent text, and the number of others."""
-    counts = Counter(texts)
-    ((first, _),) = counts.most_common(1)
-    return first if len(counts) == 1 else f"{first} and {len(counts) - 1} more"
 
 
 def hands_table(run: FinishedRun) -> Table | None:

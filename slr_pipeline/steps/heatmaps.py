@@ -15,7 +15,7 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
     rows = read_verified(verified)
     store = FeatureStore("keypoints", [keypoints])
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
-    attributes: Attributes = {**store.estimator, "source": "gaussian"}
+    attributes: Attributes = {**store.estimator, "source": "drawn"}
     with create_feature_file(out, "heatmaps", attributes, facts) as writer:
         for row in rows_to_make(rows, writer):
             maps = draw_heatmaps(

@@ -27,6 +27,7 @@ from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.streams import features_of
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
+from slr_pipeline.io.foreign.exporting import LAYOUTS_OF
 from slr_pipeline.io.models import save_model
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.steps.predict import load_trained
@@ -323,6 +324,14 @@ def test_a_missing_extra_names_the_command_to_install_it(
     assert done.stderr.endswith(f": {INSTALL.replace('onnx', extra)}\n")
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_help_names_the_default_layouts(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "--help"])
+    defaults = {layouts[0] for layouts in LAYOUTS_OF.values()} - {LAYOUTS_OF["openpose"][0]}
+    text = f"(default: {', '.join(defaults)}; of openpose: {LAYOUTS_OF['openpose'][0]})"
+    assert text in " ".join(capsys.readouterr().out.split()).replace("- ", "-")
 
 
 @pytest.mark.parametrize(

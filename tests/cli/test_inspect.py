@@ -1,6 +1,7 @@
 """`slr inspect`: the facts about each kind of file."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "samples": "3, 1 of them quarantined",
         "frames": "12; 5 to 7 per sample",
         "values": "(12, 133, 3) float32, (frame, keypoint, channel): px, px, score in [0, 1]",
-        "arrays": "fps (3) float64, offset (4) int64, sample (3) str, size (3, 2) int32",
+        "arrays": "fps (3) float64, keypoint (133) str, offset (4) int64, sample (3) str, "
+        "size (3, 2) int32",
         "videos": "512 x 512, 640 x 480 px, 25, 29.97 frames per second",
         "estimator": "some-1.0, weights 0123456789ab",
         "attributes": "mirrored False",
@@ -156,10 +158,40 @@ def test_foreign_and_older_files_are_one_line(
     assert refused("inspect", path).startswith(f"{path}: {line}")
 
 
+def test_tables_submissions_and_documents(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def facts(name: str, text: str) -> dict[str, str]:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        main(["inspect", str(tmp_path / name)])
+        lines = capsys.readouterr().out.splitlines()
+        return dict(re.split("  +", line, maxsplit=1) for line in lines)
+
+    table = facts("quality.csv", "sample,frames,jitter\nağaç_1,12,0.5\nb,0,\nc,3,0.25\n")
+    assert table == {
+        "format": "table (CSV)",
+        "rows": "3",
+        "columns": "sample (text), frames (whole numbers), jitter (numbers)",
+        "empty cells": "jitter 1",
+        "row 1": "ağaç_1, 12, 0.5",
+        "row 2": "b, 0, ",
+        "size": "51 bytes",
+    }
+    submission = facts("submission.csv", "a,1\nb,2\n")
+    assert submission["format"] == "submission: name,label without a header"
+    assert submission["rows"] == "2"
+    document = facts("metrics.json", json.dumps({"top1": 0.5, "sign": "ağaç", "all": [1] * 99}))
+    assert document["top1"] == "0.5"
+    assert document["sign"] == '"ağaç"'
+    assert document["all"] == f"[{'1, ' * 33}..."
+
+
 def test_wrong_paths_are_one_line(tmp_path: Path, refused: Refused) -> None:
     assert refused("inspect", tmp_path).endswith(": there is no such file; check the path")
     for name, line in (
-        ("a.csv", "expected features or logits (.h5), or .safetensors"),
+        ("a.txt", "expected a file that ends in .h5, .safetensors, .csv, .json"),
+        ("a.csv", "not a CSV table (No columns to parse from file)"),
+        ("a.json", "no JSON object (Expecting value"),
         ("empty.h5", "not a complete file of this version"),
     ):
         (tmp_path / name).touch()

@@ -46,6 +46,16 @@ def test_every_sample_is_read_back_by_name(tmp_path: Path) -> None:
         assert store.frames(clip.sample) == FRAMES[clip.sample]
 
 
+@pytest.mark.parametrize("feature", ["keypoints", "heatmaps", "pose_flow"])
+def test_keypoints_are_named_in_the_order_of_the_values(tmp_path: Path, feature: str) -> None:
+    write_feature(tmp_path / "a.h5", feature, [NewClip("a")])
+    with h5py.File(tmp_path / "a.h5") as file:
+        names = file["keypoint"].asstr()[:].tolist()
+    assert (names[0], names[-1]) == ("nose", "right_pinky_finger4")
+    assert len(set(names)) == len(names)
+    assert len(names) == FEATURES[feature].shape[0] // (2 if feature == "pose_flow" else 1)
+
+
 def test_the_same_clips_give_the_same_bytes(tmp_path: Path) -> None:
     first = write(tmp_path / "1.h5", clips()).read_bytes()
     assert write(tmp_path / "2.h5", clips()).read_bytes() == first

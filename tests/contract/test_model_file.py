@@ -134,6 +134,11 @@ STRANGE: dict[str, Callable[[], Any]] = {
         "net": {"a": torch.zeros(1)},
         "epoch": 3,
     },
+    "has 2 state dicts, 'net', 'ema'; save one of them alone": lambda: {
+        "net": {"a": torch.zeros(1)},
+        "ema": {"a": torch.zeros(1)},
+        "optimizer": {"state": {0: torch.zeros(1)}},
+    },
     "1 of 1 entries are not tensors by name (0)": lambda: {0: torch.zeros(1)},
     r"('a\x1b[2J\n')": lambda: {"a\x1b[2J\n": torch.zeros(1)},
     "('sparse')": lambda: {"sparse": torch.eye(2).to_sparse()},

@@ -296,6 +296,11 @@ def save_mmcv(weights: Weights, path: Path) -> None:
     torch.save({"meta": {"epoch": 1, "time": "now"}, "state_dict": weights}, path)
 
 
+def save_under_another_key(weights: Weights, path: Path) -> None:
+    optimizer = {"state": {0: {"step": torch.zeros(1)}}, "param_groups": [{"lr": 0.1}]}
+    torch.save({"epoch": 1, "model_state_dict": weights, "optimizer": optimizer}, path)
+
+
 def save_parameters(weights: Weights, path: Path) -> None:
     parameters = {
         name: nn.Parameter(value) if value.is_floating_point() else value
@@ -318,6 +323,7 @@ def save_wrapped_twice(weights: Weights, path: Path) -> None:
         save_lightning,
         save_safetensors,
         save_mmcv,
+        save_under_another_key,
         save_parameters,
         save_wrapped_twice,
     ],
@@ -479,6 +485,12 @@ def test_another_network_is_named(tmp_path: Path) -> None:
         "not released weights of slgcn, by its 95 names (bn.weight, bn.bias, bn.running_mean, "
         "...); it looks like released weights of sstcn; check --model and the file"
     ]
+    for prefix in ("net.backbone.", "encoder."):
+        inner = {
+            f"{prefix}{name}": value for name, value in released("sstcn", SMALL["sstcn"]()).items()
+        }
+        (line,) = refused("sstcn", inner, tmp_path)
+        assert f"; remove the prefix {prefix} from the names and save the weights again" in line
     lines = refused("vtn", {"a": torch.zeros(1)}, tmp_path)
     assert lines == [
         "not released or imagenet weights of vtn, by its 1 names (a, ...); "

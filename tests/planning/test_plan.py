@@ -24,6 +24,7 @@ from slr_pipeline.io.benchmarks import read_seconds
 from slr_pipeline.planning.dry_run import Job, planned_jobs
 from slr_pipeline.planning.fingerprint import count_splits, measure_videos, shared_signers
 from slr_pipeline.planning.plan import Plan, critical_path, make_plan
+from slr_pipeline.planning.tables import plan_text
 from slr_pipeline.samples.table import load_samples
 
 ROOT = Path(__file__).parents[2]
@@ -72,6 +73,19 @@ def test_fingerprint_of_the_demo(values: dict[str, Any]) -> None:
     assert videos.measured[["width", "height", "fps"]].to_numpy().tolist() == [[512, 512, 25]] * 8
     assert videos.measured["frames"].between(20, 29).all()
     assert measure_videos(table, config.results, seed=1).measured.equals(videos.measured)
+
+
+def test_unknown_signers_are_not_counted_as_none(values: dict[str, Any]) -> None:
+    plan = plan_of(values)
+    unknown = tuple(dataclasses.replace(s, signer=None) for s in plan.table.samples)
+    for samples, line in (
+        (plan.table.samples, "0 of 8 signers appear in several splits; 0 samples have no depth"),
+        (unknown, "the signers of 128 samples are unknown; "),
+        ((*unknown[:9], *plan.table.samples[9:]), "in several splits, the signers of 9 samples ar"),
+    ):
+        table = dataclasses.replace(plan.table, samples=samples)
+        assert line in "\n".join(plan_text(dataclasses.replace(plan, table=table)))
+    assert count_splits(dataclasses.replace(plan.table, samples=unknown))["signers"].isna().all()
 
 
 def test_sums_by_hand(values: dict[str, Any]) -> None:

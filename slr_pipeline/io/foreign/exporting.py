@@ -18,7 +18,7 @@ LAYOUTS_OF: Final = {
     "openpose": ("body-25", "body-135"),
     "mmaction2": ("coco-wholebody-133",),
 }
-"""The layouts of each format; the first, the default, has all 133 keypoints."""
+"""The layouts of each format; the first is the default."""
 
 
 def export_keypoints(

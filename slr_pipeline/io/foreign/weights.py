@@ -14,6 +14,7 @@ from torch import Tensor
 
 from slr_pipeline.config.weights import how_to_get
 from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.messages import printable
 from slr_pipeline.io.models import short_reason
 from slr_pipeline.io.video import sha256_of
 
@@ -65,13 +66,14 @@ _BESIDE: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
 def read_foreign(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a state dict that another program wrote, on the CPU.
 
-    Reads `.safetensors` and files of `torch.save`, old and new, with the state dict at the top or
-    under `state_dict`, as Lightning and mmcv write it. ArtifactError for a file that is damaged,
-    needs code to be run, or holds anything but plain tensors by name.
+    Reads `.safetensors` and files of `torch.save`, old and new, with the state dict at the top,
+    under `state_dict`, as Lightning and mmcv write it, or the only one under any other key.
+    ArtifactError for a file that is damaged, needs code to be run, or holds anything but plain
+    tensors by name.
     """
     content = _load_foreign(path)
-    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
-        content = content["state_dict"]
+    if isinstance(content, Mapping):
+        content = _state_dict(path, content)
     if not isinstance(content, Mapping) or not content:
         found = "an empty one" if isinstance(content, Mapping) else type(content).__name__
         raise ArtifactError(f"{path}: expected a state dict, found {found}; save the state dict")
@@ -82,6 +84,25 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
             f"({', '.join(wrong[:10])}); save the state dict alone, or under the key state_dict"
         )
     return {name: value.detach() for name, value in content.items()}
+
+
+def _state_dict(path: str | Path, content: Mapping[Any, Any]) -> Any:
+    """The state dict in a checkpoint, or the checkpoint itself if it has tensors or none in it."""
+    if isinstance(content.get("state_dict"), Mapping):
+        return content["state_dict"]
+    if any(isinstance(value, Tensor) for value in content.values()):
+        return content
+    found = [
+        key
+        for key, value in content.items()
+        if isinstance(value, Mapping) and value and all(map(_is_plain, value, value.values()))
+    ]
+    if len(found) > 1:
+        raise ArtifactError(
+            f"{path}: has {len(found)} state dicts, {', '.join(map(printable, found[:10]))}; save "
+            "one of them alone"
+        )
+    return content[found[0]] if found else content
 
 
 def _load_foreign(path: str | Path) -> Any:
