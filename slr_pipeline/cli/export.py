@@ -48,9 +48,10 @@ def export_onnx(results: Path, streams: list[str], out: Path) -> None:
     config = read_run_config(results)
     for export in [export_stream(config, results, stream) for stream in streams]:
         export.write(out)
-        on_clips = f"{export.real_difference:.1e} on {export.clips} clips of the run"
+        on_clips = f"{export.on_clips.logits:.1e} on {export.clips} clips of the run"
         print(
             f"{out / export.stream}.onnx: {len(export.content) / 1e6:.1f} MB; logits differ from "
-            f"PyTorch's by at most {export.random_difference:.1e} on random inputs, "
+            f"PyTorch's float64 by at most {export.on_random.logits:.1e} of their spread on random "
+            "inputs, "
             f"{on_clips if export.clips else 'no clips'}"
         )

@@ -1,11 +1,13 @@
 """Convert a model to an ONNX graph and compare their logits; arrays only, no files."""
 
+import copy
 import importlib
 import importlib.metadata
 import io
 import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +17,10 @@ from torch import Tensor, nn
 from slr_pipeline.errors import SlrError
 
 OPSET: Final = 17
-TOLERANCE: Final = 1e-4
-"""Largest accepted difference, see `largest_difference`."""
+FACTOR: Final = 10.0
+"""ONNX Runtime may differ from float64 by this many times the difference of PyTorch's float32."""
+LEAST, MOST = 1e-4, 1e-2
+"""Bounds of the accepted difference, of logits in units of their spread and of probabilities."""
 
 _INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[onnx]'"
 
@@ -55,20 +59,42 @@ def to_onnx(
     return content
 
 
-def largest_difference(
-    content: bytes,
-    model: nn.Module,
-    batches: Iterable[Sequence[Tensor]],
-    *,
-    relative: bool = False,
-) -> float:
-    """Largest difference between logits of ONNX Runtime and PyTorch; NaN if one is not finite.
+@dataclass(frozen=True)
+class Differences:
+    """Largest differences of ONNX Runtime's float32 logits from PyTorch's float64 ones.
 
-    `content` is the result of `to_onnx` for `model`; `batches` are inputs. With `relative` the
-    difference is divided by the largest logit of the batch if that is above 1: logits of inputs far
-    from the training data can be huge, and float32 has seven digits.
+    `logits` is in units of the spread of a batch, the mean over its samples of the standard
+    deviation of the float64 logits; `own_` are the same differences of PyTorch's float32. NaN where
+    a logit is not finite. `same_top5`: the five most likely classes are equal, except classes that
+    PyTorch's float32 cannot tell apart.
+    """
 
-    Raises SlrError if onnxruntime is not installed.
+    logits: float
+    own_logits: float
+    probabilities: float
+    own_probabilities: float
+    same_top5: bool
+
+    def acceptable(self) -> bool:
+        """Whether ONNX Runtime is about as exact as PyTorch."""
+        return (
+            self.logits <= _limit(self.own_logits)
+            and self.probabilities <= _limit(self.own_probabilities)
+            and self.same_top5
+        )
+
+
+def _limit(own: float) -> float:
+    return min(MOST, max(LEAST, FACTOR * own))
+
+
+def differences(
+    content: bytes, model: nn.Module, batches: Iterable[Sequence[Tensor]]
+) -> Differences:
+    """Compare ONNX Runtime's logits with PyTorch's.
+
+    `content` is the result of `to_onnx` for `model`; `batches` are inputs. SlrError if onnxruntime
+    is not installed.
     """
     runtime = _installed("onnxruntime")
     options = runtime.SessionOptions()
@@ -77,20 +103,44 @@ def largest_difference(
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
     model.eval()
-    largest = 0.0
+    exact = copy.deepcopy(model).double()
+    found = []
     for batch in batches:
         with torch.no_grad():
-            expected = model(*batch).numpy()
-        (logits,) = session.run(
-            ["logits"], {name: part.numpy() for name, part in zip(names, batch, strict=True)}
-        )
+            own = model(*batch).double()
+            expected = exact(*(part.double() for part in batch))
+        given = {name: part.numpy() for name, part in zip(names, batch, strict=True)}
+        logits = torch.from_numpy(session.run(["logits"], given)[0]).double()
         if logits.shape != expected.shape:
-            raise SlrError(f"ONNX Runtime returns logits {logits.shape}, PyTorch {expected.shape}")
-        with np.errstate(invalid="ignore"):
-            unit = np.maximum(1, np.abs(expected).max()) if relative else 1
-            # np.maximum keeps NaN.
-            largest = float(np.maximum(largest, np.abs(logits - expected).max() / unit))
-    return largest
+            raise SlrError(
+                f"ONNX Runtime returns logits {tuple(logits.shape)}, PyTorch "
+                f"{tuple(expected.shape)}"
+            )
+        found.append(_differences(logits, own, expected))
+    return Differences(
+        _largest(one.logits for one in found),
+        _largest(one.own_logits for one in found),
+        _largest(one.probabilities for one in found),
+        _largest(one.own_probabilities for one in found),
+        all(one.same_top5 for one in found),
+    )
+
+
+def _differences(logits: Tensor, own: Tensor, expected: Tensor) -> Differences:
+    """The differences of one batch (B, K)."""
+    spread = expected.std(dim=1).mean().clamp(min=torch.finfo().tiny)
+    by_logits, by_own = (float(((x - expected).abs() / spread).max()) for x in (logits, own))
+    shares = expected.softmax(dim=1)
+    by_share, own_share = (float((x.softmax(1) - shares).abs().max()) for x in (logits, own))
+    count = min(5, expected.shape[1])
+    best = expected.topk(count).values
+    picked = expected.gather(1, logits.topk(count).indices)
+    same = bool(((best - picked).abs() <= _limit(by_own) * spread).all())
+    return Differences(by_logits, by_own, by_share, own_share, same)
+
+
+def _largest(values: Iterable[float]) -> float:
+    return float(np.max([*values], initial=0.0))  # keeps NaN
 
 
 def versions() -> dict[str, str]:

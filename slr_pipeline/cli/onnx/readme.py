@@ -6,7 +6,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slr_pipeline import skeleton
-from slr_pipeline.cli.onnx.graph import OPSET, TOLERANCE
+from slr_pipeline.cli.onnx.graph import FACTOR, LEAST, MOST, OPSET
 from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import TrainedStream
@@ -35,7 +35,9 @@ CONSTANTS: dict[str, Any] = {
     "kinds": PICTURE_KINDS,
     "pose_flow_points": [skeleton.BODY_135_FROM_133[k] for k in skeleton.POSE_FLOW_KEYPOINTS],
     "opset": OPSET,
-    "tolerance": TOLERANCE,
+    "factor": FACTOR,
+    "least": LEAST,
+    "most": MOST,
 }
 """Modules and tables whose numbers the templates show, by their name in the templates."""
 

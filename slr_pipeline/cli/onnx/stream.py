@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from slr_pipeline.cli.onnx.graph import TOLERANCE, largest_difference, to_onnx, versions
+from slr_pipeline.cli.onnx.graph import FACTOR, MOST, Differences, differences, to_onnx, versions
 from slr_pipeline.cli.onnx.inputs import input_shapes, random_batch
 from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import Config
@@ -29,15 +29,14 @@ REAL_BATCHES = (1, 3)
 class Export:
     """A checked ONNX file (`content`) and its page in Markdown.
 
-    Largest differences of a logit from PyTorch's: on random inputs, relative to the largest logit
-    if that is above 1, and on this number of `clips` of the run.
+    Differences from PyTorch's logits on random inputs and on this number of `clips` of the run.
     """
 
     stream: str
     content: bytes
     page: str
-    random_difference: float
-    real_difference: float
+    on_random: Differences
+    on_clips: Differences
     clips: int
 
     def write(self, folder: Path) -> None:
@@ -69,15 +68,18 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
     }
     metadata = {"stream": stream, "classes": sidecar["classes"], **facts}
     content = to_onnx(trained.network, batches[1], list(input_shapes(settings)), metadata)
-    on_random = largest_difference(content, trained.network, batches, relative=True)
-    on_clips = largest_difference(content, trained.network, real)
-    if not (on_random <= TOLERANCE and on_clips <= TOLERANCE):
-        raise ArtifactError(
-            f"{stream}: logits of ONNX Runtime differ from PyTorch's by {on_clips:.2g} on clips "
-            f"and {on_random:.2g} on random inputs, more than {TOLERANCE:g}; nothing is written. "
-            "If they are nan or huge, train the stream again; else install the versions of "
-            "requirements/constraints.txt"
-        )
+    on_random = differences(content, trained.network, batches)
+    on_clips = differences(content, trained.network, real)
+    for inputs, found in (("random inputs", on_random), ("clips", on_clips)):
+        if not found.acceptable():
+            raise ArtifactError(
+                f"{stream}: on {inputs}, logits of ONNX Runtime differ from PyTorch's float64 by "
+                f"{found.logits:.2g} of their spread and probabilities by {found.probabilities:.2g}"
+                f", PyTorch's own float32 by {found.own_logits:.2g} and "
+                f"{found.own_probabilities:.2g}; nothing is written. If PyTorch's own are above "
+                f"{MOST / FACTOR:g} or nan, train the stream again; else install the versions of "
+                "requirements/constraints.txt"
+            )
     page = readme(
         stream,
         settings,
