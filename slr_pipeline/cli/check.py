@@ -1,11 +1,15 @@
-"""Check a config and its sample table, without opening a video."""
+"""Check a config, its sample table and its files, without opening a video."""
 
 import argparse
+import sys
+from collections.abc import Iterator
 
+from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
-from slr_pipeline.samples.requirements import check_streams
+from slr_pipeline.errors import SlrError
+from slr_pipeline.samples.requirements import missing_files, missing_videos, sample_problems
 from slr_pipeline.samples.shards import shards
-from slr_pipeline.samples.table import load_samples, signer_warnings
+from slr_pipeline.samples.table import SampleTable, load_samples, signer_warnings
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -14,18 +18,62 @@ def flags(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Print the samples, shards, streams and tracks of an experiment."""
-    print(describe(read_config(arguments.config)))
+    """Print the samples, shards, streams and tracks of an experiment, or every problem."""
+    config = read_config(arguments.config)
+    problems = list(missing_files(config))
+    table = None
+    try:
+        table = load_samples(config.data)
+    except SlrError as error:
+        problems.append(str(error))
+    else:
+        problems += sample_problems(config, table)
+        problems += missing_videos(config, table)
+        problems += _keypoints_problems(config, table)
+    problems += header_problems(config, table)
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems or table is None:
+        sys.exit(1)
+    print(describe(config, table))
 
 
-def describe(config: Config) -> str:
+def header_problems(
+    config: Config, table: SampleTable | None, *, weights: bool = True
+) -> Iterator[str]:
+    """What the files that the config names state of themselves and do not fit the experiment.
+
+    Of weights only the headers are read. Files that do not exist are left out, and without a table
+    all that depends on samples or classes.
+    """
+    # Late: only a config that names such files needs these packages.
+    if table is not None and any(config.imported_logits()):
+        from slr_pipeline.io.foreign.imported_logits import logits_problems
+
+        yield from logits_problems(config, table)
+    if table is not None and any(track.template for track in config.tracks.values()):
+        from slr_pipeline.io.submission import template_problems
+
+        yield from template_problems(config, table)
+    if weights and any(getattr(stream, "init", None) for stream in config.streams.values()):
+        from slr_pipeline.training.start_weights import weights_problems
+
+        yield from weights_problems(config, None if table is None else table.classes)
+
+
+def _keypoints_problems(config: Config, table: SampleTable) -> Iterator[str]:
+    """Samples without imported keypoints; the first file is read."""
+    settings = config.features.keypoints
+    if isinstance(settings, ImportedKeypointsSettings):
+        from slr_pipeline.pose.imported import keypoints_problems
+
+        splits = config.read_splits()
+        names = [sample.name for sample in table.samples if sample.split in splits]
+        yield from keypoints_problems(settings, names)
+
+
+def describe(config: Config, table: SampleTable) -> str:
     """Samples, shards, streams and tracks of an experiment, as text."""
-    table = load_samples(config.data)
-    check_streams(config, table)
-    if any(config.imported_logits()):
-        from slr_pipeline.io.foreign.imported_logits import check_logits
-
-        check_logits(config, table)
     lines = [f"{config.name}: {len(table.samples)} samples, {len(table.classes)} classes"]
     for split in SPLITS:
         samples = table.split(split)

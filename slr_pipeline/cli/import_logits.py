@@ -3,6 +3,7 @@
 import argparse
 
 from slr_pipeline.config.experiment import SPLITS, read_config
+from slr_pipeline.errors import DataError
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.schema import FEATURES
@@ -15,7 +16,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         default="config.yaml",
-        help="config with the sample table (default: config.yaml)",
+        help="config of the experiment with the samples (default: config.yaml, in a checkout that "
+        "of the demo)",
     )
     parser.add_argument("--split", choices=SPLITS, required=True, help="split of the logits")
     parser.add_argument(
@@ -38,9 +40,15 @@ def main(arguments: argparse.Namespace) -> None:
 
     table = load_samples(read_config(arguments.config).data)
     foreign = read_foreign_logits(arguments.source)
-    logits = join_logits(
-        arguments.source, foreign, table, arguments.split, arguments.protocol, arguments.reads
-    )
+    try:
+        logits = join_logits(
+            arguments.source, foreign, table, arguments.split, arguments.protocol, arguments.reads
+        )
+    except DataError as error:
+        raise DataError(
+            f"{error}; samples and classes are those of {arguments.config}, and --config names "
+            "another config"
+        ) from error
     origin = {
         "source_sha256": foreign.sha256,
         "split": arguments.split,

@@ -174,7 +174,9 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     Raises ArtifactError for missing files and for files of different runs.
     """
     settings = config.tracks[name]
-    folders = {stream: f"streams/{stream}/{config.phases[-1]}" for stream in settings.streams}
+    folders = {
+        stream: f"streams/{stream}/{config.phases(stream)[-1]}" for stream in settings.streams
+    }
     folders |= {untuned_name(stream): f"streams/{stream}/train" for stream in settings.untuned}
     paths = {stream: results / folder / "model.safetensors" for stream, folder in folders.items()}
     metrics = results / "tracks" / name / "metrics.json"
@@ -299,7 +301,7 @@ def fused_scores(
     track: Track, logits: Sequence[str], samples: Sequence[str]
 ) -> NDArray[np.float64]:
     """Scores (N, K) of the samples, computed as rule `ensemble` does for test."""
-    joined = join(read_streams(track.settings, logits), samples)
+    joined = join(read_streams(track.settings, logits, track.config.protocol), samples)
     if track.settings.fusion == "calibrated":
         joined = calibrated(joined, track.calibration)
     K = joined.values.shape[2]

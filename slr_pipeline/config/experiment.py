@@ -154,7 +154,7 @@ class Config(Section):
             if stream.training.epochs == 0 and stream.init is None:
                 raise ValueError(f"streams.{name}.training.epochs: 0 needs weights; set init")
             processes = stream.gpus * stream.nodes
-            for phase in self.phases:
+            for phase in self.phases(name):
                 size = recipe_of(stream, phase).batch_size
                 if size % processes:
                     raise ValueError(
@@ -184,6 +184,18 @@ class Config(Section):
                     f"tracks.{track}.untuned: protocol strict does not fine-tune; set protocol "
                     "challenge, or add the weights to streams"
                 )
+            for stream in settings.untuned:
+                if stream not in self._answering() or len(self.phases(stream)) == 2:
+                    continue
+                own = self.streams[stream]
+                if not isinstance(own, ImportedSettings) or own.untuned is None:
+                    advice = "give the weights from before fine-tuning a stream of their own"
+                    if isinstance(own, ImportedSettings):
+                        advice = f"set streams.{stream}.untuned to its logits from before it"
+                    raise ValueError(
+                        f"tracks.{track}.untuned.{stream}: the stream is not fine-tuned here and "
+                        f"has one answer of test, which is named under streams; {advice}"
+                    )
         return self
 
     @model_validator(mode="after")
@@ -206,6 +218,12 @@ class Config(Section):
                     f"streams.{name}.training.epochs: 0 with folds {self.folds}: weights trained "
                     "elsewhere may have seen every signer; set folds to null to fit on val"
                 )
+            elif "val" not in self.unseen_splits(name, "train"):
+                raise ValueError(
+                    f"streams.{name}.training.epochs: 0 under protocol challenge: weights trained "
+                    "elsewhere may have seen val, and a calibrated track is fitted on it; set "
+                    "fusion published and weights, or protocol strict if they have not"
+                )
         return self
 
     def fitted_streams(self) -> tuple[str, ...]:
@@ -221,18 +239,15 @@ class Config(Section):
     def imported_logits(self) -> Iterator[ImportedLogits]:
         """The files of all imported streams.
 
-        Logits of test have the protocol of the experiment, unless tracks use the stream in
-        `untuned` alone; the others come from models that were trained on train alone.
+        All but test must come from models that were trained on train alone.
         """
-        tuned = {name for track in self.tracks.values() for name in track.streams}
-        untuned = {name for track in self.tracks.values() for name in track.untuned} - tuned
         for name, stream in self.streams.items():
             if not isinstance(stream, ImportedSettings):
                 continue
-            of_test = "strict" if name in untuned else self.protocol
             files: tuple[tuple[str, Split, str], ...] = (
                 ("val", "val", "strict"),
-                ("test", "test", of_test),
+                ("test", "test", self.protocol_of(name)),
+                ("untuned", "test", "strict"),
                 ("out_of_fold", "train", "strict"),
             )
             for key, split, protocol in files:
@@ -242,10 +257,49 @@ class Config(Section):
                         f"streams.{name}.{key}", path, split, protocol, stream.reads
                     )
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        """The training phases of each stream; the model of the last one predicts test."""
-        return ("train", "finetune") if self.protocol == "challenge" else ("train",)
+    def _answering(self) -> set[str]:
+        """The streams whose last phase answers test in some track."""
+        return {stream for track in self.tracks.values() for stream in track.streams}
+
+    def phases(self, stream: str) -> tuple[Phase, ...]:
+        """The phases of a stream; the last one answers test. Imported logits are phase `train`."""
+        settings = self.streams[stream]
+        if isinstance(settings, ImportedSettings) or self.protocol == "strict":
+            return ("train",)
+        return ("train", "finetune") if settings.finetune.epochs else ("train",)
+
+    def protocol_of(self, stream: str) -> str:
+        """The protocol of phase `train` of a stream.
+
+        Logits, and weights without any training here, are taken for ones of the experiment's
+        protocol, unless tracks use them in `untuned` alone.
+        """
+        settings = self.streams[stream]
+        given = isinstance(settings, ImportedSettings) or not settings.training.epochs
+        if given and len(self.phases(stream)) == 1:
+            untuned = {name for track in self.tracks.values() for name in track.untuned}
+            return "strict" if stream in untuned - self._answering() else self.protocol
+        return "strict"
+
+    def unseen_splits(self, stream: str, phase: Phase) -> tuple[Split, ...]:
+        """The splits that a phase of a stream has logits for: those that its model has not seen."""
+        settings = self.streams[stream]
+        if isinstance(settings, ImportedSettings):
+            return ("val", "test") if settings.val else ("test",)
+        trained_on_val = phase == "finetune" or self.protocol_of(stream) == "challenge"
+        return ("test",) if trained_on_val else ("val", "test")
+
+    def read_splits(self) -> tuple[Split, ...]:
+        """The splits whose videos the streams read."""
+        read: set[Split] = set()
+        for name, settings in self.streams.items():
+            if isinstance(settings, ImportedSettings):
+                continue
+            for phase in self.phases(name):
+                read.update(self.unseen_splits(name, phase))
+                if recipe_of(settings, phase).epochs:
+                    read.update(("train", "val"))
+        return tuple(split for split in SPLITS if split in read)
 
     def stream_features(self, stream: str) -> tuple[str, ...]:
         """The features that a stream of this configuration reads."""
@@ -274,6 +328,11 @@ def read_values(path: str) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: there is no such file; name the config of an experiment, as `slr init` "
+            "writes it"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a readable YAML file ({error})") from error
     values = parse_yaml(text, path)

@@ -48,7 +48,7 @@ def _parsing(name: str, hint: Any) -> dict[str, Any]:
         hint = Union[tuple(kind for kind in get_args(hint) if kind is not NoneType)]  # noqa: UP007
     if get_origin(hint) is list:
         nested = get_origin(get_args(hint)[0]) is list
-        return {"nargs": "+", "action": "append" if nested else "store"}
+        return {"nargs": "*", "action": "append" if nested else "store"}
     if get_origin(hint) is Literal:
         return {"choices": get_args(hint)}
     if hint in (str, int, Path):

@@ -11,7 +11,11 @@ Phase = Literal["train", "finetune"]
 fixed schedule."""
 
 Epochs = Annotated[
-    int, Field(ge=0, description="Passes over the training samples; 0: use `init` untrained.")
+    int,
+    Field(
+        ge=0,
+        description="Passes over the training samples; 0: use `init` as it is, without any sample.",
+    ),
 ]
 BatchSize = Annotated[int, Field(ge=2, description="Samples per optimiser step.")]
 LearningRate = Annotated[float, Field(gt=0, description="Learning rate after the warm-up.")]
@@ -64,7 +68,9 @@ Patience = Annotated[
 ]
 
 
-FinetuneEpochs = Annotated[int, Field(ge=0, description="Passes over train and val.")]
+FinetuneEpochs = Annotated[
+    int, Field(ge=0, description="Passes over train and val; 0: no fine-tuning.")
+]
 FinetuneRate = Annotated[
     float, Field(gt=0, description="Learning rate at the start; there is no warm-up.")
 ]

@@ -22,7 +22,10 @@ from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
 from slr_pipeline.schema import Feature, Representation
 
 _TRAINING = "The recipe of phase `train`."
-_FINETUNE = "Changes of the recipe in phase `finetune` of protocol `challenge`."
+_FINETUNE = (
+    "Changes of the recipe in phase `finetune` of protocol `challenge`. With 0 epochs, the default "
+    "after 0 epochs of training, the stream has no such phase."
+)
 _MODEL = "The model of the stream."
 
 FlipProbability = Annotated[
@@ -42,6 +45,17 @@ class _TrainedSettings(Section):
     an equal share of every batch, which batch norm sees."""
     nodes: int = Field(1, ge=1, le=64)
     """Machines of data-parallel training, as tasks of one SLURM job."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fine_tuned_after_training_or_on_request(cls, values: Any) -> Any:
+        """Without epochs of training there are none of fine-tuning, unless they are given."""
+        if isinstance(values, dict):
+            training, finetune = (values.get(key, {}) for key in ("training", "finetune"))
+            untrained = isinstance(training, dict) and training.get("epochs") == 0
+            if untrained and isinstance(finetune, dict):
+                return {**values, "finetune": {"epochs": 0, **finetune}}
+        return values
 
 
 class SlgcnSettings(_TrainedSettings):
@@ -186,6 +200,9 @@ class ImportedSettings(Section):
     track can use the stream."""
     test: PlainPath
     """Logits of test from a model of the experiment's protocol."""
+    untuned: PlainPath | None = None
+    """Logits of test from before fine-tuning, for tracks that name the stream in `untuned` too;
+    null: a track that names it there takes `test`."""
     out_of_fold: PlainPath | None = None
     """Logits of train from models that did not see the sample's signer; required if `folds` is
     set."""

@@ -260,8 +260,12 @@ def open_features(
 
 
 def check_estimator(model: str | Path, trained: Estimator, store: FeatureStore) -> None:
-    """ArtifactError if the model was trained on keypoints of another estimator."""
-    _same_estimator({model: trained, store.path_of(store.samples[0]): store.estimator})
+    """ArtifactError if the model was trained on keypoints of another estimator.
+
+    `trained` is empty for weights that were trained elsewhere.
+    """
+    if trained:
+        _same_estimator({model: trained, store.path_of(store.samples[0]): store.estimator})
 
 
 def _same_estimator(estimators: Mapping[str | Path, Estimator]) -> Estimator:

@@ -34,6 +34,18 @@ def save_model(path: str | Path, state: dict[str, torch.Tensor], sidecar: dict[s
 
 def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read weights and sidecar. ArtifactError for a missing, short, changed or foreign file."""
+    sidecar = read_sidecar(path)
+    sidecar_path = Path(path).with_suffix(".json")
+    if sha256_of(path) != sidecar.get("sha256"):
+        raise ArtifactError(
+            f"{path}: not the weights that {sidecar_path.name} beside it was written with; train "
+            "the stream again"
+        )
+    return load_file(path), sidecar
+
+
+def read_sidecar(path: str | Path) -> dict[str, Any]:
+    """Read the sidecar of weights. ArtifactError if either is missing or the sidecar is foreign."""
     sidecar_path = Path(path).with_suffix(".json")
     for file in (path, sidecar_path):
         if not Path(file).is_file():
@@ -45,12 +57,7 @@ def load_model(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any
             f"{sidecar_path}: expected {FORMAT} version {VERSION}, found {found}; train the "
             "stream again"
         )
-    if sha256_of(path) != sidecar.get("sha256"):
-        raise ArtifactError(
-            f"{path}: not the weights that {sidecar_path.name} beside it was written with; train "
-            "the stream again"
-        )
-    return load_file(path), sidecar
+    return sidecar
 
 
 # --- imported weights ----------------------------------------------------------------------------
@@ -74,12 +81,7 @@ def save_weights(path: str | Path, state: Mapping[str, Tensor], facts: Mapping[s
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read weights of `save_weights` and their header. ArtifactError for other or changed files."""
     header = read_header(path)
-    found = (header.get("format"), header.get("version"))
-    if found != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
-        raise ArtifactError(
-            f"{path}: expected {WEIGHTS_FORMAT} version {WEIGHTS_VERSION}, found {found}; "
-            "import the weights again with `slr import-checkpoint`"
-        )
+    check_version(path, header)
     state = load_file(path)
     if header.pop("sha256", None) != _digest(state, header):
         raise ArtifactError(
@@ -87,6 +89,16 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             "import-checkpoint`"
         )
     return state, header
+
+
+def check_version(path: str | Path, header: Mapping[str, str]) -> None:
+    """ArtifactError if a header is not that of imported weights of this version."""
+    found = (header.get("format"), header.get("version"))
+    if found != (WEIGHTS_FORMAT, WEIGHTS_VERSION):
+        raise ArtifactError(
+            f"{path}: expected {WEIGHTS_FORMAT} version {WEIGHTS_VERSION}, found {found}; "
+            "import the weights again with `slr import-checkpoint`"
+        )
 
 
 def _digest(state: Mapping[str, Tensor], header: Mapping[str, str]) -> str:
@@ -108,6 +120,12 @@ def read_header(path: str | Path) -> dict[str, str]:
             f"{path}: not a whole safetensors file ({short_reason(error)}); import weights of "
             "another program with `slr import-checkpoint`"
         ) from error
+
+
+def read_shapes(path: str | Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor of a safetensors file, without its values."""
+    with safe_open(path, framework="pt") as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
 
 
 def _sort_header(path: Path) -> None:

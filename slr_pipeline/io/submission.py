@@ -1,17 +1,19 @@
 """Submission files of the AUTSL challenge: `name,label` lines, and the zip for the upload."""
 
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from slr_pipeline.config.experiment import Config
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.messages import MOST_LISTED, listed, printable
-from slr_pipeline.samples.table import SAMPLE_NAME
+from slr_pipeline.samples.table import SAMPLE_NAME, SampleTable
 
 ZIP_MEMBER = "predictions.csv"
 ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # constant, so that every run writes the same bytes
@@ -77,6 +79,18 @@ def read_predictions(path: str | Path, classes: int) -> list[tuple[str, int]]:
 def read_template(path: str | Path) -> list[str]:
     """Read the names of a template in its order; its labels are random and ignored."""
     return [name for name, _ in read_predictions(path, classes=10**9)]
+
+
+def template_problems(config: Config, table: SampleTable) -> Iterator[str]:
+    """A line per template of a track that cannot be read or has other names than test."""
+    names = [sample.name for sample in table.split("test")]
+    for track, settings in config.tracks.items():
+        if settings.template is None or not os.path.isfile(settings.template):
+            continue
+        try:
+            _check_names(settings.template, read_template(settings.template), names)
+        except DataError as error:
+            yield f"tracks.{track}.template: {error}"
 
 
 def submission_problems(path: str | Path, template: str | Path, classes: int) -> list[str]:

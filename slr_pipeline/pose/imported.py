@@ -1,6 +1,6 @@
 """Keypoints imported from files of another program, in place of an estimator."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings
-from slr_pipeline.errors import DataError
+from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import AnnotationFile
@@ -83,9 +83,13 @@ class ImportedKeypoints:
             self.name = self._source.estimator["estimator"]
             self.weights_sha256 = self._source.estimator["weights_sha256"]
 
+    def missing(self, samples: Sequence[str]) -> list[str]:
+        """The samples without keypoints."""
+        return [sample for sample in samples if not self._source.has(sample)]
+
     def require(self, samples: Sequence[str]) -> None:
         """DataError that lists the samples without keypoints."""
-        missing = [sample for sample in samples if not self._source.has(sample)]
+        missing = self.missing(samples)
         if missing:
             raise DataError(
                 f"features.keypoints.path: {self._settings.path} has no keypoints of "
@@ -93,10 +97,14 @@ class ImportedKeypoints:
                 "the path"
             )
 
+    def read(self, sample: str) -> ForeignClip:
+        """The keypoints of a sample as its file has them."""
+        return self._source.read(sample)
+
     def estimate(self, clip: PoseClip) -> NDArray[np.float32]:
         """See `PoseEstimator.estimate`. DataError where the file has other frames."""
         self.require([clip.sample])
-        foreign = self._source.read(clip.sample)
+        foreign = self.read(clip.sample)
         if len(foreign.frames) != clip.length:
             raise DataError(
                 f"{foreign.where}: {len(foreign.frames)} frames, but {clip.path} has "
@@ -110,6 +118,24 @@ class ImportedKeypoints:
             mirrored=self._mirrored,
             picture=None if picture is None else (picture.width, picture.height),
         )
+
+
+def keypoints_problems(
+    settings: ImportedKeypointsSettings, samples: Sequence[str]
+) -> Iterator[str]:
+    """A line per sample without keypoints, and what is wrong with the first that has some."""
+    try:
+        source = ImportedKeypoints(settings)
+        missing = source.missing(samples)
+        if len(missing) == len(samples):
+            source.require(samples)  # one line that names the first
+        for sample in missing:
+            path = settings.path.replace("{sample}", sample)
+            yield f"features.keypoints.path: {path} has no keypoints of sample {sample}"
+        for sample in [sample for sample in samples if sample not in missing][:1]:
+            source.read(sample)
+    except SlrError as error:
+        yield f"features.keypoints.path: {str(error).removeprefix('features.keypoints.path: ')}"
 
 
 def _open(settings: ImportedKeypointsSettings) -> _Source:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from slr_pipeline.config.experiment import SPLITS, Config, Split, read_config
+from slr_pipeline.config.experiment import Config, Split, read_config
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics
@@ -61,8 +61,8 @@ class Scored:
 class FinishedRun:
     """A finished run.
 
-    `verified` and `quality` are empty if every stream is imported, because no video is read then.
-    `answers` is the predictions.csv of each track.
+    `verified` and `quality` have the splits whose videos were read: none if every stream is
+    imported. `answers` is the predictions.csv of each track.
     """
 
     config: Config
@@ -123,11 +123,6 @@ class FinishedRun:
         return tracks[0] if tracks else worst
 
 
-def reads_videos(config: Config) -> bool:
-    """Whether any stream has a model, so that videos are read."""
-    return any(not isinstance(stream, ImportedSettings) for stream in config.streams.values())
-
-
 def read_run(config_file: str) -> FinishedRun:
     """Read a finished run, by the configuration in its results.
 
@@ -139,19 +134,17 @@ def read_run(config_file: str) -> FinishedRun:
     streams = [
         _read_stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
         for name, settings in config.streams.items()
-        for phase in (("train",) if isinstance(settings, ImportedSettings) else config.phases)
+        for phase in config.phases(name)
     ]
     tracks = {name: results / "tracks" / name for name in config.tracks}
-    verified: tuple[Verified, ...] = ()
-    quality: dict[Split, pd.DataFrame] = {}
-    if reads_videos(config):
-        verified = tuple(_read_verified(config, table))
-        quality = {split: read_quality(results / "quality" / f"{split}.csv") for split in SPLITS}
     return FinishedRun(
         config=config,
         table=table,
-        verified=verified,
-        quality=quality,
+        verified=tuple(_read_verified(config, table)),
+        quality={
+            split: read_quality(results / "quality" / f"{split}.csv")
+            for split in config.read_splits()
+        },
         streams=tuple(streams),
         tracks=tuple(
             Scored(name, "", read_metrics(folder / "metrics.json"))
@@ -165,7 +158,8 @@ def read_run(config_file: str) -> FinishedRun:
 
 def _read_stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
     folder = results / "streams" / name / phase
-    metrics = read_metrics(folder / "metrics.json")
+    # Models that have seen val are not scored on it.
+    metrics = {"val": None, **read_metrics(folder / "metrics.json")}
     if imported:
         return Scored(name, "imported", metrics)
     history = read_table(folder / "history.csv", {"epoch": int}, may_be_empty=True)
@@ -174,6 +168,6 @@ def _read_stream(results: Path, name: str, phase: str, *, imported: bool) -> Sco
 
 def _read_verified(config: Config, table: SampleTable) -> Iterable[Verified]:
     """Rows of the shards of this run; the folder may hold other shards."""
-    for split in SPLITS:
+    for split in config.read_splits():
         for shard in shards(table.split(split), config.shard_size):
             yield from read_verified(Path(config.results) / "verify" / split / f"{shard}.csv")

@@ -104,12 +104,13 @@ def confused_pairs(run: FinishedRun) -> list[Pair]:
 def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
     """Middle frame of the first clip of a sign in train; None without a usable clip."""
     label = run.table.classes.index(gloss)
-    train = (s for s in run.table.split("train") if s.label == label)
+    frames = {row.sample: row.frames for row in run.verified}
+    train = (s for s in run.table.split("train") if s.label == label and s.name in frames)
     samples = [sample for sample in train if sample.name not in run.quarantined]
     if not samples:
         return None
     sample = samples[0]
-    middle = next(row.frames for row in run.verified if row.sample == sample.name) // 2
+    middle = frames[sample.name] // 2
     picture = next(islice(read_frames(sample.color), middle, None), None)
     if picture is None:
         raise DataError(

@@ -20,8 +20,11 @@ def _data(run: FinishedRun) -> str:
     if not trained:
         return f"{imported}: {signs} signs, {test}."
     beside = f" (and {imported})" if len(trained) < len(run.config.streams) else ""
+    streams = f"{_count(len(trained), 'stream')}{beside}"
+    if "train" not in run.config.read_splits():
+        return f"{streams} with weights as they were given: {signs} signs, {test}."
     return (
-        f"{_count(len(trained), 'stream')}{beside} learned {signs} signs from "
+        f"{streams} learned {signs} signs from "
         f"{_count(clips['train'], 'clip')}, tuned on {clips['val']} of val, and answered {test}."
     )
 

@@ -65,14 +65,11 @@ def ensemble(
     train = [label for label in labels_of(table, "train") if label is not None]
     prior = class_prior(train, len(table.classes))
     joined = {
-        split: join_split(table, split, read_streams(track, paths))
+        split: join_split(
+            table, split, read_streams(track, paths, protocol if split == "test" else "strict")
+        )
         for split, paths in files.items()
     }
-    if joined["test"].protocol != protocol:
-        raise DataError(
-            f"the logits of test have protocol {joined['test'].protocol}, the experiment has "
-            f"{protocol}; change `protocol` or give logits of {protocol}"
-        )
     calibration = calibration_of_track(table, track, joined.get("val"), out_of_fold)
     scaled = joined
     if track.fusion == "calibrated":
@@ -123,21 +120,24 @@ def ensemble(
             log.info("%s: top-1 %.4f of %d", split, own["top1"], own["samples"])
 
 
-def read_streams(track: TrackSettings, paths: Sequence[str]) -> dict[str, Logits]:
+def read_streams(track: TrackSettings, paths: Sequence[str], protocol: str) -> dict[str, Logits]:
     """Read the logits of a track's streams, then of its `untuned` ones, named {stream}/train.
 
-    DataError for untuned logits that were trained on more than train.
+    `protocol` is the one that the logits may have. A model that was trained on train alone may
+    answer under protocol challenge too. DataError for other logits, and for untuned ones that were
+    trained on more than train.
     """
     names = [*track.streams, *map(untuned_name, track.untuned)]
-    logits = dict(zip(names, map(read_logits, paths), strict=True))
-    for stream in map(untuned_name, track.untuned):
-        if logits[stream].protocol != "strict":
+    logits = {}
+    for name, path in zip(names, paths, strict=True):
+        own = read_logits(path)
+        allowed = ("strict",) if name not in track.streams else ("strict", protocol)
+        if own.protocol not in allowed:
             raise DataError(
-                f"stream {stream}: its logits have protocol {logits[stream].protocol}, but "
-                "`untuned` needs those from before fine-tuning; give logits of protocol strict"
+                f"stream {name}: {path} has protocol {own.protocol}, expected "
+                f"{' or '.join(dict.fromkeys(allowed))}; give other logits, or change `protocol`"
             )
-        # `join` requires one protocol; `untuned` mixes two on purpose.
-        logits[stream] = replace(logits[stream], protocol=logits[next(iter(logits))].protocol)
+        logits[name] = replace(own, protocol=protocol)
     return logits
 
 

@@ -28,7 +28,7 @@ from slr_pipeline.samples.splits import signer_folds
 from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
-from slr_pipeline.training.start_weights import start_from
+from slr_pipeline.training.start_weights import refuse_fresh, start_from
 from slr_pipeline.training.state import TrainingState
 from slr_pipeline.training.streams import (
     Stores,
@@ -63,13 +63,15 @@ def train(
     init: str | None = None,
     fold: int | None = None,
     folds: int | None = None,
+    protocol: str | None = None,
 ) -> None:
     """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
-    `features` are files, `quality` tables with the samples to leave out, `state` is the folder of
-    the state to resume from. `heatmaps` are the settings to draw heat-maps from keypoints; None:
-    heat-maps are stored. `init` are start weights; None: random. `fold` is the number from 1 of the
-    fold whose signers are left out; None: all of train.
+    `features` are files, `quality` tables with the samples to leave out; 0 epochs need none.
+    `state` is the folder of the state to resume from. `heatmaps` are the settings to draw heat-maps
+    from keypoints; None: heat-maps are stored. `init` are start weights; None: random. `fold` is
+    the number from 1 of the fold whose signers are left out; None: all of train. `protocol` is that
+    of weights that were trained elsewhere; None: that of the phase.
     """
     stores = open_features(features, read_quarantined(quality))
     chosen = choose_device(device)
@@ -78,12 +80,14 @@ def train(
     recipe = recipe_of(stream, phase)
     torch.manual_seed(seed)
     model = start_weights(stream, phase, init, table)
-    samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
-    check_classes(table, samples, left_out=bool(held_out))
-    val = None
-    if phase == "train":
-        val_samples = labelled(table, stores, ("val",))
-        val = build_val_dataset(stream, stores, val_samples, seed=seed, heatmaps=heatmaps)
+    samples, training, val = [], None, None
+    if recipe.epochs:
+        samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
+        check_classes(table, samples, left_out=bool(held_out))
+        training = build_dataset(stream, stores, samples, train=True, seed=seed, heatmaps=heatmaps)
+        if phase == "train":
+            val_samples = labelled(table, stores, ("val",))
+            val = build_val_dataset(stream, stores, val_samples, seed=seed, heatmaps=heatmaps)
     inputs = {
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
@@ -95,14 +99,14 @@ def train(
         "phase": phase,
         "held_out": held_out,
         "seed": seed,
-        "estimator": next(iter(stores.values())).estimator,
+        "estimator": next((store.estimator for store in stores.values()), {}),
         "provenance": provenance(**inputs),
     }
     weights_of = {**about, "stream": weights_settings(stream, phase)}
     saved_state = TrainingState(state, fingerprint(weights_of, samples))
     fitted = fit(
         model,
-        build_dataset(stream, stores, samples, train=True, seed=seed, heatmaps=heatmaps),
+        training,
         val,
         recipe=recipe,
         seed=seed,
@@ -119,7 +123,7 @@ def train(
     sidecar = {
         **about,
         "classes": table.classes,
-        "protocol": PROTOCOL_OF[phase],
+        "protocol": protocol or PROTOCOL_OF[phase],
         "epoch": fitted.epoch,
         "metrics": {name: value for name, value in best.items() if name != "seconds"},
     }
@@ -136,7 +140,7 @@ def start_weights(
     """The model of a stream with the weights of `init`, or random ones from torch's generator.
 
     Raises ArtifactError for weights of another model or digest, DataError when there is no trained
-    classifier to fine-tune.
+    classifier to fine-tune or to use as it is.
     """
     model = build_model(settings, len(table.classes))
     if init is None:
@@ -144,11 +148,8 @@ def start_weights(
     if phase == "train" and settings.init is not None and settings.init.sha256 is not None:
         check_sha256(init, settings.init.sha256)
     fresh = start_from(model, init, classes=table.classes)
-    if phase == "finetune" and fresh:
-        raise DataError(
-            f"{init}: its classes are not those of the sample table, so there is nothing to "
-            "fine-tune; train the stream again"
-        )
+    if phase == "finetune" or not settings.training.epochs:
+        refuse_fresh(init, fresh)
     return model
 
 

@@ -57,7 +57,7 @@ class Fitted:
 
 def fit(
     model: nn.Module,
-    train: StreamDataset,
+    train: StreamDataset | None,
     val: StreamDataset | None,
     *,
     recipe: TrainingSettings,
@@ -82,7 +82,7 @@ def fit(
 
     Args:
         model: takes the tensors of an item and returns logits (B, K).
-        train: samples to learn from.
+        train: samples to learn from; None only with 0 epochs.
         val: samples that choose the epoch, or None.
         recipe: the other settings.
         seed: of order, dropout and augmentation.
@@ -102,6 +102,7 @@ def fit(
     fabric = make_fabric(torch.device(device), recipe.precision, gpus=gpus, nodes=nodes)
     if recipe.epochs == 0:
         return Fitted(_weights(model), -1, [], fabric.global_rank)
+    assert train is not None
     _check_samples(train, val, fabric.world_size)
     size = _batch_size(train, recipe, fabric)
     if size < recipe.batch_size and fabric.is_global_zero:

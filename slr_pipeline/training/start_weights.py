@@ -1,24 +1,32 @@
 """Start weights of a training: imported weights, or those of a trained stream."""
 
 import logging
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
+from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.streams import ImportedSettings, TrainedStream
 from slr_pipeline.config.weights import published_sha256
-from slr_pipeline.errors import ArtifactError, ConfigError
+from slr_pipeline.errors import ArtifactError, ConfigError, DataError, SlrError
 from slr_pipeline.io.foreign.weights import read_foreign
 from slr_pipeline.io.models import (
     WEIGHTS_FORMAT,
+    check_version,
     load_model,
     load_weights,
     read_header,
+    read_shapes,
+    read_sidecar,
     save_weights,
 )
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.models.published import KINDS, our_weights, recognised, refuse, unwrapped
+from slr_pipeline.training.streams import build_model
 
 log = logging.getLogger(__name__)
 
@@ -73,57 +81,121 @@ def start_from(model: nn.Module, path: str | Path, *, classes: Sequence[str]) ->
     ArtifactError lists names that are unknown, have another shape, or are missing in a part of
     which the file has other weights.
     """
-    state, their_classes, description = _read_start(path)
-    ours = model.state_dict()
-    if _other_classes(state, ours, their_classes, classes):
-        state = {name: value for name, value in state.items() if _part(name) != "classifier"}
-    given = {_part(name) for name in state}
-    problems = {
-        "unknown": [name for name in state if name not in ours],
-        "missing": [name for name in ours if _part(name) in given and name not in state],
-        "misshapen": [
-            f"{name} is {tuple(value.shape)}, expected {tuple(ours[name].shape)}"
-            for name, value in state.items()
-            if name in ours and value.shape != ours[name].shape
-        ],
-    }
-    name = type(model).__name__
-    refuse(f"{path}: {description}, do not fit the {name} of these settings", problems)
-    if not state:
-        raise ArtifactError(f"{path}: {description}, hold no weights of a {name}")
-    model.load_state_dict(state, strict=False)
-    fresh = list(dict.fromkeys(_part(name) for name in ours if _part(name) not in given))
+    their_classes, description = _read_facts(path)
+    state = load_weights(path)[0] if their_classes is None else load_model(path)[0]
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    fitting = _fitting(model, path, shapes, description, their_classes, classes)
+    model.load_state_dict({name: state[name] for name in fitting}, strict=False)
+    fresh = _fresh(model, fitting)
     log.info("start from %s: %s; new: %s", path, description, ", ".join(fresh) or "nothing")
     return fresh
 
 
-def _read_start(path: str | Path) -> tuple[dict[str, Tensor], list[str] | None, str]:
-    """Weights, their classes if known, and a description."""
+def weights_problems(config: Config, classes: Sequence[str] | None) -> Iterator[str]:
+    """A line per file of start weights that does not fit its stream; headers are read, no weights.
+
+    Without `classes` the classifier is not compared. Files that do not exist are left out.
+    """
+    for name, stream in config.streams.items():
+        if isinstance(stream, ImportedSettings) or stream.init is None:
+            continue
+        path = stream.init.path
+        try:
+            if os.path.isfile(path):
+                check_start(stream, path, classes)
+        except SlrError as error:
+            what, *details = str(error).splitlines()
+            example = (
+                f"; first {details[0].strip()}; correct the settings or the path" if details else ""
+            )
+            yield f"streams.{name}.init.path: {what}{example}"
+
+
+def check_start(stream: TrainedStream, path: str, classes: Sequence[str] | None) -> None:
+    """`start_from` without reading the weights; SlrError where it or the training would fail."""
+    their_classes, description = _read_facts(path)
+    shapes = read_shapes(path)
+    if classes is None:
+        shapes = {name: shape for name, shape in shapes.items() if _part(name) != "classifier"}
+    with torch.device("meta"):
+        model = build_model(stream, len(classes or ("", "")))
+    fitting = _fitting(model, path, shapes, description, their_classes, classes or ())
+    if classes is not None and not stream.training.epochs:
+        refuse_fresh(path, _fresh(model, fitting))
+
+
+def refuse_fresh(path: str | Path, fresh: Sequence[str]) -> None:
+    """DataError if weights that are fine-tuned or used as they are lack these parts."""
+    if fresh:
+        raise DataError(
+            f"{path}: its classes are not those of the sample table, or it has no weights of "
+            f"{', '.join(fresh)}, so there is nothing to fine-tune or to use as it is; train the "
+            "stream for some epochs"
+        )
+
+
+def _fitting(
+    model: nn.Module,
+    path: str | Path,
+    theirs: Mapping[str, tuple[int, ...]],
+    description: str,
+    their_classes: Sequence[str] | None,
+    classes: Sequence[str],
+) -> list[str]:
+    """The names of the weights (shapes `theirs`) that the model takes; see `start_from`."""
+    ours = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    if _other_classes(theirs, ours, their_classes, classes):
+        theirs = {name: shape for name, shape in theirs.items() if _part(name) != "classifier"}
+    given = {_part(name) for name in theirs}
+    problems = {
+        "unknown": [name for name in theirs if name not in ours],
+        "missing": [name for name in ours if _part(name) in given and name not in theirs],
+        "misshapen": [
+            f"{name} is {shape}, expected {ours[name]}"
+            for name, shape in theirs.items()
+            if name in ours and shape != ours[name]
+        ],
+    }
+    name = type(model).__name__
+    refuse(f"{path}: {description}, do not fit the {name} of these settings", problems)
+    if not theirs:
+        raise ArtifactError(f"{path}: {description}, hold no weights of a {name}")
+    return list(theirs)
+
+
+def _fresh(model: nn.Module, fitting: Sequence[str]) -> list[str]:
+    """The parts of a model that keep their own weights."""
+    given = {_part(name) for name in fitting}
+    parts = dict.fromkeys(_part(name) for name in model.state_dict())
+    return [part for part in parts if part not in given]
+
+
+def _read_facts(path: str | Path) -> tuple[list[str] | None, str]:
+    """The classes of a trained model, None for imported weights, and a description."""
     header = read_header(path)
     if header.get("format") == WEIGHTS_FORMAT:
-        state, header = load_weights(path)
-        return state, None, f"{header.get('source')} weights of {header.get('model')}"
+        check_version(path, header)
+        return None, f"{header.get('source')} weights of {header.get('model')}"
     sidecar_path = Path(path).with_suffix(".json")
     if not sidecar_path.is_file():
         raise ArtifactError(
             f"{path}: neither imported weights nor a model with {sidecar_path.name} beside it; "
             "import weights of another program with `slr import-checkpoint`"
         )
-    state, sidecar = load_model(path)
-    return state, sidecar.get("classes"), "weights of a stream"
+    return list(read_sidecar(path).get("classes", [])), "weights of a stream"
 
 
 def _other_classes(
-    state: Mapping[str, Tensor],
-    ours: Mapping[str, Tensor],
+    theirs: Mapping[str, tuple[int, ...]],
+    ours: Mapping[str, tuple[int, ...]],
     known: Sequence[str] | None,
     classes: Sequence[str],
 ) -> bool:
     """Whether the classifier of a file has other classes than the model."""
     if known is not None and list(known) != list(classes):
         return True
-    head = [name for name in ours if _part(name) == "classifier" and name in state]
-    return any(state[name].shape[:1] != ours[name].shape[:1] for name in head)
+    head = [name for name in ours if _part(name) == "classifier" and name in theirs]
+    return any(theirs[name][:1] != ours[name][:1] for name in head)
 
 
 def _part(name: str) -> str:

@@ -1,6 +1,7 @@
 """`slr check` finds before a run what would stop it, all problems at once."""
 
 import csv
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -8,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from slr_pipeline.cli.main import main
+from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.io.logits import write_logits
+from slr_pipeline.io.models import save_weights
 from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.training.streams import build_model
 from tests.workflow.conftest import WorkflowRun
 
 Check = Callable[[dict[str, Any]], list[str]]
@@ -45,7 +50,7 @@ def check(
         with suppress(SystemExit):
             main(["check"])
         shown = capsys.readouterr()
-        lines = shown.err.removeprefix("error: ").splitlines()
+        lines = [line.removeprefix("error: ") for line in shown.err.splitlines()]
         assert bool(lines) != bool(shown.out)
         return lines
 
@@ -133,3 +138,106 @@ def test_logits_that_state_nothing_or_the_same_are_accepted(check: Check) -> Non
     before = {**IMPORTED, "test": "before.h5"}
     streams = {"other": IMPORTED, "before": before}
     assert check({"protocol": "challenge", "streams": streams, "tracks": OTHER}) == []
+
+
+def test_a_stream_answers_for_itself_before_its_fine_tuning(check: Check) -> None:
+    """As in the tracks of config/autsl_published.yaml."""
+    logits_file("test.h5", "test", protocol="challenge")
+    logits_file("before.h5", "test")
+    track = {"fusion": "published", "streams": {"other": 1.0}, "untuned": {"other": 1.0}}
+    changes = {"protocol": "challenge", "tracks": {"rgb": track}}
+    (line,) = check(changes)
+    assert line.startswith("config: tracks.rgb.untuned.other: the stream is not fine-tuned here an")
+    assert line.endswith("; set streams.other.untuned to its logits from before it")
+    streams = {"other": {**IMPORTED, "untuned": "before.h5"}}
+    assert check({**changes, "streams": streams}) == []
+    streams = {"other": {**IMPORTED, "untuned": "test.h5"}}
+    (line,) = check({**changes, "streams": streams})
+    assert line.startswith("streams.other.untuned: test.h5: the file states protocol challenge, ex")
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+TRAINED = {"model": "slgcn", "width": 32, "init": {"path": "w.safetensors"}}
+JOINT = {"rgb": {"streams": {"joint": 1.0}}}
+
+
+def test_paths_that_do_not_exist_are_all_listed(check: Check) -> None:
+    for name in "cf":
+        Path(f"{name}.mp4").unlink()
+    imported = {"estimator": "imported", "format": "pose", "path": "{sample}.pose"}
+    Path("a.pose").write_bytes(b"no pose")
+    found = check(
+        {
+            "features": {"keypoints": imported},
+            "streams": {"joint": TRAINED, "other": {**IMPORTED, "val": "gone.h5"}},
+            "tracks": {
+                "rgb": {"streams": {"joint": 1.0}, "template": "t.csv", "baseline": "b.csv"}
+            },
+        }
+    )
+    assert [line.split("; ")[0] for line in found[:6]] == [
+        "streams.joint.init.path: w.safetensors is not there",
+        "streams.other.val: gone.h5 is not there",
+        "tracks.rgb.template: t.csv is not there",
+        "tracks.rgb.baseline: b.csv is not there",
+        "sample c: c.mp4 is not there",
+        "sample f: f.mp4 is not there",
+    ]
+    assert [line.rpartition(" ")[2] for line in found[6:11]] == list("bcdef")
+    assert found[11].startswith("features.keypoints.path: a.pose: not a ")
+    assert len(found) == 12
+    for name in "abde":
+        Path(f"{name}.mp4").unlink()
+    streams = {"joint": {"model": "slgcn"}}
+    (line,) = check({"streams": streams, "tracks": JOINT})
+    assert line.startswith("data: none of the 6 videos is there, first a.mp4; correct data.root")
+
+
+def test_weights_that_do_not_fit_are_found_by_their_header(check: Check, tmp_path: Path) -> None:
+    changes = {"streams": {"joint": TRAINED}, "tracks": JOINT}
+    torch.save({"x": torch.ones(1)}, "w.safetensors")
+    (line,) = check(changes)
+    assert line.startswith("streams.joint.init.path: w.safetensors: not a whole safetensors file")
+    assert line.endswith("with `slr import-checkpoint`")
+
+    def write(classes: int, **settings: object) -> None:
+        model = build_model(check_stream({"model": "slgcn", **settings}), classes)
+        facts = {"model": "slgcn", "source": "released", "classes": str(classes)}
+        save_weights("w.safetensors", model.state_dict(), facts)
+
+    write(2, width=16)
+    (line,) = check(changes)
+    assert "do not fit the SLGCN of these settings" in line
+    assert re.search(r"; first misshapen: \S+ is \(.*\), expected \(.*\); correct", line)
+    # The same at the start of a run, before any job.
+    done = WorkflowRun(tmp_path, experiment(**changes)).snakemake("submission")
+    assert done.stderr.split("error: ")[1].splitlines() == [line]
+    assert not Path("results").exists()
+
+    write(3, width=32)  # other classes: a new classifier is trained
+    assert check(changes) == []
+    strict = {"joint": {**TRAINED, "training": {"epochs": 0}}}
+    (line,) = check({**changes, "streams": strict})
+    assert "it has no weights of classifier" in line
+
+
+def test_a_broken_table_hides_no_other_problem(check: Check) -> None:
+    Path("samples.csv").write_text("sample,split\n")
+    torch.save({"x": torch.ones(1)}, "w.safetensors")
+    first, second = check({"streams": {"joint": TRAINED}, "tracks": JOINT})
+    assert first.startswith("samples.csv")
+    assert second.startswith("streams.joint.init.path: w.safetensors: not a whole safetensors")
+
+
+def test_a_template_of_other_names_is_found(check: Check) -> None:
+    Path("t.csv").write_text("e,0\ng,0\n")
+    (line,) = check({"tracks": {"rgb": {**experiment()["tracks"]["rgb"], "template": "t.csv"}}})
+    assert line.startswith("tracks.rgb.template: t.csv: expected 2 names, found 2; missing 1 ('f')")
+
+
+def test_a_config_that_is_missing_is_said_to_be_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["check", "no.yaml"], ["plan", "no.yaml"], ["weights", "check", "no.yaml"]):
+        with pytest.raises(SystemExit):
+            main(command)
+        assert capsys.readouterr().err.startswith("error: no.yaml: there is no such file; name ")

@@ -100,7 +100,12 @@ def write_files_of_own_data(folder: Path) -> None:
         archive.writestr("predictions.csv", "a,1\nb,2\n")
     labels = (ROOT / "demo/test_labels.csv").read_text().splitlines()
     scores = {line.partition(",")[0]: [0.0] * 8 for line in labels}
-    (folder / "scores.pkl").write_bytes(pickle.dumps(scores))
+    for name in ("scores", "joint", "joint_finetuned"):
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(scores))
+    demo = yaml.safe_load((ROOT / "config.yaml").read_text())
+    demo["data"]["root"] = str(ROOT / "demo")
+    (folder / "mysigns").mkdir()
+    (folder / "mysigns/config.yaml").write_text(yaml.safe_dump(demo))
 
 
 def run(command: list[str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:

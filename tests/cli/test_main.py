@@ -201,4 +201,5 @@ def test_logits_are_imported_for_a_split(slr: Slr, tmp_path: Path) -> None:
     status, _, err = slr("import-logits", source, out, *flags, "val")
     assert status == 1
     assert one_error(err).startswith(f"{source}: expected the 16 names of split val, found 32")
+    assert "are those of config.yaml, and --config names another config" in err
     assert out.read_bytes() == before

@@ -83,7 +83,7 @@ def pipeline_probabilities(run_folder: Path, track: str) -> dict[str, list[float
     phases = [(stream, "finetune") for stream in settings.streams]
     phases += [(stream, "train") for stream in settings.untuned]
     paths = [str(run_folder / logits_of(*phase, "test")) for phase in phases]
-    joined = join(read_streams(settings, paths), [FIRST, SECOND])
+    joined = join(read_streams(settings, paths, "challenge"), [FIRST, SECOND])
     metrics = read_metrics(run_folder / f"results/tracks/{track}/metrics.json")
     fitted = Calibration(metrics["temperatures"] or {}, metrics["weights"])
     if settings.fusion == "calibrated":

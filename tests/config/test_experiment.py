@@ -121,6 +121,49 @@ def test_folds_need_streams_that_can_be_trained(
         check_config(changed(changed(demo, "folds", 2), "streams.joint", stream))
 
 
+UNTRAINED = {"model": "slgcn", "init": {"path": "w"}, "training": {"epochs": 0}}
+CHALLENGE = {"protocol": "challenge", "streams": {"joint": UNTRAINED}}
+PUBLISHED = {"fusion": "published", "streams": {"joint": 1.0}}
+
+
+@pytest.mark.parametrize(
+    ("track", "line"),
+    [
+        ({"streams": {"joint": 1.0}}, r"streams\.joint\.training\.epochs: 0 under protocol chal"),
+        (
+            {**PUBLISHED, "untuned": {"joint": 1.0}},
+            r"tracks\.rgb\.untuned\.joint: the stream is not fine-tuned here",
+        ),
+    ],
+)
+def test_weights_that_may_have_seen_val_are_used_for_test_alone(
+    demo: dict[str, Any], track: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(ConfigError, match=line):
+        check_config({**demo, **CHALLENGE, "tracks": {"rgb": track}})
+    tuned = {**UNTRAINED, "finetune": {"epochs": 1}}
+    check_config({**demo, **CHALLENGE, "streams": {"joint": tuned}, "tracks": {"rgb": track}})
+
+
+def test_zero_epochs_of_training_ask_for_no_fine_tuning(demo: dict[str, Any]) -> None:
+    config = check_config({**demo, **CHALLENGE, "tracks": {"rgb": PUBLISHED}})
+    assert (config.phases("joint"), config.protocol_of("joint")) == (("train",), "challenge")
+    assert config.read_splits() == ("test",)
+    # The complete config of the results says the same.
+    assert check_config(json.loads(config.model_dump_json())) == config
+    before = {"protocol": "strict", "tracks": {"rgb": PUBLISHED}}
+    assert check_config({**demo, **CHALLENGE, **before}).read_splits() == ("val", "test")
+    both = {"joint": {"model": "slgcn"}, "before": UNTRAINED}
+    tracks = {"rgb": {**PUBLISHED, "untuned": {"before": 1.0}}}
+    config = check_config({**demo, **CHALLENGE, "streams": both, "tracks": tracks})
+    assert (config.phases("joint"), config.protocol_of("joint")) == (
+        ("train", "finetune"),
+        "strict",
+    )
+    assert (config.phases("before"), config.protocol_of("before")) == (("train",), "strict")
+    assert config.read_splits() == ("train", "val", "test")
+
+
 def test_every_wrong_key_is_listed(demo: dict[str, Any]) -> None:
     values = changed(changed(demo, "seed", -1), "streams.joint.width", "wide")
     del values["data"]

@@ -102,6 +102,7 @@ VTN = {  # 2.4 to 2.7
     "training.decay": 0.1,
     "training.clip_norm": 1,
     "training.patience": 10,
+    "finetune.epochs": 0,
 }
 UNCHECKED = {"training.overfit_steps": 0, "training.chance_epochs": None}  # exist only here
 STREAMS: dict[str, dict[str, Any]] = {

@@ -13,7 +13,6 @@ from tests.shared_data import SHARED
 
 AUTSL = SHARED / "autsl"
 A = {"joint": 1.0, "bone": 0.9, "joint_motion": 0.5, "bone_motion": 0.5}
-TUNED = {"joint": 1.2, "bone": 1.2, "joint_motion": 0.5, "bone_motion": 0.5}
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
@@ -22,8 +21,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def fused(folder: Path, protocol: str, track: dict[str, object], names: dict[str, str]) -> float:
-    """Top-1 on test of a track of imported streams; `names` has the protocol of each."""
+def fused(
+    folder: Path, protocol: str, track: dict[str, object], streams: dict[str, dict[str, str]]
+) -> float:
+    """Top-1 on test of a track of imported `streams`: published file by key of the config."""
     data = {
         "layout": "autsl",
         "root": str(AUTSL),
@@ -35,14 +36,19 @@ def fused(folder: Path, protocol: str, track: dict[str, object], names: dict[str
         "protocol": protocol,
         "data": data,
         "streams": {
-            name: {"model": "imported", "reads": ["keypoints"], "test": f"{name}.h5"}
-            for name in names
+            stream: {
+                "model": "imported",
+                "reads": ["keypoints"],
+                **{key: f"{name}.h5" for key, name in files.items()},
+            }
+            for stream, files in streams.items()
         },
         "tracks": {"rgb": {"fusion": "published", **track}},
     }
     path = folder / f"{protocol}.yaml"
     path.write_text(yaml.safe_dump(config))
-    for name, made in names.items():
+    for name in {name for files in streams.values() for name in files.values()}:
+        made = "challenge" if name.endswith("_finetuned") else "strict"
         source, out = str(AUTSL / "samslr_gcn" / f"{name}.pkl"), str(folder / f"{name}.h5")
         flags = ["--config", str(path), "--split", "test", "--protocol", made]
         main(["import-logits", source, out, *flags, "--reads", "keypoints"])
@@ -59,18 +65,14 @@ def fused(folder: Path, protocol: str, track: dict[str, object], names: dict[str
 
 
 def test_four_streams_before_fine_tuning(tmp_path: Path) -> None:
-    names = dict.fromkeys(A, "strict")
-    assert round(100 * fused(tmp_path, "strict", {"streams": A}, names), 2) == 96.47
+    streams = {name: {"test": name} for name in A}
+    assert round(100 * fused(tmp_path, "strict", {"streams": A}, streams), 2) == 96.47
 
 
 def test_the_skeleton_score_of_test(tmp_path: Path) -> None:
-    total = sum(A.values())
-    track = {
-        "streams": {f"{name}_finetuned": weight for name, weight in TUNED.items()},
-        "untuned": {name: 1.5 * weight / total for name, weight in A.items()},
-    }
-    names = {
-        **{f"{name}_finetuned": "challenge" for name in TUNED},
-        **dict.fromkeys(A, "strict"),
-    }
-    assert round(100 * fused(tmp_path, "challenge", track, names), 2) == 96.90
+    """The weights of the shipped config, without another stream."""
+    shipped = yaml.safe_load((ROOT / "config/autsl_published.yaml").read_text())["tracks"]["rgb"]
+    tuned = {name: shipped["streams"][name] for name in A}
+    streams = {name: {"test": f"{name}_finetuned", "untuned": name} for name in A}
+    track = {"streams": tuned, "untuned": shipped["untuned"]}
+    assert round(100 * fused(tmp_path, "challenge", track, streams), 2) == 96.90

@@ -16,7 +16,7 @@ import yaml
 from slr_pipeline.cli.check import describe
 from slr_pipeline.config.experiment import Config, DataSettings, TableData, check_config
 from slr_pipeline.config.flags import parse_setting
-from slr_pipeline.errors import DataError
+from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.samples.requirements import check_streams
@@ -64,6 +64,12 @@ def config_of(folder: Path, **changes: Any) -> Config:
     )
 
 
+def description(folder: Path) -> str:
+    """What `slr check` prints of the table."""
+    config = config_of(folder)
+    return describe(config, load_samples(config.data))
+
+
 GOOD: list[Row] = [
     *(("a", "train", "yes", "1"), ("b", "train", "no", "2")),
     *(("c", "val", "yes", "3"), ("d", "test", "no", "4")),
@@ -84,7 +90,7 @@ def test_a_signer_in_two_splits_is_named_with_the_way_out(tmp_path: Path) -> Non
 
 def test_unknown_signers_pass_and_slr_check_says_so(tmp_path: Path) -> None:
     assert {s.signer for s in load(tmp_path, [(*row[:3], "") for row in GOOD]).samples} == {None}
-    lines = describe(config_of(tmp_path)).splitlines()
+    lines = description(tmp_path).splitlines()
     warning = (
         "  warning: The accuracy says nothing about new signers: the signers of all samples are"
     )
@@ -181,13 +187,13 @@ def test_a_class_without_a_sample_to_learn_from_is_named_before_anything_runs(
     tmp_path: Path,
 ) -> None:
     table = load(tmp_path, [*GOOD, ("e", "test", "maybe", "4")])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ConfigError) as caught:
         check_streams(config_of(tmp_path), table)
     assert str(caught.value).startswith(
         "1 of 3 classes have no sample in train and cannot be learnt: 'maybe'; add samples"
     )
     table = load(tmp_path, GOOD, classes="yes\nno\nmaybe\nç\n")
-    with pytest.raises(DataError, match=r"2 of 4 classes have no sample in train .*'maybe', 'ç'"):
+    with pytest.raises(ConfigError, match=r"2 of 4 classes have no sample in train .*'maybe', 'ç'"):
         check_streams(config_of(tmp_path), table)
     check_streams(config_of(tmp_path), load(tmp_path, GOOD))
 
@@ -221,7 +227,7 @@ def test_numbers_that_do_not_count_from_0_are_named(
     tmp_path: Path, labels: dict[str, str], line: str
 ) -> None:
     table = load(tmp_path, numbered(GOOD, labels))
-    with pytest.raises(DataError, match=line) as caught:
+    with pytest.raises(ConfigError, match=line) as caught:
         check_streams(config_of(tmp_path), table)
     assert str(caught.value).startswith(f"{tmp_path}/samples.csv: the labels are ")
     padded = load(tmp_path, numbered(GOOD, {"yes": "00", "no": "01"}))
@@ -233,7 +239,7 @@ def test_numbers_that_do_not_count_from_0_are_named(
 def test_reported_labels_from_1_are_named() -> None:
     data = {"layout": "table", "table": str(CASES / "names/samples_labels_from_1.csv")}
     config = config_of(Path(), data=data)
-    with pytest.raises(DataError, match="the labels are the numbers 1 to 64, and classes count"):
+    with pytest.raises(ConfigError, match="the labels are the numbers 1 to 64, and classes count"):
         check_streams(config, load_samples(config.data))
 
 
@@ -267,7 +273,7 @@ def test_names_without_the_zeros_of_their_videos_are_named_by_slr_check(tmp_path
     lines = ["sample,split,label,color", "7,train,yes,v/007_color.mp4", "8,train,no,v/08.mp4"]
     lines += ["9,val,yes,9.mp4", "1,test,yes,010.mp4", "01,test,no,01.mp4"]
     (tmp_path / "samples.csv").write_text("\n".join(lines))
-    text = describe(config_of(tmp_path))
+    text = description(tmp_path)
     assert "  warning: 2 samples have the number of their video without its leading zeros, " in text
     assert "first 7 of 007_color.mp4: spreadsheets" in text
 
@@ -304,7 +310,7 @@ def test_glosses_that_are_surely_the_same_are_one_class(tmp_path: Path, other: s
 def test_glosses_that_only_look_the_same_are_named_by_slr_check(tmp_path: Path) -> None:
     rows: list[Row] = [*GOOD, ("e", "train", "Yes", "1"), ("f", "train", "n\u043e", "1")]
     assert len(load(tmp_path, rows).classes) == 4
-    text = describe(config_of(tmp_path))
+    text = description(tmp_path)
     assert "  warning: labels 'Yes' and 'yes' look alike and are different signs; " in text
     assert r"  warning: labels 'no' and 'n\u043e' look alike and are different signs; " in text
     line = refusal(tmp_path, rows, classes="yes\nno\n")

@@ -205,7 +205,7 @@ def test_missing_parts_are_explained(tmp_path: Path) -> None:
         "data": "The sample table has no signers.",
         "quarantine": "no video was read",
         "features": "no video was read",
-        "training": "Stream a (imported) has imported logits, so it has no training history.",
+        "training": "Stream a (imported) was not trained in this run, so it has no training hi",
         "accuracy": "Val and test have no labels",
         "confusion": "Val and test have no labels",
         "groups": "Test has no labels",

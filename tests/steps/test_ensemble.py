@@ -98,11 +98,15 @@ def test_untuned_streams_join_finetuned_ones(tmp_path: Path) -> None:
     for kind, path in paths.items():
         write_logits(path, logits(kind), {})
     track = TrackSettings(streams={"joint": 1.2}, untuned={"joint": 1.5}, fusion="published")
-    found = read_streams(track, [paths["challenge"], paths["strict"]])
-    assert list(found) == ["joint", "joint/train"]
-    assert join(found, NAMES).protocol == "challenge"
-    with pytest.raises(DataError, match=r"^stream joint/train: .* protocol challenge, but `untun"):
-        read_streams(track, [paths["challenge"], paths["challenge"]])
+    for tuned in paths.values():  # a model that was trained on train alone needs no fine-tuning
+        found = read_streams(track, [tuned, paths["strict"]], "challenge")
+        assert list(found) == ["joint", "joint/train"]
+        assert join(found, NAMES).protocol == "challenge"
+    line = r"^stream joint/train: .*challenge\.h5 has protocol challenge, expected strict; "
+    with pytest.raises(DataError, match=line):
+        read_streams(track, [paths["challenge"], paths["challenge"]], "challenge")
+    with pytest.raises(DataError, match=r"^stream joint: .* has protocol challenge, expected stri"):
+        read_streams(track, [paths["challenge"], paths["strict"]], "strict")
 
 
 def test_answers_are_glosses_with_probability_and_streams(tmp_path: Path) -> None:

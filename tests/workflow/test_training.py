@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,3 +164,43 @@ def test_clips_with_bad_keypoints_are_left_out_and_still_answered(copied_run: Wo
     assert metrics["answered_by"]["test"]["0"] == 1 + len(bad["test"])
     submission = (results / "tracks/rgb/submission.csv").read_text().splitlines()
     assert len(submission) == samples["test"]
+
+
+def test_weights_without_training_need_the_samples_of_test_alone(copied_run: WorkflowRun) -> None:
+    """Protocol challenge, no videos of train and val; the answers are those of the weights."""
+    folder = copied_run.folder
+    trained = folder / "results/streams/joint/train"
+    expected = read_logits(trained / "logits/test.h5")
+    for ending in ("safetensors", "json"):
+        (trained / f"model.{ending}").rename(folder / f"given.{ending}")
+    for path in ("streams", "tracks", "report", "config.yaml"):
+        remove(folder / "results" / path)
+    for split in ("train", "val"):
+        for path in ("features/keypoints", "verify", "videos", "quality"):
+            remove(*folder.glob(f"results/{path}/{split}*"))
+        remove(*(folder / row["color"] for row in copied_run.rows() if row["split"] == split))
+    joint = copied_run.config["streams"]["joint"]
+    changes: dict[str, Any] = {
+        "protocol": "challenge",
+        "verify": {"max_quarantined": 0.5},  # one of five has no video
+        "streams": {
+            "joint": {**joint, "init": {"path": "given.safetensors"}, "training": {"epochs": 0}}
+        },
+        "tracks": {"rgb": {"fusion": "published", "streams": {"joint": 1.0}}},
+    }
+    done = copied_run.snakemake("all", **changes)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (folder / "results/streams/joint").iterdir()] == ["train"]
+    logits = read_logits(trained / "logits/test.h5")
+    assert logits.protocol == "challenge"
+    assert (logits.values == expected.values).all()
+    metrics = json.loads((folder / "results/tracks/rgb/metrics.json").read_text())
+    assert metrics["val"] is None
+    for kind in ("features/keypoints", "verify", "videos", "quality"):
+        found = {path.stem for path in (folder / "results" / kind).iterdir()}
+        assert found == {"test"}, kind
+
+
+def remove(*paths: Path) -> None:
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -5,14 +5,11 @@ import os
 
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
-from slr_pipeline.config.streams import weights_settings
+from slr_pipeline.config.streams import recipe_of, weights_settings
 from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
 from slr_pipeline.samples.videos import digests
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
-PHASES = CONFIG.phases
-# Splits that a phase does not train on.
-UNSEEN = {"train": ("val", "test"), "finetune": ("test",)}
 TRAINED = [
     name for name, stream in CONFIG.streams.items() if stream.model != "imported"
 ]
@@ -38,7 +35,7 @@ wildcard_constraints:
     split="|".join(SPLITS),
     shard="all|[01]+",
     stream="|".join(CONFIG.streams),
-    phase="|".join([*UNSEEN, *FOLDS]),
+    phase="|".join(["train", "finetune", *FOLDS]),
     track="|".join(CONFIG.tracks),
 
 
@@ -138,8 +135,16 @@ def launcher(stream):
     )
 
 
-def phase_flags(phase):
+def has_epochs(wildcards):
+    """Whether a phase trains, so that it needs the samples of train and val."""
+    phase = "finetune" if wildcards.phase == "finetune" else "train"
+    return recipe_of(CONFIG.streams[wildcards.stream], phase).epochs > 0
+
+
+def phase_flags(stream, phase):
     """Flags of a phase: a fold is phase `train` without some signers."""
+    if phase == "train" and CONFIG.protocol_of(stream) == "challenge":
+        return ["--phase", phase, "--protocol", "challenge"]
     if phase not in FOLDS:
         return ["--phase", phase]
     fold = str(FOLDS.index(phase) + 1)
@@ -174,14 +179,15 @@ def stream_logits(split):
 
     Models fine-tuned on val only have logits for test. Empty if a stream has none for the split.
     """
-    phase = PHASES[-1] if split == "test" else "train"
 
     def files(wildcards):
         track = CONFIG.tracks[wildcards.track]
         logits = [
-            *(logits_file(stream, phase, split) for stream in track.streams),
-            *(logits_file(stream, "train", split) for stream in track.untuned),
-        ]
+            logits_file(
+                stream, CONFIG.phases(stream)[-1] if split == "test" else "train", split
+            )
+            for stream in track.streams
+        ] + [untuned_file(stream, split) for stream in track.untuned]
         return [] if None in logits else logits
 
     return files
@@ -202,26 +208,39 @@ def out_of_fold(track):
     ]
 
 
-def unseen_splits(stream, phase):
-    """Splits that a phase of a stream does not train on and has logits for."""
-    return [split for split in UNSEEN[phase] if logits_file(stream, phase, split)]
-
-
 def logits_file(stream, phase, split):
     """Logits of a stream, computed here or imported; None if there are none."""
     settings = CONFIG.streams[stream]
     if settings.model == "imported":
         return getattr(settings, split)
+    if phase not in FOLDS and split not in CONFIG.unseen_splits(stream, phase):
+        return None
     # No pathvar: Snakemake does not expand them in params, where this path appears too.
     return f"{CONFIG.results}/streams/{stream}/{phase}/logits/{split}.h5"
 
 
+def untuned_file(stream, split):
+    """Logits of a stream from before fine-tuning; None if there are none."""
+    given = getattr(CONFIG.streams[stream], "untuned", None) if split == "test" else None
+    return given or logits_file(stream, "train", split)
+
+
 def stream_metrics():
-    """Metrics of every stream and phase; imported logits only have phase `train`."""
+    """Metrics of every stream and phase."""
     return [
         f"<results>/streams/{stream}/{phase}/metrics.json"
-        for stream, settings in CONFIG.streams.items()
-        for phase in (("train",) if settings.model == "imported" else PHASES)
+        for stream in CONFIG.streams
+        for phase in CONFIG.phases(stream)
+    ]
+
+
+def trained_models():
+    """History and weights of every phase of the streams with a model."""
+    return [
+        f"<results>/streams/{stream}/{phase}/{file}"
+        for stream in TRAINED
+        for phase in CONFIG.phases(stream)
+        for file in ("history.csv", "model.safetensors")
     ]
 
 
@@ -269,27 +288,27 @@ def stored_features():
 
 
 def shown_files():
-    """Files of the shard of train that the report shows a sample of: its videos, then its features.
+    """Files of the shard that the report shows a sample of: its videos, then its features.
 
-    Empty if all streams are imported: then no video is read.
+    The shard is of train if the videos of train are read. Empty if none are.
     """
-    if not TRAINED:
+    if not CONFIG.read_splits():
         return []
-    shard = min(SHARDS["train"])
+    split = CONFIG.read_splits()[0]
+    shard = min(SHARDS[split])
     read = {"keypoints"}.union(*map(CONFIG.stream_features, TRAINED))
-    return [f"<results>/verify/train/{shard}.csv"] + [
-        f"<results>/features/{feature}/train/{shard}.h5"
+    return [f"<results>/verify/{split}/{shard}.csv"] + [
+        f"<results>/features/{feature}/{split}/{shard}.h5"
         for feature in stored_features()
         if feature in read
     ]
 
 
 def sample_checks():
-    """Results of `verify` and `quality` for every sample; empty if no video is read."""
-    if not TRAINED:
-        return []
-    verified = shard_files("<results>/verify/{split}/{shard}.csv", *SPLITS)
-    return verified + expand("<results>/quality/{split}.csv", split=SPLITS)
+    """Results of `verify` and `quality` for every sample whose video is read."""
+    splits = CONFIG.read_splits()
+    verified = shard_files("<results>/verify/{split}/{shard}.csv", *splits)
+    return verified + expand("<results>/quality/{split}.csv", split=splits)
 
 
 def keypoints_minutes(settings):

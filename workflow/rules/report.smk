@@ -7,12 +7,7 @@ rule report:
         config="<results>/config.yaml",
         tracks=track_files("submission.csv", "predictions.csv", "metrics.json"),
         streams=stream_metrics(),
-        models=expand(
-            "<results>/streams/{stream}/{phase}/{file}",
-            stream=TRAINED,
-            phase=PHASES,
-            file=("history.csv", "model.safetensors"),
-        ),
+        models=trained_models(),
         samples=sample_checks(),
         # The page shows one sample: it needs the features of one shard.
         shown=shown_files(),

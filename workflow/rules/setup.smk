@@ -6,6 +6,7 @@ from pathlib import Path
 
 from snakemake.dag import DAG
 
+from slr_pipeline.cli.check import header_problems
 from slr_pipeline.cli.interpreter import check_code, check_writable, isolated
 from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import SlrError
@@ -22,11 +23,12 @@ try:
     check_streams(CONFIG, TABLE)
     if not workflow.output_settings.dryrun:
         check_writable(CONFIG.results)
-    if workflow.is_main_process and any(CONFIG.imported_logits()):
-        # Late: jobs of a cluster parse this file too, and need no heavy package for it.
-        from slr_pipeline.io.foreign.imported_logits import check_logits
-
-        check_logits(CONFIG, TABLE)
+    # Jobs of a cluster parse this file too: they read no header. A dry run reads none of weights,
+    # because PyTorch takes seconds to start, and `slr plan` works without weights.
+    if workflow.is_main_process:
+        weights = not workflow.output_settings.dryrun
+        if problems := list(header_problems(CONFIG, TABLE, weights=weights)):
+            raise SlrError("\n".join(problems))
 except SlrError as error:
     sys.exit(f"error: {error}")
 

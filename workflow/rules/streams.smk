@@ -4,8 +4,16 @@
 rule train:
     """Train a stream: phase train selects the epoch on val; finetune adds val; a fold omits its signers."""
     input:
-        features=lambda wildcards: stream_features(wildcards.stream, "train", "val"),
-        quality=expand("<results>/quality/{split}.csv", split=("train", "val")),
+        features=lambda wildcards: (
+            stream_features(wildcards.stream, "train", "val")
+            if has_epochs(wildcards)
+            else []
+        ),
+        quality=lambda wildcards: (
+            expand("<results>/quality/{split}.csv", split=("train", "val"))
+            if has_epochs(wildcards)
+            else []
+        ),
         init=start_weights,
     output:
         model="<results>/streams/{stream}/{phase}/model.safetensors",
@@ -42,7 +50,7 @@ rule train:
         # State of an interrupted job; outside the outputs, which Snakemake deletes.
         state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
         init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
-        phase=lambda wildcards: phase_flags(wildcards.phase),
+        phase=lambda wildcards: phase_flags(wildcards.stream, wildcards.phase),
         # The command gets all settings; only those that change the weights rerun it.
         stream=lambda wildcards, output: stream_settings(
             wildcards.stream, wildcards.phase
@@ -102,7 +110,7 @@ rule evaluate:
     input:
         lambda wildcards: [
             logits_file(wildcards.stream, wildcards.phase, split)
-            for split in unseen_splits(wildcards.stream, wildcards.phase)
+            for split in CONFIG.unseen_splits(wildcards.stream, wildcards.phase)
         ],
     output:
         report(
@@ -126,7 +134,9 @@ rule evaluate:
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("val", "test")),
         signers=signers_digest(TABLE),
-        splits=lambda wildcards: unseen_splits(wildcards.stream, wildcards.phase),
+        splits=lambda wildcards: list(
+            CONFIG.unseen_splits(wildcards.stream, wildcards.phase)
+        ),
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:

@@ -117,7 +117,7 @@ def _weights(config: Config, results: Path, stream: str) -> Path:
             f"--onnx {stream}: the stream has imported logits and no model; export it from the run "
             "that trained it"
         )
-    path = results / "streams" / stream / config.phases[-1] / "model.safetensors"
+    path = results / "streams" / stream / config.phases(stream)[-1] / "model.safetensors"
     if not path.is_file():
         raise DataError(f"{path}: no such file; train the stream first: snakemake {path}")
     return path
@@ -167,4 +167,6 @@ def _stores(results: Path, features: tuple[str, ...]) -> Stores:
 
 def _estimator(sidecar: dict[str, Any]) -> str:
     estimator = sidecar["estimator"]
+    if not estimator:
+        return "unknown"
     return f"{estimator['estimator']} (weights {estimator['weights_sha256']})"
