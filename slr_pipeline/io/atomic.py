@@ -4,7 +4,7 @@ import errno
 import glob
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,12 +49,12 @@ def atomic_write(path: str | Path, check: Callable[[Path], object] | None = None
             "command again"
         ) from error
     except Exception as error:
-        if (reason := _reason(error, _FORBIDDEN)) is not None:
+        if isinstance(error, OSError) and error.errno in _FORBIDDEN and _is_ours(error, path):
             raise DataError(
-                f"{path}: cannot be written ({reason}); choose another folder, or share this one "
-                "as docs/how-to/containers.md describes"
+                f"{path}: cannot be written ({os.strerror(error.errno).lower()}); choose another "
+                "folder, or share this one as docs/how-to/containers.md describes"
             ) from error
-        if (reason := _reason(error, _FULL)) is not None:
+        if (reason := _full_disk(error)) is not None:
             raise DataError(
                 f"{path}: cannot be written ({reason}); free some space, then run the same "
                 "command again; an older file is unchanged"
@@ -71,10 +71,16 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="")
 
 
-def _reason(error: BaseException | None, numbers: Sequence[int]) -> str | None:
-    """What the system says if one of these error numbers caused the error, else None."""
+def _is_ours(error: OSError, path: Path) -> bool:
+    """Whether an error is about the file, its partial files or a folder above, and not an input."""
+    place = Path(str(error.filename))
+    return place in (path, *path.parents) or place.match(f"{glob.escape(path.name)}.*.partial")
+
+
+def _full_disk(error: BaseException | None) -> str | None:
+    """The reason if a full disk caused the error, else None."""
     while error is not None:
-        for number in numbers:
+        for number in _FULL:
             # Libraries in other languages report it only in the message.
             if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
                 return os.strerror(number).lower()

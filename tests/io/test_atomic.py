@@ -111,3 +111,14 @@ def test_a_folder_of_another_user_is_one_line(tmp_path: Path) -> None:
         assert printed.startswith(f"error: {out}: cannot be written (permission denied); choose")
         assert printed.count("\n") == 1
     assert list(folder.iterdir()) == []
+
+
+def test_an_input_that_may_not_be_read_keeps_its_error(tmp_path: Path) -> None:
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "input.mp4"))
+    cause = DataError("input.mp4: cannot be opened")
+    cause.__cause__ = error
+    for raised in (error, cause):
+        with pytest.raises(type(raised)) as found, atomic_write(tmp_path / "a.txt"):
+            raise raised
+        assert found.value is raised
+    assert list(tmp_path.iterdir()) == []
