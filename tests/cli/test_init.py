@@ -153,6 +153,9 @@ def test_class_folders_that_are_links_are_followed(
     read_anyway = "3 (twice, evet/all, evet/more/round)"
     assert f"left out, links to a folder that is read anyway: {read_anyway}\n" in out
     assert "left out, links to nothing: 2 (hayır, tamam/7.mp4)\n" in out
+    assert len(find_files([str(folder)])) == 9
+    nothing = f"{folder}: left out, links to nothing: 2 (hayır, tamam/7.mp4)\n"
+    assert nothing in capsys.readouterr().err
     assert all(Path(sample.color).is_file() for sample in checked(folder)[1].samples)
 
 
