@@ -221,7 +221,9 @@ def logits_file(stream, phase, split):
 
 def untuned_file(stream, split):
     """Logits of a stream from before fine-tuning; None if there are none."""
-    given = getattr(CONFIG.streams[stream], "untuned", None) if split == "test" else None
+    given = (
+        getattr(CONFIG.streams[stream], "untuned", None) if split == "test" else None
+    )
     return given or logits_file(stream, "train", split)
 
 

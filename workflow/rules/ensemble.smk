@@ -98,7 +98,9 @@ rule submission:
     """All files of every track, their tables, and the config that `slr predict` reads."""
     input:
         "<results>/config.yaml",
-        track_files("submission.csv", "submission.zip", "predictions.csv", "metrics.json"),
+        track_files(
+            "submission.csv", "submission.zip", "predictions.csv", "metrics.json"
+        ),
         stream_metrics(),
         "<results>/metrics.csv",
         "<results>/classes.csv",
