@@ -12,6 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING, Final
 
 from slr_pipeline.config.experiment import SPLITS, Split
+from slr_pipeline.config.section import relative_to
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.messages import first_few
 from slr_pipeline.text import shown
@@ -70,7 +71,7 @@ def main(arguments: argparse.Namespace) -> None:
             "color": [clip.video for clip in clips],
         }
     )
-    write_both(samples, table, config, config_text(arguments.folder, videos, table, not warning))
+    write_files(samples, table, config, config_text(arguments.folder, videos, table, not warning))
     print(describe(table))
     for reason, left in left_out.items():
         if left:
@@ -83,7 +84,16 @@ def main(arguments: argparse.Namespace) -> None:
         "next, in the folder of the Snakefile:\n"
         f"  slr check {quoted}\n"
         f"  slr plan {quoted}\n"
-        f"  snakemake --cores all --resources gpu=1 submission report --configfile {quoted}"
+        f"  {run_command(arguments.folder)}"
+    )
+
+
+def run_command(folder: Path) -> str:
+    """The command that runs a folder, in which Snakemake then keeps its records."""
+    where, config = shlex.quote(str(folder)), shlex.quote(str(folder / "config.yaml"))
+    return (
+        "snakemake --cores all --resources gpu=1 submission report "
+        f"--directory {where} --configfile {config}"
     )
 
 
@@ -126,13 +136,14 @@ def describe(table: "pd.DataFrame") -> str:
     return "\n".join(lines)
 
 
-def write_both(samples: Path, table: "pd.DataFrame", config: Path, config_text: str) -> None:
-    """Write both files or none. DataError where the folder cannot be written."""
+def write_files(samples: Path, table: "pd.DataFrame", config: Path, config_text: str) -> None:
+    """Write both files or none, and .gitignore. DataError if the folder cannot be written."""
     from slr_pipeline.io.atomic import write_text
 
     try:
         write_text(samples, table.to_csv(index=False, lineterminator="\n"))
         write_text(config, config_text)
+        ignore_videos(samples.parent)
     except OSError as error:
         raise DataError(
             f"{samples.parent}: cannot be written ({error.strerror}); use another DIR, and name "
@@ -156,9 +167,7 @@ def config_text(folder: Path, videos: Path, table: "pd.DataFrame", by_signer: bo
         clips=len(table),
         signs=table["label"].nunique(),
         name=name if re.match("[a-z]", name) else f"signs_{name}".rstrip("_"),
-        results=_yaml_path(folder / "results"),
-        table=_yaml_path(folder / "samples.csv"),
-        root=_yaml_path(videos),
+        root=json.dumps(root_of(folder, videos), ensure_ascii=False),  # YAML for any text
         signer_independent=str(by_signer).lower(),
         # Without a GPU, auto trains streams one by one, as if they shared one.
         device="auto" if torch.cuda.device_count() else "cpu",
@@ -169,6 +178,27 @@ def config_text(folder: Path, videos: Path, table: "pd.DataFrame", by_signer: bo
     )
 
 
-def _yaml_path(path: Path) -> str:
-    """An absolute path as YAML."""
-    return json.dumps(os.path.abspath(path), ensure_ascii=False)
+def root_of(folder: Path, videos: Path) -> str:
+    """The folder of the videos for the config: relative to it, or absolute if given so."""
+    if videos.absolute().is_relative_to(folder.absolute()):
+        return os.path.relpath(videos, folder)
+    return relative_to(str(folder), str(videos))
+
+
+def ignore_videos(folder: Path) -> None:
+    """Add videos and results to the folder's .gitignore, so that `git add .` adds no recordings."""
+    from slr_pipeline.io.atomic import atomic_write
+    from slr_pipeline.samples.clip_folder import VIDEO_SUFFIXES
+
+    path = folder / ".gitignore"
+    present = path.read_bytes() if path.exists() else b""
+    any_case = (re.sub("[a-z]", lambda c: f"[{c[0]}{c[0].upper()}]", end) for end in VIDEO_SUFFIXES)
+    lines = [
+        "# `slr init`: recordings of people, and what is computed from them",
+        "/.snakemake/",
+        "/results/",
+    ]
+    wanted = [line.encode() for line in (*lines, *(f"*{end}" for end in any_case))]
+    missing = [line for line in wanted if line not in present.splitlines()]
+    with atomic_write(path) as partial:
+        partial.write_bytes(b"\n".join([*present.splitlines(), *missing, b""]))

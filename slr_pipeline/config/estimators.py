@@ -1,10 +1,18 @@
 """The settings of each whole-body pose estimator: the section `features: keypoints:`."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, SerializationInfo, model_validator
 
-from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
+from slr_pipeline.config.section import (
+    InheritedFidelity,
+    OutputPath,
+    PlainPath,
+    RelativePath,
+    Section,
+    beside_its_file,
+    relative,
+)
 
 PersonChoice = Literal["largest", "central", "tracked"]
 """How the signer is chosen among several people."""
@@ -54,9 +62,9 @@ class OpenposeSettings(EstimatorSettings):
 
     estimator: Literal["openpose"]
     """The whole-body pose estimator."""
-    binary: str
+    binary: RelativePath
     """The program `openpose.bin`."""
-    model_folder: str
+    model_folder: RelativePath
     """The folder `models` of OpenPose."""
     model: Literal["BODY_135", "BODY_25"] = "BODY_135"
     """`BODY_135` (needs a GPU, has no root of the hands), or `BODY_25` with the face and hand
@@ -85,7 +93,7 @@ class ImportedKeypointsSettings(EstimatorSettings):
     format: Literal["pose", "openpose", "samslr", "mmaction2", "hdf5"]
     """`pose`: pose-format; `openpose`: a folder of JSON; `samslr`: its `.npy`; `mmaction2`: an
     annotation pickle; `hdf5`: `keypoints` files of another run."""
-    path: str
+    path: RelativePath
     """Path of a sample's keypoints, such as `poses/{sample}.pose`; `mmaction2`: the one file;
     `hdf5`: a pattern of all files, such as `other/features/keypoints/*/*.h5`."""
     tool: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[ -~]+$")
@@ -128,6 +136,14 @@ SIMCC: Final = ("rtmpose", "rtmw", "dwpose", "simcc")
 """Prefixes of MMPose configs whose networks output no heat-maps."""
 
 
+def _config_beside(name: Any) -> Any:
+    return beside_its_file(name) if str(name).endswith(".py") else name
+
+
+def _relative_config(name: str, info: SerializationInfo) -> str:
+    return relative(name, info) if name.endswith(".py") else name
+
+
 class MmposeSettings(NetworkSettings):
     """A whole-body network of MMPose 1.3 with its checkpoint.
 
@@ -136,7 +152,9 @@ class MmposeSettings(NetworkSettings):
 
     estimator: Literal["mmpose"]
     """The whole-body pose estimator."""
-    config: PlainPath
+    config: Annotated[
+        OutputPath, BeforeValidator(_config_beside), PlainSerializer(_relative_config)
+    ]
     """Name of a whole-body config in MMPose's wheel, without `.py`, or path of a config file, with
     `.py`."""
     checkpoint: WeightsFile

@@ -1,5 +1,6 @@
 """The configuration of an experiment, checked when Snakemake parses the workflow."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
@@ -10,7 +11,7 @@ from slr_pipeline.config.checks import QualitySettings, VerifySettings
 from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.fidelity import inherit_fidelity, mixture_problem
 from slr_pipeline.config.recipes import Phase
-from slr_pipeline.config.section import PlainPath, Section, parse, parse_yaml
+from slr_pipeline.config.section import OutputPath, RelativePath, Section, parse, parse_yaml
 from slr_pipeline.config.streams import (
     ImportedSettings,
     StreamSettings,
@@ -49,7 +50,7 @@ class AutslData(Section):
 
     layout: Literal["autsl"]
     """The layout of AUTSL."""
-    root: str
+    root: RelativePath
     """Folder with the split folders, label files and class list."""
     labels: AutslLabels = Field(default_factory=AutslLabels)
     """The label files."""
@@ -69,12 +70,12 @@ class TableData(Section):
 
     layout: Literal["table"]
     """The layout of one table."""
-    table: str
+    table: RelativePath
     """CSV with a header. `label` is a number or a gloss and may be empty in test; the columns
     `signer` and `depth` are optional."""
-    root: str | None = None
+    root: RelativePath | None = None
     """Folder that the table's paths are relative to; null: the table's folder."""
-    classes: str | None = None
+    classes: RelativePath | None = None
     """Text file with one gloss per line, in class order; null: the sorted labels of the table."""
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
 
@@ -98,8 +99,9 @@ class Config(Section):
 
     name: Name
     """Short name of the experiment."""
-    results: PlainPath = "results"
-    """Folder of all outputs."""
+    results: OutputPath = "results"
+    """Folder of all outputs, relative to the folder in which you run `snakemake`; a config without
+    this key has its results beside it, in `results`."""
     seed: int = Field(1, ge=0, le=2**31 - 1)
     """Seed of all random numbers."""
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -306,9 +308,10 @@ class Config(Section):
         return features_of(self.streams[stream], self.features)
 
 
-def check_config(values: Mapping[str, Any]) -> Config:
-    """The checked configuration; ConfigError has a line per wrong key."""
-    config: Config = parse(Config, values, "config")
+def check_config(values: Mapping[str, Any], path: str = "") -> Config:
+    """The checked configuration, from the file at `path`; ConfigError has a line per wrong key."""
+    beside = os.path.normpath(os.path.join(os.path.dirname(path), "results"))
+    config: Config = parse(Config, {"results": beside, **values}, "config")
     return config
 
 
@@ -320,11 +323,18 @@ def check_stream(values: Any) -> TrainedStream:
 
 def read_config(path: str) -> Config:
     """Read and check the configuration in a YAML file."""
-    return check_config(read_values(path))
+    return check_config(read_values(path), path)
+
+
+def named_by(source: Any, values: Any) -> Any:
+    """`values`, with those that the file `source` has at the same keys replaced by the file's."""
+    if isinstance(values, Mapping) and isinstance(source, Mapping):
+        return {key: named_by(source.get(key), value) for key, value in values.items()}
+    return source if values == source else values
 
 
 def read_values(path: str) -> dict[str, Any]:
-    """Read the keys and values of a YAML file, without checking them as a configuration."""
+    """The keys and values of a YAML file, not checked as a configuration; text knows its folder."""
     try:
         with open(path, encoding="utf-8") as file:
             text = file.read()

@@ -10,11 +10,12 @@ from slr_pipeline.config.weights import PUBLISHED_WEIGHTS
 
 HEADER = """# Configuration
 
-Generated from `slr_pipeline/config/` by `slr docs`; do not edit. Paths are relative to the folder
-in which you run `snakemake`. `config.yaml` is the demo; `config/` holds other complete
-experiments: `snakemake --configfile config/autsl.yaml ...`. The file that `--configfile` names
-replaces the demo's whole config; Snakemake merges two such files, key by key. Unknown keys are
-errors.
+Generated from `slr_pipeline/config/` by `slr docs`; do not edit. `config.yaml` is the demo;
+`config/` holds other complete experiments: `snakemake --configfile config/autsl.yaml ...`. The file
+that `--configfile` names replaces the demo's whole config; Snakemake merges two such files, key by
+key. Unknown keys are errors. Paths are relative to the config file, so that a folder with config,
+table and videos can move; what exists only in the folder in which you run `snakemake` is taken from
+there. `results`, and paths given with `--config` or to a module, are relative to that folder.
 """
 
 WEIGHTS_HEADER = """# Weights from outside

@@ -1,13 +1,24 @@
 """The base of every configuration section, and how values become a section or an error."""
 
 import json
+import os
 import re
 import reprlib
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 from slr_pipeline.errors import ConfigError
@@ -39,8 +50,50 @@ def _check_path(text: str) -> str:
     return text
 
 
-PlainPath = Annotated[str, AfterValidator(_check_path)]
+class TextOfFile(str):
+    """Text in a YAML file, with the folder of the file."""
+
+    folder: str
+
+
+def beside_its_file(path: Any) -> Any:
+    """A path that a file names, relative to the working folder instead of the file's folder."""
+    if not isinstance(path, TextOfFile) or path.folder in ("", ".") or path[:1] in ("", "-", "~"):
+        return path
+    return located(path.folder, path)
+
+
+def located(folder: str, path: str) -> str:
+    """A path of a file in `folder`, relative to the working folder.
+
+    Files of older versions have paths relative to the working folder: such a path stays as it is
+    if it exists only there.
+    """
+    beside = os.path.normpath(os.path.join(folder, path))
+    return beside if os.path.exists(beside) or not os.path.exists(path) else path
+
+
+def relative_to(folder: str, path: str) -> str:
+    """A relative path of the working folder, relative to `folder`; an absolute one is unchanged."""
+    return path if os.path.isabs(path) else os.path.relpath(path, folder)
+
+
+def relative(path: str, info: SerializationInfo) -> str:
+    """A path of a section, relative to the `folder` of the context if there is one."""
+    return relative_to(info.context["folder"], path) if info.context else path
+
+
+RelativePath = Annotated[str, BeforeValidator(beside_its_file), PlainSerializer(relative)]
+"""A path relative to the file that names it; a section has it relative to the working folder.
+
+`model_dump` with `context={"folder": ...}` writes it relative to a folder.
+"""
+
+OutputPath = Annotated[str, AfterValidator(_check_path)]
 """A path without wildcards and pathvars of Snakemake that no program takes for a flag."""
+
+PlainPath = Annotated[RelativePath, AfterValidator(_check_path)]
+"""An `OutputPath` that is relative to the file that names it."""
 
 InheritedFidelity = Annotated[
     Fidelity,
@@ -53,7 +106,17 @@ InheritedFidelity = Annotated[
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader that refuses a key given twice; a merged key (`<<`) may be overridden."""
+    """YAML's safe loader that refuses a key given twice; a merged key (`<<`) may be overridden.
+
+    Text knows the folder of its file.
+    """
+
+    folder: str
+
+    def construct_text(self, node: yaml.ScalarNode) -> str:
+        text = TextOfFile(self.construct_scalar(node))
+        text.folder = self.folder
+        return text
 
     def compose_mapping_node(self, anchor: dict[Any, yaml.Node]) -> yaml.MappingNode:
         node: yaml.MappingNode = super().compose_mapping_node(anchor)
@@ -70,6 +133,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+_Loader.add_constructor("tag:yaml.org,2002:str", _Loader.construct_text)
+
+
 def parse_json(text: str) -> Any:
     """The content of a step's JSON flag. ConfigError if it is not JSON."""
     try:
@@ -78,18 +144,21 @@ def parse_json(text: str) -> Any:
         raise ConfigError(f"settings flag is not JSON ({error}): {text[:80]!r}") from error
 
 
-def parse_yaml(text: str, where: str) -> Any:
-    """The content of a YAML file; no tag in it runs code.
+def parse_yaml(text: str, path: str) -> Any:
+    """The content of a YAML file; no tag in it runs code, and text is a `TextOfFile`.
 
-    ConfigError, which begins with `where`, if it is not YAML or a mapping has a key twice.
+    ConfigError, which begins with `path`, if it is not YAML or a mapping has a key twice.
     """
     try:
-        return yaml.load(text, _Loader)
+        loader = _Loader(text)
+        link = os.readlink(path) if os.path.islink(path) else ""
+        loader.folder = os.path.normpath(os.path.join(os.path.dirname(path), os.path.dirname(link)))
+        return loader.get_single_data()
     except ConfigError as error:
-        raise ConfigError(f"{where}, {error}") from error
+        raise ConfigError(f"{path}, {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ConfigError(f"{where}: not a readable YAML file ({reason})") from error
+        raise ConfigError(f"{path}: not a readable YAML file ({reason})") from error
 
 
 def parse(kind: Any, values: Any, where: str) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slr_pipeline.config.experiment import Config, read_config
+from slr_pipeline.config.experiment import Config, check_config, read_values
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.atomic import write_text
 
@@ -42,11 +42,14 @@ def read_metrics(path: str | Path) -> dict[str, Any]:
 
 
 def read_run_config(results: Path) -> Config:
-    """Read the configuration that a run keeps in its results; ArtifactError if it is missing."""
+    """Read the configuration that a run keeps in its results, wherever they are now.
+
+    ArtifactError if it is missing.
+    """
     path = results / "config.yaml"
     if not path.is_file():
         raise ArtifactError(
             f"{path}: no such file; name the results folder of a run (`snakemake submission` "
             "writes this file)"
         )
-    return read_config(str(path))
+    return check_config({**read_values(str(path)), "results": str(results)})

@@ -1,10 +1,13 @@
 """Tables of `verify`: one CSV per shard with a row per sample, and quarantine.csv."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import get_type_hints
 
+from slr_pipeline.config.section import located, relative_to
 from slr_pipeline.io.tables import read_table, write_table
 from slr_pipeline.samples.videos import Examined
 
@@ -33,8 +36,9 @@ COLUMNS = tuple(field.name for field in fields(Verified))
 
 
 def write_verified(path: str | Path, rows: Iterable[Verified]) -> None:
-    """Write the rows as CSV with a header."""
-    write_table(path, [asdict(row) for row in rows], COLUMNS)
+    """Write the rows as CSV with a header; video paths become relative to the table's folder."""
+    relative = partial(relative_to, os.path.dirname(path))
+    write_table(path, [asdict(_moved(row, relative)) for row in rows], COLUMNS)
 
 
 def write_known(path: str | Path, rows: Iterable[Examined]) -> None:
@@ -50,4 +54,10 @@ def write_known(path: str | Path, rows: Iterable[Examined]) -> None:
 def read_verified(path: str | Path) -> list[Verified]:
     """Read the rows of such a CSV. ArtifactError for a missing, cut or foreign file."""
     table = read_table(path, get_type_hints(Verified))
-    return [Verified(*row) for row in table[list(COLUMNS)].itertuples(index=False, name=None)]
+    rows = table[list(COLUMNS)].itertuples(index=False, name=None)
+    folder = os.path.dirname(path)
+    return [_moved(Verified(*row), partial(located, folder)) for row in rows]
+
+
+def _moved(row: Verified, move: Callable[[str], str]) -> Verified:
+    return replace(row, color=move(row.color), depth=move(row.depth) if row.depth else "")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from slr_pipeline.config.experiment import Config, Split, read_config
+from slr_pipeline.config.experiment import Config, Split
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.documents import read_metrics
+from slr_pipeline.io.documents import read_metrics, read_run_config
 from slr_pipeline.io.predictions import read_answers
 from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.tables import read_table
@@ -128,8 +128,8 @@ def read_run(config_file: str) -> FinishedRun:
 
     Raises SlrError for a missing or foreign file.
     """
-    config = read_config(config_file)
-    results = Path(config.results)
+    results = Path(config_file).parent
+    config = read_run_config(results)
     table = load_samples(config.data)
     streams = [
         _read_stream(results, name, phase, imported=isinstance(settings, ImportedSettings))

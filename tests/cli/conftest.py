@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.recognition import FEATURE_STEPS
@@ -17,6 +16,7 @@ from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.verified import write_verified
 from slr_pipeline.samples.table import load_samples
+from slr_pipeline.steps.config import config as write_config
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.keypoints import keypoints
 from slr_pipeline.steps.predict import load_trained, predict
@@ -86,7 +86,7 @@ def _make_run(config: Config) -> None:
     _write_table()
     results = Path("results")
     results.mkdir()
-    (results / "config.yaml").write_text(yaml.safe_dump(config.model_dump(), sort_keys=False))
+    write_config(config, "results/config.yaml")
     for split in SPLITS:
         _make_features(config, split)
     phases: tuple[Phase, Phase] = ("train", "finetune")

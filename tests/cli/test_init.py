@@ -1,6 +1,7 @@
 """`slr init`: a config and a sample table for a folder of videos. No video is opened."""
 
 import os
+import subprocess
 import tempfile
 import unicodedata
 from collections import Counter
@@ -14,6 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slr_pipeline.cli.init import ignore_videos
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
@@ -277,6 +279,43 @@ def test_a_video_is_named_by_path_name_or_stem_in_any_normal_form(folder: Path) 
     assert all(path.is_file() for path in videos_used)
     first_parts = [path.relative_to(folder).parts[0] for path in videos_used]
     assert first_parts == [*"xyy", "su.mov", *"zz"]
+
+
+@pytest.mark.parametrize("videos", [None, "my signs/clips", "clips"])
+def test_the_folder_can_move(
+    videos: str | None, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clips = Path(videos or "my signs")
+    labels = write_labels(folder, make_clips(clips))
+    init("my signs", "--labels", labels, *(["--videos", tmp_path / videos] if videos else []))
+    assert (str(tmp_path) in (folder / "config.yaml").read_text()) == (videos == "clips")
+    new = tmp_path / "disk" / "signs"
+    new.parent.mkdir()
+    folder.rename(new)
+    monkeypatch.chdir(new.parent)
+    config, table = checked(Path("signs"))
+    assert config.results == "signs/results"
+    assert all(Path(sample.color).is_file() for sample in table.samples)
+
+
+@pytest.mark.parametrize("present", [None, b"*.tmp", b"/results/\n\xff\n"])
+def test_git_adds_no_recording(present: bytes | None, folder: Path) -> None:
+    labels = write_labels(folder, make_clips(folder))
+    touch(folder, "deep/er/x.MoV", "y.webm", "results/report/index.html", "notes.txt")
+    if present is not None:
+        (folder / ".gitignore").write_bytes(present)
+    init(folder, "--labels", labels)
+    git = ("git", "-C", str(folder))
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    added = subprocess.run([*git, "ls-files"], check=True, capture_output=True, text=True)
+    expected = [".gitignore", "config.yaml", "labels.csv", "notes.txt", "samples.csv"]
+    assert added.stdout.split() == expected
+    before = (folder / ".gitignore").read_bytes()
+    assert before.startswith(present or b"#")
+    ignore_videos(folder)
+    assert (folder / ".gitignore").read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "samples.csv"])

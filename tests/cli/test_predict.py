@@ -389,7 +389,7 @@ def test_wrong_arguments_give_one_line(
                     "keypoints": {"estimator": "imported", "format": "hdf5", "path": "poses.h5"}
                 }
             },
-            "features.keypoints: the run imports keypoints from poses.h5, which has none",
+            "features.keypoints: the run imports keypoints from models/poses.h5, which has none",
         ),
         ({"protocol": "strict"}, "models/streams/rgb/train/model.json: no such file, but track a"),
     ],

@@ -8,6 +8,8 @@ import pytest
 from snakemake.cli import get_argument_parser
 
 from slr_pipeline.cli.snakemake import PAIR_OPTIONS, targets_first
+from slr_pipeline.io.documents import read_run_config
+from slr_pipeline.samples.table import load_samples
 from tests.workflow.conftest import ROOT, job_counts, make_run
 
 
@@ -42,6 +44,17 @@ def test_a_target_after_a_pair_option_is_made(tmp_path: Path) -> None:
     files = f"--snakefile {ROOT}/Snakefile --configfile config.yaml"
     snakemake(f"--cores 1 {files} --resources gpu=1 config", folder=run.folder)
     assert (run.folder / "results" / "config.yaml").exists()
+
+
+def test_the_demo_runs_in_another_folder(tmp_path: Path) -> None:
+    """Its config is beside the Snakefile, its results are where one stands."""
+    line = f"--cores 8 --snakefile {ROOT}/Snakefile --resources gpu=1"
+    snakemake(f"{line} results/config.yaml", folder=tmp_path)
+    assert len(load_samples(read_run_config(tmp_path / "results").data).samples) == 128
+    there = job_counts(snakemake(f"{line} submission --dry-run", folder=tmp_path))
+    here = job_counts(snakemake(f"--cores 8 --directory {tmp_path} submission --dry-run"))
+    assert there == here
+    assert there["train"] == 11
 
 
 def test_every_word_is_kept_and_only_targets_move() -> None:

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from slr_pipeline.config.experiment import Config, DataSettings, check_config, r
 from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.section import Section
 from slr_pipeline.errors import ConfigError
+from slr_pipeline.io.documents import read_run_config
+from slr_pipeline.steps.config import config as write_config
 
 ROOT = Path(__file__).parents[2]
 HRNET = {"estimator": "mmpose", "config": "td-hm_hrnet-w48", "checkpoint": {"path": "x.pth"}}
@@ -189,6 +193,66 @@ def test_an_unreadable_file_gives_one_line(tmp_path: Path, content: bytes, line:
     with pytest.raises(ConfigError, match=line) as caught:
         read_config(str(path))
     assert len(str(caught.value).splitlines()) == 1
+
+
+PATHS = {
+    "data": {"layout": "table", "table": "t.csv", "root": "..", "classes": "c.txt"},
+    "features": {
+        "keypoints": {"estimator": "mmpose", "config": "c.py", "checkpoint": {"path": "w.pth"}}
+    },
+    "streams": {
+        "a": {"model": "slgcn", "init": {"path": "sub/i.safetensors"}},
+        "b": {"model": "imported", "reads": ["keypoints"], "val": "v.h5", "test": "/abs/t.h5"},
+    },
+    "tracks": {"rgb": {"streams": {"a": None, "b": None}, "baseline": "b.csv"}},
+}
+
+
+def paths_of(value: Any) -> Iterator[str]:
+    """Every text of a configuration that names a file or folder of PATHS."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from paths_of(inner)
+    elif isinstance(value, str) and (value.startswith("..") or "." in value or "/" in value):
+        yield value
+
+
+def test_paths_are_relative_to_the_file_that_names_them(
+    demo: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    values = {key: demo[key] for key in ("name", "seed")} | PATHS
+    Path("elsewhere/x.yaml").write_text(yaml.safe_dump(values))
+    config = read_config("elsewhere/x.yaml")
+    assert config.results == "elsewhere/results"
+    names = ["t.csv", "c.txt", "c.py", "w.pth", "sub/i.safetensors", "v.h5", "b.csv"]
+    found = set(paths_of(config.model_dump())) - {config.results}
+    assert found == {f"elsewhere/{name}" for name in names} | {".", "/abs/t.h5"}
+    Path("link.yaml").symlink_to("elsewhere/x.yaml")  # the link is not where the paths are
+    assert read_config("link.yaml").data == config.data
+
+    write_config(config, "new/results/config.yaml")
+    written = yaml.safe_load(Path("new/results/config.yaml").read_text())
+    assert written["data"]["table"] == "../../elsewhere/t.csv"
+    assert read_run_config(Path("new/results")) == config.model_copy(
+        update={"results": "new/results"}
+    )
+    os.rename("new", "newer")
+    assert read_run_config(Path("newer/results")).results == "newer/results"
+
+
+def test_what_exists_only_in_the_working_folder_is_taken_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Configs of older versions name their files so."""
+    monkeypatch.chdir(tmp_path)
+    Path("config").mkdir()
+    Path("config/x.yaml").write_text(yaml.safe_dump({"name": "x", **PATHS}))
+    Path("t.csv").touch()
+    assert read_config("config/x.yaml").data.table == "t.csv"  # type: ignore[union-attr]
+    Path("config/t.csv").touch()
+    assert read_config("config/x.yaml").data.table == "config/t.csv"  # type: ignore[union-attr]
 
 
 def test_a_section_survives_its_json_flag(demo: dict[str, Any]) -> None:

@@ -66,7 +66,8 @@ def test_entries_have_unique_paths_and_the_shipped_configs_name_them() -> None:
     paths = {weights.path for weights in PUBLISHED_WEIGHTS}
     assert len(paths) == len(PUBLISHED_WEIGHTS) > 30
     for path in ROOT.glob("config/*.yaml"):
-        assert {weights.path for weights in configured_weights(read_config(str(path)))} <= paths
+        named = {weights.path for weights in configured_weights(read_config(str(path)))}
+        assert named <= {str(ROOT / path) for path in paths}
 
 
 def test_all_weights_of_a_config_are_listed() -> None:

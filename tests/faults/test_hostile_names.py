@@ -122,7 +122,10 @@ def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
     ],
 )
 def test_braces_in_any_setting_reach_every_step(
-    tmp_path: Path, imported: dict[str, str], data: dict[str, str]
+    tmp_path: Path,
+    imported: dict[str, str],
+    data: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """`{sample}` is no wildcard of Snakemake, and `<x>` no pathvar."""
     table = tmp_path / "{table}.csv"
@@ -143,7 +146,8 @@ def test_braces_in_any_setting_reach_every_step(
     done = run.snakemake("results/config.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
     checked = check_config(run.config)
-    assert read_config(str(tmp_path / "results/config.yaml")) == checked
+    monkeypatch.chdir(tmp_path)
+    assert read_config("results/config.yaml") == checked
     found = [
         json.loads(word)
         for line in re.findall(r"^Shell command: (python -P -m .*)", dry.stdout, re.MULTILINE)

@@ -1,5 +1,6 @@
 """CSV tables of a run: natural types; missing, cut and foreign files are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -51,10 +52,13 @@ def test_unknown_values_are_empty_and_text_stays_text(tmp_path: Path) -> None:
     assert table["person"].isna().all()
 
 
-def test_verified_rows_come_back_the_same(tmp_path: Path) -> None:
+def test_verified_rows_come_back_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     odd = Verified("1e5", "a, b.mp4", "", 'the file "x" is empty', fps=29.97002997002997)
-    write_verified(tmp_path / "x.csv", [odd, odd])
-    assert read_verified(tmp_path / "x.csv") == [odd, odd]
+    absolute = replace(odd, color=str(tmp_path / "c.mp4"), depth="../d.mp4")
+    write_verified("y/x.csv", [odd, absolute])
+    assert "../a, b.mp4" in Path("y/x.csv").read_text()
+    assert read_verified("y/x.csv") == [odd, absolute]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from slr_pipeline.config.experiment import SPLITS, DataSettings, check_config
 from slr_pipeline.config.flags import parse_setting
@@ -23,6 +22,7 @@ from slr_pipeline.report.page import render_page
 from slr_pipeline.samples.table import Sample, load_samples
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.steps.config import config as write_config
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.evaluate import evaluate
 from slr_pipeline.steps.overview import overview
@@ -76,8 +76,7 @@ def make_results(
     }
     config = check_config(values)
     path = folder / "results" / "config.yaml"
-    path.parent.mkdir()
-    path.write_text(yaml.safe_dump(config.model_dump(), sort_keys=False, allow_unicode=True))
+    write_config(config, str(path))
     if any(stream.model != "imported" for stream in config.streams.values()):
         _write_samples(folder / "results", load_samples(config.data).samples)
     _write_models(folder / "results", values, [row["sample"] for row in rows])

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from slr_pipeline.cli.main import main
 from slr_pipeline.config.experiment import check_config
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
+from slr_pipeline.io.verified import read_verified
 from slr_pipeline.schema import FEATURES
 from tests.workflow.conftest import MISSING, WorkflowRun, make_run, quality_of
 
@@ -92,7 +94,27 @@ def test_every_sample_has_its_quality(finished_run: WorkflowRun) -> None:
 
 def test_the_checked_config_is_written(finished_run: WorkflowRun) -> None:
     kept = yaml.safe_load((results(finished_run) / "config.yaml").read_text())
+    assert kept["data"]["table"] == "../samples.csv"  # relative to the file
+    kept["data"]["table"] = "samples.csv"
     assert check_config(kept) == check_config(finished_run.config)
+
+
+def test_a_moved_run_finds_its_videos(
+    finished_run: WorkflowRun, copied_run: WorkflowRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a command nor a new feature reads the videos at the old place."""
+    monkeypatch.chdir(copied_run.folder.parent)
+    table = min((copied_run.folder / "results/verify/train").iterdir())
+    rows = read_verified(table)
+    sample = rows[0].sample
+    assert {Path(row.color).parent for row in rows} == {copied_run.folder / "my videos"}
+    where = "a copy/results"
+    main(["overlay", sample, "--results", where, "--out", "x.mp4"])
+    (copied_run.folder / "my videos" / f"{sample}_color.mp4").unlink()
+    with pytest.raises(SystemExit):
+        main(["overlay", sample, "--results", where, "--out", "y.mp4"])
+    there = finished_run.folder / table.relative_to(copied_run.folder)
+    assert there.read_bytes() == table.read_bytes()
 
 
 def test_nothing_half_written_and_nothing_elsewhere(finished_run: WorkflowRun) -> None:

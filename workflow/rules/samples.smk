@@ -12,6 +12,7 @@ rule config:
         "../envs/slr.yaml"
     params:
         config=as_json(CONFIG),
+        version=2,  # raised when the meaning of the file changes
     message:
         start_message("{rule}; {log}")
     shell:

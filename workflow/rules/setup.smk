@@ -8,17 +8,19 @@ from snakemake.dag import DAG
 
 from slr_pipeline.cli.check import header_problems
 from slr_pipeline.cli.interpreter import check_code, check_writable, isolated
-from slr_pipeline.config.experiment import Config, check_config, read_values
+from slr_pipeline.config.experiment import Config, check_config, named_by, read_values
 from slr_pipeline.errors import SlrError
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import SampleTable, load_samples
 
 try:
     check_code(Path(workflow.basedir))
-    for file in workflow.configfiles:
+    values = config
+    path = ""
+    for path in map(os.path.relpath, workflow.configfiles):
         # Refuses duplicate keys: Snakemake silently takes the last one.
-        read_values(file)
-    CONFIG: Config = check_config(config)
+        values = named_by(read_values(path), values)
+    CONFIG: Config = check_config(values, path)
     TABLE: SampleTable = load_samples(CONFIG.data)
     check_streams(CONFIG, TABLE)
     if not workflow.output_settings.dryrun:

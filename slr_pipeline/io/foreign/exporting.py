@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from slr_pipeline.config.experiment import read_config
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.documents import read_run_config
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import Annotation, write_annotations
 from slr_pipeline.io.foreign.openpose_json import write_folder
@@ -63,7 +63,7 @@ def export_keypoints(
 
 
 def _annotations(results: Path, store: FeatureStore, samples: list[str]) -> Iterator[Annotation]:
-    table = load_samples(read_config(str(results / "config.yaml")).data)
+    table = load_samples(read_run_config(results).data)
     labels = {sample.name: sample.label for sample in table.samples}
     for sample in samples:
         if sample not in labels:
