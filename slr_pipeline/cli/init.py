@@ -5,7 +5,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -48,14 +48,11 @@ def main(arguments: argparse.Namespace) -> None:
     config, samples = arguments.folder / "config.yaml", arguments.folder / "samples.csv"
     for path in (config, samples):
         if path.exists():
-            raise DataError(f"{path}: exists already; remove it, or use another DIR")
+            raise DataError(f"{path}: exists already; `slr add` adds new clips to it; or remove it")
     videos = arguments.videos or arguments.folder
     names, left_out = clip_folder.find_videos(videos)
-    if arguments.labels is None:
-        clips = clip_folder.clips_by_folder(videos, names)
-    else:
-        clips, unlabelled = clip_folder.clips_by_table(arguments.labels, videos, names)
-        left_out[f"not in {arguments.labels}"] = unlabelled
+    clips, unlabelled = read_clips(videos, arguments.labels, names)
+    left_out[f"not in {arguments.labels}"] = unlabelled
     clips, spellings = clip_folder.respell(clips)
     try:
         clip_folder.check_clips(arguments.labels or videos, clips)
@@ -73,9 +70,8 @@ def main(arguments: argparse.Namespace) -> None:
     )
     write_files(samples, table, config, config_text(arguments.folder, videos, table, not warning))
     print(describe(table))
-    for reason, left in left_out.items():
-        if left:
-            print(shown(f"left out, {reason}: {len(left)} ({first_few(left)})"))
+    for line in left_out_lines(left_out):
+        print(line)
     for text in filter(None, (*spellings, warning)):
         print(f"warning: {text}")
     quoted = shlex.quote(str(config))
@@ -86,6 +82,26 @@ def main(arguments: argparse.Namespace) -> None:
         f"  slr plan {quoted}\n"
         f"  {run_command(arguments.folder)}"
     )
+
+
+def left_out_lines(left_out: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for each reason why files are left out."""
+    return [
+        shown(f"left out, {reason}: {len(left)} ({first_few(left)})")
+        for reason, left in left_out.items()
+        if left
+    ]
+
+
+def read_clips(
+    videos: Path, labels: Path | None, names: Sequence[str]
+) -> tuple[list["OwnClip"], list[str]]:
+    """The clips of these videos, and the videos that the CSV `labels` does not name."""
+    from slr_pipeline.samples import clip_folder
+
+    if labels is None:
+        return clip_folder.clips_by_folder(videos, names), []
+    return clip_folder.clips_by_table(labels, videos, names)
 
 
 def run_command(folder: Path) -> str:

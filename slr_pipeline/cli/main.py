@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from slr_pipeline.cli import (
+    add,
     check,
     check_submission,
     contact_sheet,
@@ -30,6 +31,7 @@ from slr_pipeline.errors import run
 
 COMMANDS: dict[str, ModuleType] = {
     "init": init,
+    "add": add,
     "check": check,
     "plan": plan,
     "predict": predict,

@@ -203,22 +203,23 @@ def check_clips(where: str | Path, clips: Sequence[OwnClip]) -> None:
             )
 
 
-def sample_names(videos: Sequence[str]) -> list[str]:
-    """A valid and unique sample name for each video (N): its file name in ASCII.
+def sample_names(videos: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """A valid name for each video (N), unique and not `taken`: its file name in ASCII.
 
     If two file names collide, all names begin with the folders of the videos.
     """
+    unique = {name.lower(): name for name in taken}  # for file systems that ignore case
+    before = len(unique)
     names = [_ascii_name(PurePosixPath(video).stem) for video in videos]
-    if len({name.lower() for name in names}) < len(names):
+    if len({name.lower() for name in names} - unique.keys()) < len(names):
         names = [_ascii_name(str(PurePosixPath(video).with_suffix(""))) for video in videos]
-    unique: dict[str, str] = {}  # by lower case, for file systems that ignore case
     for name in names:
         number, numbered = 1, name
         while numbered.lower() in unique:
             number += 1
             numbered = f"{name}-{number}"
         unique[numbered.lower()] = numbered
-    return list(unique.values())
+    return list(unique.values())[before:]
 
 
 def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Iterable[str]) -> str:

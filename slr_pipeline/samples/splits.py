@@ -5,6 +5,7 @@ Labels and signers in, splits out; no file is opened.
 
 import random
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,25 +45,72 @@ def stratified_split(
     return [SPLITS[SPLITS.index(name)] for name in split.tolist()]
 
 
-def clip_split(labels: Sequence[str], *, val: float, test: float, seed: int) -> list[Split]:
+def clip_split(
+    labels: Sequence[str],
+    known: Sequence[Split | None] | None = None,
+    /,
+    *,
+    val: float,
+    test: float,
+    seed: int,
+) -> list[Split]:
     """Split of every clip (N,) at random, for signers that are unknown or too few.
 
-    Of each label, shares `val` and `test` (at least one clip each), the rest train. ValueError for
-    a label of fewer than three clips.
+    Of each label, shares `val` and `test` (at least one clip each), the rest train. Clips with a
+    `known` split keep it, and the others fill up the shares. ValueError for a label of fewer than
+    three clips.
     """
     generator = np.random.default_rng(seed)
-    split: list[Split] = ["train"] * len(labels)
-    for label in sorted(set(labels)):
-        clips = generator.permutation([row for row, name in enumerate(labels) if name == label])
+    fixed = [None] * len(labels) if known is None else known
+    split: list[Split] = [name or "train" for name in fixed]
+    for label in sorted({name for name, old in zip(labels, fixed, strict=True) if old is None}):
+        clips = [row for row, name in enumerate(labels) if name == label]
         if len(clips) < len(SPLITS):
             raise ValueError(f"{label}: {len(clips)} clips are too few for {len(SPLITS)} splits")
         test_count = max(1, round(test * len(clips)))
         val_count = min(max(1, round(val * len(clips))), len(clips) - test_count - 1)
-        for row in clips[:test_count]:
+        old = Counter(fixed[row] for row in clips)
+        new = generator.permutation([row for row in clips if fixed[row] is None])
+        in_test, in_val = max(0, test_count - old["test"]), max(0, val_count - old["val"])
+        for row in new[:in_test]:
             split[row] = "test"
-        for row in clips[test_count : test_count + val_count]:
+        for row in new[in_test : in_test + in_val]:
             split[row] = "val"
     return split
+
+
+def deal_signers(
+    labels: Sequence[str],
+    signers: Sequence[str],
+    known: Sequence[Split | None],
+    *,
+    val: float,
+    test: float,
+) -> list[Split]:
+    """Split of every sample (N,), where some samples have a `known` one.
+
+    A signer with a known split keeps it. The others, those with most samples first, go where most
+    samples of their labels are missing from shares `val` and `test`, the rest train.
+    """
+    split_of = {name: old for name, old in zip(signers, known, strict=True) if old is not None}
+    shares = {"train": 1 - val - test, "val": val, "test": test}
+    total = Counter(labels)
+    count = Counter(
+        (split_of[name], label)
+        for name, label in zip(signers, labels, strict=True)
+        if name in split_of
+    )
+    own: dict[str, Counter[str]] = {}
+    for name, label in zip(signers, labels, strict=True):
+        own.setdefault(name, Counter())[label] += 1
+    for name in sorted(own.keys() - split_of.keys(), key=lambda name: (-own[name].total(), name)):
+
+        def missing(split: Split, own: Counter[str] = own[name]) -> float:
+            return sum(n * (shares[split] * total[x] - count[split, x]) for x, n in own.items())
+
+        split_of[name] = max(SPLITS, key=missing)
+        count.update({(split_of[name], label): n for label, n in own[name].items()})
+    return [old or split_of[name] for name, old in zip(signers, known, strict=True)]
 
 
 def signer_folds(

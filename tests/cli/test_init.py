@@ -447,3 +447,82 @@ def test_a_split_by_clip_has_every_label_in_each_split(counts: dict[str, int]) -
     assert split == clip_split(labels, val=0.15, test=0.2, seed=1)
     with pytest.raises(ValueError, match="x: 2 clips are too few"):
         clip_split(["x", "x"], val=0.1, test=0.1, seed=1)
+
+
+def add(*arguments: Path | str) -> None:
+    main(["add", *map(str, arguments)])
+
+
+def splits_of(folder: Path) -> dict[str, str]:
+    table = pd.read_csv(folder / "samples.csv", keep_default_na=False)
+    return dict(zip(table["color"], table["split"], strict=True))
+
+
+def test_added_clips_leave_the_others_as_they_are(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = make_clips(folder)
+    init(folder, "--labels", write_labels(folder, rows))
+    before, config = splits_of(folder), (folder / "config.yaml").read_bytes()
+    split_of_signer = {signer: before[video] for video, _, signer in rows}
+    again = [[f"again {signer}.mp4", SIGNS[0], signer] for signer in PEOPLE]
+    new = [[f"{sign} {take} {who}.mov", sign, who] for sign in SIGNS for take in "12345678"
+           for who in ("Filiz", "Gül", "Halil")]  # fmt: skip
+    moved = [[video, SIGNS[1], signer] for video, _, signer in rows[:1]]
+    touch(folder, *(row[0] for row in (*again, *new)), "no label.mp4")
+    capsys.readouterr()
+    labels = write_labels(folder, [*moved, *again, *new])
+    add(folder, "--labels", labels)
+    out = capsys.readouterr().out
+    assert f"left out, not in {labels}: no label.mp4\n" in out
+    assert f"keeps its label, which is not that of {labels}: {rows[0][0]}\n" in out
+    assert f"added to {folder}/samples.csv: 53 clips of 2 signs: " in out
+    after = splits_of(folder)
+    assert {video: after[video] for video in before} == before
+    assert {video: after[video] for video, *_ in again} == {
+        video: split_of_signer[signer] for video, _, signer in again
+    }
+    assert len({(signer, after[video]) for video, _, signer in new}) == 3
+    assert [*after.values()].count("train") / len(after) == pytest.approx(0.65, abs=0.1)
+    assert (folder / "config.yaml").read_bytes() == config
+    checked(folder)
+    text = (folder / "samples.csv").read_bytes()
+    add(folder, "--labels", labels)
+    assert "nothing to add" in capsys.readouterr().out
+    assert (folder / "samples.csv").read_bytes() == text
+
+
+def test_clips_are_added_where_signers_are_unknown(folder: Path, refused: Refused) -> None:
+    for sign in ("evet", "hayır"):
+        touch(folder, *(f"{sign}/{number}.mp4" for number in range(10)))
+    init(folder)
+    before = splits_of(folder)
+    for sign in ("evet", "hayır", "yeni"):
+        touch(folder, *(f"{sign}/{number}.mp4" for number in range(10, 20)))
+    add(folder)
+    after = splits_of(folder)
+    assert {video: after[video] for video in before} == before
+    for sign in ("evet", "hayır", "yeni"):
+        count = Counter(split for video, split in after.items() if video.startswith(sign))
+        clips = count.total()
+        assert (count["val"], count["test"]) == (max(1, round(0.15 * clips)), clips // 5)
+    table = pd.read_csv(folder / "samples.csv")
+    assert table["sample"].is_unique
+    touch(folder, "az/1.mp4")
+    assert "each sign needs 3 clips, and 1 signs have fewer (az)" in refused("add", folder)
+    assert splits_of(folder) == after
+
+
+def test_clips_that_cannot_be_dealt_are_one_line(folder: Path, refused: Refused) -> None:
+    rows = make_clips(folder)
+    init(folder, "--labels", write_labels(folder, rows))
+    before = splits_of(folder)
+    test_signer = next(signer for video, _, signer in rows if before[video] == "test")
+    touch(folder, "x.mp4", "y1.mp4", "y2.mp4", "y3.mp4")
+    line = refused("add", folder, "--labels", write_labels(folder, [["x.mp4", SIGNS[0], ""]]))
+    assert "it is split by signer, and 1 new clips have no signer: x.mp4; name" in line
+    new = [[f"y{take}.mp4", "yeni", test_signer] for take in "123"]
+    line = refused("add", folder, "--labels", write_labels(folder, new))
+    assert "train would have no clip of yeni; add clips of it by a signer of train" in line
+    assert splits_of(folder) == before
+    assert "elsewhere/config.yaml: " in refused("add", folder / "elsewhere")
