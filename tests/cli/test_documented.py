@@ -28,14 +28,15 @@ PLANNED = {
 }
 # A file with this name is refused unless it is the published one.
 STAND_INS = {"r2plus1d_18-91a641e6.pth": "made_up.pth"}
-# tests/end_to_end/test_own_data.py runs the commands of this section, word for word.
-ELSEWHERE = "\n## A folder of clips and a CSV\n"
+# tests/end_to_end/test_own_data.py runs the commands of these sections, word for word.
+ELSEWHERE = re.compile(
+    r"\n## A folder of clips and a CSV\n.*(?=\n## The sample table\n)", re.DOTALL
+)
 
 
 def commands_of(page: Path) -> list[str]:
     """The lines of code blocks that start with a program, in order."""
-    before, elsewhere, after = page.read_text().partition(ELSEWHERE)
-    text = before + (after[after.index("\n## ") :] if elsewhere else "")
+    text = ELSEWHERE.sub("", page.read_text())
     blocks = re.findall(r"^```(?:sh)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [line for line in lines if line.split(" ")[0] in PROGRAMS]

@@ -474,7 +474,7 @@ def test_added_clips_leave_the_others_as_they_are(
     labels = write_labels(folder, [*moved, *again, *new])
     add(folder, "--labels", labels)
     out = capsys.readouterr().out
-    assert f"left out, not in {labels}: no label.mp4\n" in out
+    assert f"left out, not in {labels}: 1 (no label.mp4)\n" in out
     assert f"keeps its label, which is not that of {labels}: {rows[0][0]}\n" in out
     assert f"added to {folder}/samples.csv: 53 clips of 2 signs: " in out
     after = splits_of(folder)

@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,11 +28,11 @@ pytestmark = [
 ]
 
 
-def blocks() -> list[str]:
-    """The fenced blocks of the page's first section."""
+def blocks(title: str) -> list[str]:
+    """The fenced blocks of a section of the page."""
     page = (ROOT / "docs/tutorial/own-data.md").read_text()
-    section = page.partition("\n## ")[2].partition("\n## ")[0]
-    return section.split("```\n")[1::2]
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^```(?:python)?\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
 
 
 def demo_clips() -> dict[tuple[str, str], Path]:
@@ -93,7 +95,7 @@ def terminal(folder: Path, command: str) -> str:
 
 
 def test_the_page_word_for_word(tmp_path: Path) -> None:
-    table, commands, ask = blocks()
+    table, commands, ask = blocks("A folder of clips and a CSV")
     folder = project(tmp_path / "a clone")
     shown = list(csv.DictReader(table.splitlines()))
     rows = make_clips(folder / "mysigns", shown)
@@ -130,3 +132,41 @@ def test_the_page_word_for_word(tmp_path: Path) -> None:
     (command,) = ask.splitlines()
     (answer,) = (line for line in terminal(folder, command).splitlines() if "clip.mp4" in line)
     assert f" {shown[0]['label']} " in answer  # the most likely sign is in the line of the video
+    (program,) = blocks("Read the answers")
+    (accuracy,) = terminal(folder, f"python -c {shlex.quote(program)}").split()
+    assert float(accuracy) == metrics["test"]["top1"]
+    clips_are_added(folder)
+    the_folder_moves(folder)
+
+
+def clips_are_added(folder: Path) -> None:
+    """The section that adds clips; one is of a known signer, one of a new signer."""
+    table, commands = blocks("Add clips")
+    rows = list(csv.DictReader(table.splitlines()))
+    clips = demo_clips()
+    for row, signer in zip(rows, (SIGNERS[0], STRANGER), strict=True):
+        shutil.copy(clips[SIGNS[0], signer], folder / "mysigns" / row["video"])
+    with (folder / "mysigns/labels.csv").open("a", encoding="utf-8", newline="") as file:
+        csv.DictWriter(file, list(rows[0]), delimiter=";").writerows(rows)
+    config = folder / "mysigns/config.yaml"
+    config.write_text(re.sub(r"epochs: \d+", "epochs: 2", config.read_text()))  # for a short test
+    samples = (folder / "mysigns/samples.csv").read_text()
+    add, run = commands.splitlines()
+    assert "added to mysigns/samples.csv: 2 clips" in terminal(folder, add)
+    after = (folder / "mysigns/samples.csv").read_text()
+    assert after.startswith(samples)
+    terminal(folder, run)
+    with (folder / "mysigns/results/classes.csv").open() as file:
+        assert sum(int(row["clips"]) for row in csv.DictReader(file)) == 22
+
+
+def the_folder_moves(folder: Path) -> None:
+    """The section that moves the folder: nothing runs again, and a changed setting still does."""
+    *commands, run = blocks("Move the folder")[0].splitlines()
+    for command in commands:
+        terminal(folder, command)
+    assert (folder / "check.mp4").stat().st_size > 0
+    assert "Nothing to be done" in terminal(folder, run)
+    config = folder / "signs2024/config.yaml"
+    config.write_text(config.read_text().replace("learning_rate: 0.002", "learning_rate: 0.003"))
+    assert re.search(r"^train +3$", terminal(folder, f"{run} --dry-run"), re.MULTILINE)
