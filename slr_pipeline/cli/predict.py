@@ -191,6 +191,7 @@ def answer_of(recognition: "Recognition", track: "Track", top: int) -> dict[str,
         "fps": row.fps,
         "status": "unreadable" if row.reason else "unanswered" if reason else "answered",
         "reason": reason or None,
+        "outside_training": list(recognition.outside),
         "answers": [
             {"label": label, "gloss": track.classes[label], "probability": scores[label]}
             for label in best
@@ -250,5 +251,9 @@ def print_table(track: "Track", answers: Answers) -> None:
             table.add_row(Text("" if rank else video), gloss, f"{best['probability']:.1%}")
         table.add_section()
     Console().print(table)
+    for answer in answers:
+        if answer["outside_training"]:
+            outside = "; ".join(answer["outside_training"])
+            print(shown(f"{answer['video']}: outside the training: {outside}"))
     for warning in track.warnings:
         print(f"warning: {shown(warning)}")

@@ -28,6 +28,7 @@ from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
+from slr_pipeline.scoring.conditions import outside
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
 from slr_pipeline.steps.ensemble import read_streams, untuned_name
 from slr_pipeline.steps.flow import flow
@@ -93,6 +94,12 @@ class Track:
         return tuple(next(iter(self.models.values())).sidecar["classes"])
 
     @property
+    def conditions(self) -> dict[str, Any]:
+        """The conditions of the training; empty for a model of an older version."""
+        conditions: dict[str, Any] = next(iter(self.models.values())).sidecar.get("conditions", {})
+        return conditions
+
+    @property
     def stages(self) -> int:
         """Progress steps per video: verify, features, quality, models."""
         return 2 + len(self.features) + len(self.models)
@@ -101,6 +108,8 @@ class Track:
 @dataclass(frozen=True)
 class Recognition:
     """Result for a video: `probabilities` (K,), or the `reason` why there is no answer.
+
+    `outside` says what of the video lies outside the conditions of the training.
 
     `row` is from the verify table; its own `reason` is set for a video that cannot be read, whose
     `keypoints` (T, 133, 3) then have T = 0.
@@ -111,6 +120,7 @@ class Recognition:
     reason: str
     probabilities: NDArray[np.float64] | None
     keypoints: NDArray[np.float32]
+    outside: tuple[str, ...]
 
 
 def choose_track(config: Config, requested: str | None, *, depth: bool) -> str:
@@ -249,7 +259,7 @@ def recognise(
             rows = []
             for name, video in shard.items():
                 sample = Sample(name, "test", None, None, video.color, video.depth)
-                rows.append(verify_sample(sample, guarded))
+                rows.append(verify_sample(sample, guarded, track.config.fidelity))
                 advance(1)
             with TemporaryDirectory(prefix="slr-predict-") as folder:
                 yield from _recognise_shard(track, shard, rows, folder, advance)
@@ -282,18 +292,17 @@ def _recognise_shard(
         predict(model, track.device, 0, read, quality_table, out)
         advance(len(rows))
     scores = fused_scores(track, logits, list(videos))
-    reasons = {
-        row["sample"]: _reason(row) for row in read_quality(quality_table).to_dict("records")
-    }
+    measured = {row["sample"]: row for row in read_quality(quality_table).to_dict("records")}
     store = FeatureStore("keypoints", [paths["keypoints"]])
     for row, probabilities in zip(rows, softmax(scores, axis=1), strict=True):
-        reason = row.reason or reasons[row.sample]
+        reason = row.reason or _reason(measured[row.sample])
         yield Recognition(
             videos[row.sample],
             row,
             reason,
             None if reason else probabilities,
             np.asarray(store.read(row.sample).values, np.float32),
+            tuple(outside(measured[row.sample], track.conditions)),
         )
 
 

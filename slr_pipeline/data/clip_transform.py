@@ -135,6 +135,14 @@ class ClipTransform:
         return values
 
 
+def scaled_flow(pictures: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """Bytes of flow that is `factor` times as fast, clipped to the bound; 128 is no movement."""
+    if factor == 1:
+        return pictures
+    scaled = np.rint(FILL["flow"] + factor * (LEVELS.astype(np.float64) - FILL["flow"]))
+    return np.asarray(np.clip(scaled, 0, 255).astype(np.uint8)[pictures], np.uint8)
+
+
 def rotated(vectors: NDArray[np.float32], angle_rad: float) -> NDArray[np.float32]:
     """Rotate vectors (2, ...), x to the right and y down, clockwise."""
     if angle_rad == 0:

@@ -63,6 +63,12 @@ def keypoint_quality(keypoints: Keypoints) -> KeypointQuality:
     )
 
 
+def shoulders_px(keypoints: Keypoints) -> float | None:
+    """Median width of the shoulders; None if never seen."""
+    lengths = _lengths(keypoints, *SHOULDERS)
+    return float(np.median(lengths)) if len(lengths) else None
+
+
 def jitter(keypoints: Keypoints) -> float | None:
     """Median length of the acceleration, in shoulder widths per frame squared; None if never seen.
 
@@ -70,14 +76,14 @@ def jitter(keypoints: Keypoints) -> float | None:
     is over head, arms and hands in all frames; the shoulder width is the clip's median. For a still
     point with noise of sigma px in x and y it is 2.9 sigma.
     """
-    shoulders = _lengths(keypoints, *SHOULDERS)
-    if len(keypoints) < 3 or not len(shoulders) or not np.median(shoulders):
+    shoulders = shoulders_px(keypoints)
+    if len(keypoints) < 3 or not shoulders:
         return None
     points = keypoints[:, _MOVING]
     seen = points[..., 2] > 0
     lengths = np.linalg.norm(np.diff(points[..., :2], n=2, axis=0), axis=-1)  # (T - 2, V)
     lengths = lengths[seen[:-2] & seen[1:-1] & seen[2:]]
-    return float(np.median(lengths) / np.median(shoulders)) if len(lengths) else None
+    return float(np.median(lengths) / shoulders) if len(lengths) else None
 
 
 def swapped_frames(keypoints: Keypoints) -> Flags:

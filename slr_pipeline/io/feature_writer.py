@@ -44,6 +44,7 @@ class NewClip:
         fps: of the video.
         boxes: (T, boxes, 4), or (4,) for all frames.
         counts: added to the file's attributes once all frames are consumed.
+        rate: frames per second of `frames`; None: every frame of the video.
     """
 
     sample: str
@@ -53,6 +54,7 @@ class NewClip:
     fps: float = 0.0
     boxes: NDArray[np.int32] | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
+    rate: float | None = None
 
 
 @contextmanager
@@ -168,7 +170,11 @@ class FeatureWriter:
         file.create_dataset("offset", data=np.asarray(self._offsets, dtype=np.int64))
         size = np.asarray([(row.width, row.height) for row in rows], dtype=np.int32).reshape(-1, 2)
         file.create_dataset("size", data=size)
-        file.create_dataset("fps", data=np.asarray([row.fps for row in rows], dtype=np.float64))
+        rates = {"fps": [row.fps for row in rows]}
+        rates["rate"] = [row.fps if row.rate is None else row.rate for row in rows]
+        for name, values in rates.items():
+            if name == "fps" or values != rates["fps"]:
+                file.create_dataset(name, data=np.asarray(values, dtype=np.float64))
         if self._keypoints:
             file.create_dataset("keypoint", data=self._keypoints, dtype=strings)
         if self._schema.pictures:

@@ -35,7 +35,8 @@ class Clip:
     """A feature of one sample; a quarantined sample has T = 0, size 0 x 0 and fps 0.
 
     `values` are (T, ...), pictures decoded; `boxes` (T, boxes, 4) are x0, y0, x1, y1 in px; `width`
-    and `height` are those of the video frame in px.
+    and `height` are those of the video frame in px; `fps` is that of `values`, which may have fewer
+    or more frames per second than the video, `video_fps`.
     """
 
     sample: str
@@ -44,6 +45,7 @@ class Clip:
     width: int
     height: int
     fps: float
+    video_fps: float
 
 
 def picture_shape(schema: FeatureSchema) -> tuple[int, ...]:
@@ -66,6 +68,7 @@ class FeatureFile:
                 self.offset: NDArray[np.int64] = file["offset"][:]
                 self.size: NDArray[np.int32] = file["size"][:]
                 self.fps: NDArray[np.float64] = file["fps"][:]
+                self.rate: NDArray[np.float64] = file["rate" if "rate" in file else "fps"][:]
                 self.attributes: dict[str, Any] = dict(file.attrs)
                 self._check_lengths(file, FEATURES[feature])
         except (OSError, KeyError) as error:
@@ -90,7 +93,7 @@ class FeatureFile:
         whole = (
             len(self.offset) == rows + 1
             and self.size.shape == (rows, 2)
-            and self.fps.shape == (rows,)
+            and self.fps.shape == self.rate.shape == (rows,)
             and self.offset[0] == 0
             and bool((np.diff(self.offset) >= 0).all())
             and len(set(self.samples)) == rows
@@ -168,6 +171,11 @@ class FeatureStore:
         _, _, start, end = self._rows(sample)
         return end - start
 
+    def fps(self, sample: str) -> float:
+        """Frames per second of the values of a sample. ArtifactError if no file has it."""
+        index, row = self._place(sample)
+        return float(index.rate[row])
+
     def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
         """Read one sample, or some of its frames (indices from 0, in any order, with repeats).
 
@@ -189,7 +197,8 @@ class FeatureStore:
         width, height = (int(length) for length in index.size[row])
         if boxes is None:
             boxes = np.zeros((len(chosen), 0, 4), np.int32)
-        return Clip(sample, values, boxes, width, height, float(index.fps[row]))
+        rates = float(index.rate[row]), float(index.fps[row])
+        return Clip(sample, values, boxes, width, height, *rates)
 
     def _file(self, path: Path) -> h5py.File:
         if self._process != os.getpid():

@@ -1,6 +1,7 @@
 """What the feature steps share: the rows of a shard, their checked frames and keypoints."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Any, Literal
 
 import cv2
@@ -43,33 +44,38 @@ def clip_of(
     counts: Mapping[str, int] | None = None,
 ) -> NewClip:
     """The clip of a row to write; arguments as in `NewClip`."""
-    return NewClip(row.sample, frames, row.width, row.height, row.fps, boxes, counts or {})
+    return NewClip(
+        row.sample, frames, row.width, row.height, row.fps, boxes, counts or {}, row.feature_fps
+    )
 
 
 def video_frames(row: Verified, video: Video) -> Iterator[Picture]:
     """RGB (H, W, 3) frames of a sample's colour video, or grey (H, W) frames of its depth video.
 
-    DataError without that video, or if its number of frames differs from the verify table.
+    These are `row.feature_frames()`. DataError without that video, or if its number of frames
+    differs from the verify table.
     """
     if video == "color":
-        return _counted(read_frames(row.color), row.color, row)
+        return _chosen(read_frames(row.color), row.color, row)
     if not row.depth:
         raise DataError("there is no depth video; name one in the sample table")
-    return _counted(read_grey_frames(row.depth), row.depth, row)
+    return _chosen(read_grey_frames(row.depth), row.depth, row)
 
 
-def _counted(frames: Iterator[Picture], path: str, row: Verified) -> Iterator[Picture]:
+def _chosen(frames: Iterator[Picture], path: str, row: Verified) -> Iterator[Picture]:
+    times = np.bincount(row.feature_frames(), minlength=row.frames)
     count = 0
     for frame in frames:
+        if count < row.frames:
+            yield from repeat(frame, times[count])
         count += 1
-        yield frame
-    _check_frames(count, path, row)
+    _check_frames(count, row.frames, path)
 
 
-def _check_frames(count: int, path: str, row: Verified) -> None:
-    if count != row.frames:
+def _check_frames(count: int, expected: int, path: str) -> None:
+    if count != expected:
         raise DataError(
-            f"{path}: found {count} frames, `verify` counted {row.frames}; the video has changed, "
+            f"{path}: found {count} frames, `verify` counted {expected}; the video has changed, "
             "run the same command again"
         )
 
@@ -77,7 +83,7 @@ def _check_frames(count: int, path: str, row: Verified) -> None:
 def keypoints_of(store: FeatureStore, row: Verified) -> NDArray[np.float32]:
     """Keypoints (T, 133, 3) of a sample. DataError if T differs from the verify table."""
     values = store.read(row.sample).values
-    _check_frames(len(values), "keypoints", row)
+    _check_frames(len(values), len(row.feature_frames()), "keypoints")
     return np.asarray(values, np.float32)
 
 

@@ -7,7 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
+
 from slr_pipeline.config.section import located, relative_to
+from slr_pipeline.features.frame_rate import shown_frames
 from slr_pipeline.io.tables import read_table, write_table
 from slr_pipeline.samples.videos import Examined
 
@@ -17,7 +21,9 @@ class Verified:
     """One sample with its video paths (`depth` may be empty).
 
     `reason` is empty if the videos can be decoded. Otherwise the sample is quarantined, and frames,
-    sizes (pixels) and rate are 0.
+    sizes (pixels) and rates are 0. `rate` is the frame rate of the features; 0: they have every
+    frame of the video. `times_ms` are the times of the frames, separated by blanks; empty for a
+    constant rate.
     """
 
     sample: str
@@ -30,6 +36,22 @@ class Verified:
     fps: float = 0.0
     color_sha256: str = ""
     depth_sha256: str = ""
+    rate: float = 0.0
+    times_ms: str = ""
+
+    @property
+    def feature_fps(self) -> float:
+        """Frames per second of the features."""
+        return self.rate or self.fps
+
+    def feature_frames(self) -> NDArray[np.int64]:
+        """Frames of the video that the features have, in order, maybe with repeats."""
+        if not self.rate:
+            return np.arange(self.frames, dtype=np.int64)
+        seconds = np.asarray(self.times_ms.split(), np.float64) / 1000
+        if not len(seconds):
+            seconds = np.arange(self.frames) / self.fps
+        return shown_frames(seconds * self.rate, self.frames / self.fps * self.rate)
 
 
 COLUMNS = tuple(field.name for field in fields(Verified))

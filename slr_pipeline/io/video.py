@@ -25,6 +25,9 @@ Picture = NDArray[np.uint8]
 _UPRIGHT = (1.0, 0.0, 0.0, 1.0)
 """The display matrix of a picture that is stored as it is shown."""
 
+_MOST_FPS = 1000
+"""A higher rate is an error of the file."""
+
 
 @dataclass(frozen=True)
 class VideoInfo:
@@ -32,13 +35,15 @@ class VideoInfo:
 
     `fps` is the mean frame rate: the one that the container states if its frames keep to it, else
     that of their times; 0.0 for a single frame or frames without times. Frames of a variable rate
-    are neither repeated nor dropped.
+    are neither repeated nor dropped; `times_ms` are their times from the first frame, empty for a
+    constant rate.
     """
 
     frames: int
     width: int
     height: int
     fps: float
+    times_ms: tuple[int, ...] = ()
 
 
 def read_frames(path: str | Path, *, most_bits: int | None = None) -> Iterator[Picture]:
@@ -77,7 +82,8 @@ def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
                 size = (width, height)
             times.append(frame.time)
         stated = float(video.stream.average_rate or 0)
-    return VideoInfo(len(times), width=size[0], height=size[1], fps=_mean_rate(times, stated))
+    fps = _mean_rate(times, stated)
+    return VideoInfo(len(times), *size, fps=fps, times_ms=_variable_times(times, fps))
 
 
 def _mean_rate(times: list[float | None], stated: float) -> float:
@@ -86,9 +92,20 @@ def _mean_rate(times: list[float | None], stated: float) -> float:
     first, last = times[0], times[-1]
     seconds = 0.0 if first is None or last is None else last - first
     # Times may be rounded to ms: half a frame is no difference.
-    if seconds <= 0 or abs(seconds * stated - steps) < 0.5:
-        return stated
-    return steps / seconds
+    keeps = seconds <= 0 or abs(seconds * stated - steps) < 0.5
+    fps = stated if keeps else steps / seconds
+    return fps if fps <= _MOST_FPS else 0.0
+
+
+def _variable_times(times: list[float | None], fps: float) -> tuple[int, ...]:
+    """Times in ms from the first frame; empty if all are within half a frame of a constant rate."""
+    known = np.asarray([time for time in times if time is not None])
+    if not fps or len(known) < len(times):
+        return ()
+    known = np.maximum.accumulate(known - known[0])
+    if (np.abs(known * fps - np.arange(len(known))) < 0.5).all():
+        return ()
+    return tuple(np.rint(1000 * known).astype(int).tolist())
 
 
 def sha256_of(path: str | Path) -> str:

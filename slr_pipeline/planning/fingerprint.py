@@ -11,6 +11,7 @@ import pandas as pd
 
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.errors import DataError
+from slr_pipeline.features.frame_rate import feature_rate, rate_ratio
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples.table import Sample, SampleTable
 
@@ -20,7 +21,10 @@ PROBED = 8
 
 @dataclass(frozen=True)
 class Videos:
-    """Frames, width, height and fps of videos; `source` says which videos were measured."""
+    """Frames, width, height and fps of videos; `source` says which videos were measured.
+
+    `feature_frames` is the number of frames that features have.
+    """
 
     source: str
     measured: pd.DataFrame
@@ -68,7 +72,9 @@ def measure_videos(table: SampleTable, results: str, seed: int) -> Videos:
 
 def _frame_of(rows: Sequence[object]) -> pd.DataFrame:
     columns = ("frames", "width", "height", "fps")
-    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in columns})
+    table = pd.DataFrame({name: [getattr(row, name) for row in rows] for name in columns})
+    ratios = [rate_ratio(fps, feature_rate(fps)) for fps in table["fps"]]
+    return table.assign(feature_frames=table["frames"] / ratios)
 
 
 def _probe(samples: Sequence[Sample]) -> list[object]:

@@ -79,7 +79,8 @@ def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
     if 0 < machines.gpus < most.gpus:
         raise ConfigError(f"--gpus {gpus}: {most.name} needs {most.gpus}; raise it, or set it to 0")
     videos = measure_videos(table, config.results, config.seed)
-    frames = CLIP_FRAMES if videos.measured.empty else float(videos.measured["frames"].mean())
+    measured = videos.measured
+    frames = CLIP_FRAMES if measured.empty else float(measured["feature_frames"].mean())
     samples: dict[tuple[str, str], int] = {
         (split, shard): len(part)
         for split in SPLITS

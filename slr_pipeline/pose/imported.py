@@ -66,6 +66,8 @@ _Source = _Files | _Features | AnnotationFile
 class ImportedKeypoints:
     """Imports keypoints; a `PoseEstimator`. Frame t of the file is frame t of the video.
 
+    A file may also have just the frames that features are made of, as keypoints of another run do.
+
     Coordinates are scaled where file and video differ by a uniform scale, and unmirrored, with left
     and right exchanged, where they were estimated in mirrored frames.
     """
@@ -105,7 +107,7 @@ class ImportedKeypoints:
         """See `PoseEstimator.estimate`. DataError where the file has other frames."""
         self.require([clip.sample])
         foreign = self.read(clip.sample)
-        if len(foreign.frames) != clip.length:
+        if len(foreign.frames) not in (clip.length, clip.count):
             raise DataError(
                 f"{foreign.where}: {len(foreign.frames)} frames, but {clip.path} has "
                 f"{clip.length}; make the keypoints of this video"

@@ -14,8 +14,9 @@ from slr_pipeline.io.feature_writer import Attributes
 class PoseClip:
     """One clip as the input of an estimator.
 
-    `frames` are T RGB pictures (H, W, 3) uint8, decoded on demand and only once; `length` is T,
-    `width` and `height` are px, `path` is the video.
+    `frames` are T RGB pictures (H, W, 3) uint8, decoded on demand and only once; `width` and
+    `height` are px, `fps` is the rate of `frames`. `path` is the video and `length` its number of
+    frames; `sampled` (T,) are those in `frames`, None if all are.
     """
 
     sample: str
@@ -25,6 +26,12 @@ class PoseClip:
     width: int
     height: int
     fps: float
+    sampled: NDArray[np.int64] | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of `frames`."""
+        return self.length if self.sampled is None else len(self.sampled)
 
 
 class PoseEstimator(Protocol):

@@ -55,7 +55,7 @@ class NetworkHeatmaps:
 
     def estimate(self, clip: PoseClip) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Keypoints (T, 133, 3) and the feature `heatmaps` (60, 33, 24, 24) of a clip."""
-        wanted = sixty_frames(clip.length, fidelity=self._fidelity)
+        wanted = sixty_frames(clip.count, fidelity=self._fidelity)
         side = GRID // 4
         values = np.zeros((FRAMES, len(HEATMAP_KEYPOINTS), side, side), np.uint8)
 

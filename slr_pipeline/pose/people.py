@@ -31,6 +31,8 @@ def signer_keypoints(
 ) -> NDArray[np.float32]:
     """Keypoints (T, 133, 3) of the signer of a clip, in px of its video.
 
+    The file has a frame for each of the video, or the T frames that features are made of.
+
     `mirrored`: estimated in mirrored frames; x, left and right are turned back. `picture`: width
     and height that the file's px refer to, in place of the size in the file; each axis is then
     scaled on its own. DataError where that size and the video's differ by more than a scale, and
@@ -46,7 +48,8 @@ def signer_keypoints(
         # ASSUME: width - x as the authors do (Jiang et al., 2021), not width - 1 - x.
         signer[..., 0] = np.where(given, clip.width - signer[..., 0], 0)
         signer = signer[:, list(FLIP_133)]
-    return signer
+    every_frame = len(signer) == clip.length
+    return signer[clip.sampled] if every_frame and clip.sampled is not None else signer
 
 
 def _picture_size(foreign: ForeignClip, clip: PoseClip) -> tuple[int, int]:

@@ -83,7 +83,7 @@ def sample_rows(
     Draws those of `features` that the folder has. Errors as in `write_contact_sheet`.
     """
     shard, row = find_sample(sample, results)
-    frames = drawing.moments(row.frames, columns)
+    frames = drawing.moments(len(row.feature_frames()), columns)
     deep = row.depth and not set(features).isdisjoint(DEPTH_FEATURES)
     color = _pick(row, "color", frames)
     depth = _pick(row, "depth", frames) if deep else []
@@ -118,7 +118,8 @@ def _pick(row: Verified, video: Video, frames: list[int]) -> list[Picture]:
 def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _FeatureFrames:
     """A feature at the shown frames."""
     store, attributes = FeatureStore(feature, [path]), FeatureFile(path, feature).attributes
-    expected = FEATURES[feature].frames or row.frames
+    T = len(row.feature_frames())
+    expected = FEATURES[feature].frames or T
     if store.frames(row.sample) != expected:
         raise ArtifactError(
             f"{path}: sample {row.sample} has {store.frames(row.sample)} frames, its video "
@@ -127,7 +128,7 @@ def _read(feature: str, path: Path, row: Verified, frames: list[int]) -> _Featur
     settings = json.loads(attributes["provenance"]).get("settings", {})
     fidelity = cast(Fidelity, settings.get("fidelity", "corrected"))
     if feature == "heatmaps":
-        source = sixty_frames(row.frames, fidelity=fidelity)
+        source = sixty_frames(T, fidelity=fidelity)
         # The nearest of the 60: a long clip does not have a map for every frame.
         frames = [int(np.abs(source - frame).argmin()) for frame in frames]
     clip = store.read(row.sample, frames)

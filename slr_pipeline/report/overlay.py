@@ -48,7 +48,7 @@ def write_overlay(
         for frame, points, pair in zip(video_frames(row, "color"), keypoints, boxes, strict=True):
             yield _add_notes(draw_boxes(draw_skeleton(frame, points), pair, (LEFT, RIGHT)), band)
 
-    write_video(out, drawn(), width=row.width, height=row.height, fps=row.fps)
+    write_video(out, drawn(), width=row.width, height=row.height, fps=row.feature_fps)
 
 
 def _add_notes(picture: Picture, band: Picture) -> Picture:

@@ -14,9 +14,13 @@ from typing import NamedTuple
 
 from slr_pipeline.samples.shards import digest_of
 from slr_pipeline.samples.table import Sample
+from slr_pipeline.schema import Fidelity
 
 VERSION = 1
 """Raise it when `verify` judges or measures a video in another way: all are examined again."""
+
+FAST_FPS = 45
+"""From this rate on, `corrected` features skip frames."""
 
 FEW = 8
 """Copies per shard that are hashed while the run is planned; of more, `verify` hashes each."""
@@ -38,6 +42,7 @@ class Examined(NamedTuple):
     fps: float = 0.0
     color_sha256: str = ""
     depth_sha256: str = ""
+    times_ms: str = ""
 
 
 Known = Mapping[str, Sequence[Examined]]
@@ -188,13 +193,16 @@ def _stops(path: str) -> int:
         return 0
 
 
-def digests(samples: Sequence[Sample], path: str, seconds: int) -> tuple[str, str]:
+def digests(
+    samples: Sequence[Sample], path: str, seconds: int, fidelity: Fidelity = "corrected"
+) -> tuple[str, str]:
     """What must change for `verify` to run on a shard again, and for its features to be remade.
 
     The first follows the files, and the stops that they caused. The second follows their content,
     which is that of the known rows where videos are the same: a copied or moved video remakes no
     feature. `path` is the table of what is known of the shard; `seconds` is the time limit that a
-    quarantined video may have exceeded.
+    quarantined video may have exceeded. The `fidelity` says which frames of a fast video and of one
+    with a variable rate are used.
     """
     compared = compare(samples, read_known(path))
     files, same = compared.files, dict(compared.unchanged)
@@ -205,14 +213,17 @@ def digests(samples: Sequence[Sample], path: str, seconds: int) -> tuple[str, st
     lines = ["\t".join((s.name, s.color, s.depth or "", files[s.name])) for s in samples]
     return (
         digest_of([*lines, f"{_stops(path)} stops"]),
-        digest_of(_content(s.name, files[s.name], same.get(s.name), seconds) for s in samples),
+        digest_of(
+            _content(s.name, files[s.name], same.get(s.name), seconds, fidelity) for s in samples
+        ),
     )
 
 
-def _content(name: str, files: str, row: Examined | None, seconds: int) -> str:
+def _content(name: str, files: str, row: Examined | None, seconds: int, fidelity: Fidelity) -> str:
     if row is None:
         return f"{name}\t{files}"
     if not row.frames:
         return f"{name}\tquarantined\t{seconds}"
     facts = (row.frames, row.width, row.height, row.fps, row.color_sha256, row.depth_sha256)
-    return "\t".join((name, *map(str, facts)))
+    by_time = (row.times_ms, fidelity) if row.times_ms or row.fps >= FAST_FPS else ()
+    return "\t".join((name, *map(str, facts), *by_time))

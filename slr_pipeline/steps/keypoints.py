@@ -103,7 +103,7 @@ def write_keypoints(
             if settings.smoothing is not None:
                 values = smooth(
                     values,
-                    fps=row.fps,
+                    fps=row.feature_fps,
                     unit_px=max(row.width, row.height),
                     min_cutoff_hz=settings.smoothing.min_cutoff_hz,
                     beta=settings.smoothing.beta,
@@ -115,7 +115,16 @@ def write_keypoints(
 def pose_clip(row: Verified) -> PoseClip:
     """The colour video of a row as the input of an estimator."""
     frames = video_frames(row, "color")
-    return PoseClip(row.sample, row.color, frames, row.frames, row.width, row.height, row.fps)
+    size = {"width": row.width, "height": row.height}
+    return PoseClip(
+        row.sample,
+        row.color,
+        frames,
+        row.frames,
+        **size,
+        fps=row.feature_fps,
+        sampled=row.feature_frames(),
+    )
 
 
 if __name__ == "__main__":

@@ -89,7 +89,14 @@ def predict(
         seen = [(name, -1) for name, there in zip(names, answered, strict=True) if there]
         views = test_views(settings)
         dataset = build_dataset(
-            settings, stores, seen, train=False, seed=0, views=views, heatmaps=model.heatmaps
+            settings,
+            stores,
+            seen,
+            train=False,
+            seed=0,
+            rate=sidecar.get("frame_rate"),
+            views=views,
+            heatmaps=model.heatmaps,
         )
         with progress(len(dataset), "clip") as done:
             values[answered] = predict_logits(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from slr_pipeline.config.checks import QualitySettings
 from slr_pipeline.config.flags import run_step
-from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality
+from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality, shoulders_px
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.steps.quarantine import stop_if_too_many
@@ -18,14 +18,16 @@ def quality(settings: QualitySettings, keypoints: list[str], out: str) -> None:
     store = FeatureStore("keypoints", keypoints)
     rows = []
     for sample in sorted(store.samples):
-        values = store.read(sample).values
-        measured = keypoint_quality(values)
+        clip = store.read(sample)
+        measured, shoulders = keypoint_quality(clip.values), shoulders_px(clip.values)
         numbers = {
             name: None if value is None else round(value, 4)
-            for name, value in asdict(measured).items()
+            for name, value in {**asdict(measured), "shoulders_px": shoulders}.items()
         }
         reason = "; ".join(faults(measured, settings))
-        rows.append({"sample": sample, "frames": len(values), **numbers, "reason": reason})
+        video = {"fps": clip.video_fps, "width": clip.width, "height": clip.height}
+        frames = len(clip.values)
+        rows.append({"sample": sample, "frames": frames, **video, **numbers, "reason": reason})
     failed = {str(row["sample"]): str(row["reason"]) for row in rows if row["reason"]}
     stop_if_too_many(
         failed,

@@ -20,12 +20,13 @@ from slr_pipeline.io.features import open_features
 from slr_pipeline.io.foreign.weights import check_sha256
 from slr_pipeline.io.models import save_model
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.io.quality import read_quality, read_quarantined
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.splits import signer_folds
 from slr_pipeline.samples.table import SampleTable, load_samples
+from slr_pipeline.scoring.conditions import Conditions, conditions_of
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
 from slr_pipeline.training.start_weights import refuse_fresh, start_from
@@ -36,6 +37,7 @@ from slr_pipeline.training.streams import (
     build_model,
     build_val_dataset,
     epoch_starter,
+    frame_rate,
 )
 
 log = logging.getLogger(__name__)
@@ -80,14 +82,19 @@ def train(
     recipe = recipe_of(stream, phase)
     torch.manual_seed(seed)
     model = start_weights(stream, phase, init, table)
-    samples, training, val = [], None, None
+    samples, rate, training, val = [], None, None, None
     if recipe.epochs:
         samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
         check_classes(table, samples, left_out=bool(held_out))
-        training = build_dataset(stream, stores, samples, train=True, seed=seed, heatmaps=heatmaps)
+        rate = frame_rate(stream, stores, samples)
+        training = build_dataset(
+            stream, stores, samples, train=True, seed=seed, rate=rate, heatmaps=heatmaps
+        )
         if phase == "train":
             val_samples = labelled(table, stores, ("val",))
-            val = build_val_dataset(stream, stores, val_samples, seed=seed, heatmaps=heatmaps)
+            val = build_val_dataset(
+                stream, stores, val_samples, seed=seed, rate=rate, heatmaps=heatmaps
+            )
     inputs = {
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
@@ -124,6 +131,8 @@ def train(
         **about,
         "classes": table.classes,
         "protocol": protocol or PROTOCOL_OF[phase],
+        "frame_rate": rate,
+        "conditions": training_conditions(quality, samples),
         "epoch": fitted.epoch,
         "metrics": {name: value for name, value in best.items() if name != "seconds"},
     }
@@ -197,6 +206,13 @@ def common_frames(stores: Stores, name: str) -> int:
         )
         raise DataError(f"{name}: unequal numbers of frames: {found}; delete these and run again")
     return next(iter(frames.values()))
+
+
+def training_conditions(quality: Sequence[str], samples: Sequence[tuple[str, int]]) -> Conditions:
+    """The conditions of a training on (name, label) pairs, from the quality tables with them."""
+    names = {name for name, _ in samples}
+    rows = [row for path in quality for row in read_quality(path).to_dict("records")]
+    return conditions_of(row for row in rows if row["sample"] in names)
 
 
 def check_classes(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from slr_pipeline.config.experiment import DataSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
+from slr_pipeline.features.frame_rate import feature_rate
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.verified import COLUMNS, Verified, write_known, write_verified
@@ -23,6 +24,7 @@ from slr_pipeline.samples.videos import (
     read_known,
     same_content,
 )
+from slr_pipeline.schema import Fidelity
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ def verify(
     seconds_per_video: int,
     out: str,
     known: str | None = None,
+    fidelity: Fidelity = "corrected",
 ) -> None:
     """Write the verify table of one shard.
 
@@ -55,9 +58,9 @@ def verify(
     rows, changed, decoded = [], [], 0
     with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as advance:
         for sample in samples:
-            row = _taken_over(sample, compared)
+            row = _taken_over(sample, compared, fidelity)
             if row is None:
-                row = verify_sample(sample, guarded)
+                row = verify_sample(sample, guarded, fidelity)
                 decoded += 1
                 changed += [sample.color] if sample.name in compared.copies else []
             if row.reason:
@@ -83,15 +86,23 @@ def _tables(known: str, own: str) -> list[str]:
     return [*sorted(set(paths) - {own}, key=os.path.getmtime), own]
 
 
-def _taken_over(sample: Sample, compared: Comparison) -> Verified | None:
+def _taken_over(sample: Sample, compared: Comparison, fidelity: Fidelity) -> Verified | None:
     """The earlier result if the videos still have the content that it is about."""
     row = compared.unchanged.get(sample.name)
     if row is None and (copy := compared.copies.get(sample.name)) and same_content(sample, copy):
         row = copy
     if row is None or not row.frames:  # the cause of a quarantine may be gone
         return None
-    facts = {name: getattr(row, name) for name in COLUMNS if name != "reason"}
-    return Verified(**{**facts, "color": sample.color, "depth": sample.depth or "", "reason": ""})
+    facts = {name: getattr(row, name) for name in COLUMNS if name not in ("reason", "rate")}
+    facts |= {"color": sample.color, "depth": sample.depth or "", "reason": ""}
+    return _with_rate(Verified(**facts), fidelity)
+
+
+def _with_rate(row: Verified, fidelity: Fidelity) -> Verified:
+    """The row with the frame rate of its features."""
+    if fidelity == "published" or not row.fps:
+        return row
+    return replace(row, rate=feature_rate(row.fps, variable=bool(row.times_ms)))
 
 
 def _examined(row: Verified, files: str) -> Examined:
@@ -108,8 +119,13 @@ def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:
     return probe(path, grey=grey), sha256 or sha256_of(path)
 
 
-def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
-    """Decode both videos of a sample; an error becomes the reason of its quarantine."""
+def verify_sample(
+    sample: Sample, examine: Examine = examine, fidelity: Fidelity = "corrected"
+) -> Verified:
+    """Decode both videos of a sample; an error becomes the reason of its quarantine.
+
+    `published` features have every frame of a video, whatever its rate.
+    """
     row = Verified(sample.name, sample.color, sample.depth or "", reason="")
     try:
         info, color_sha256 = examine(sample.color, sample.color_sha256, False)
@@ -119,7 +135,7 @@ def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
             _check_depth(sample.depth, depth_info, info)
     except DataError as error:
         return replace(row, reason=str(error))
-    return replace(
+    row = replace(
         row,
         frames=info.frames,
         width=info.width,
@@ -127,7 +143,9 @@ def verify_sample(sample: Sample, examine: Examine = examine) -> Verified:
         fps=info.fps,
         color_sha256=color_sha256,
         depth_sha256=depth_sha256,
+        times_ms=" ".join(map(str, info.times_ms)),
     )
+    return _with_rate(row, fidelity)
 
 
 def _check_depth(path: str, depth: VideoInfo, color: VideoInfo) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from statistics import median_low
 from typing import Any, assert_never
 
 import numpy as np
@@ -18,12 +19,13 @@ from slr_pipeline.config.streams import (
     TrainedStream,
     VtnSettings,
 )
-from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind
+from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind, scaled_flow
 from slr_pipeline.data.dataset import ItemFactory, StreamDataset
 from slr_pipeline.data.hand_transform import HandTransform
 from slr_pipeline.data.heatmap_transform import HeatmapTransform
 from slr_pipeline.data.skeleton_transform import SkeletonTransform
 from slr_pipeline.errors import DataError
+from slr_pipeline.features.frame_rate import at_ratio, keypoints_at_ratio, rate_ratio
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS, draw_heatmaps
 from slr_pipeline.io.features import Clip, FeatureStore
 from slr_pipeline.models.dropgraph import keep_probability, set_keep
@@ -89,6 +91,18 @@ def build_model(settings: TrainedStream, classes: int) -> nn.Module:
             assert_never(settings)
 
 
+def frame_rate(
+    settings: TrainedStream, stores: Stores, samples: Sequence[tuple[str, int]]
+) -> float | None:
+    """The frame rate that a stream sees every clip at: the median of the clips it trains on.
+
+    None: `published` streams see frames by their numbers, and no rate may be known.
+    """
+    store = next(iter(stores.values()))
+    rates = [rate for name, _ in samples if (rate := store.fps(name))]
+    return median_low(rates) if rates and settings.fidelity == "corrected" else None
+
+
 def build_dataset(
     settings: TrainedStream,
     stores: Stores,
@@ -96,15 +110,17 @@ def build_dataset(
     *,
     train: bool,
     seed: int,
+    rate: float | None = None,
     views: Sequence[int] = (0,),
     heatmaps: HeatmapsSettings | None = None,
 ) -> StreamDataset:
     """Build the data set of a stream from the (name, label) pairs of samples that have frames.
 
-    With `train` items are augmented by `seed`. For `views` see `test_views`. `heatmaps` are the
-    settings for drawing heat-maps from keypoints; None: heat-maps are stored.
+    With `train` items are augmented by `seed`. For `rate` see `frame_rate`, for `views`
+    `test_views`. `heatmaps` are the settings for drawing heat-maps from keypoints; None: heat-maps
+    are stored.
     """
-    make = _item_factory(settings, stores, heatmaps)
+    make = _item_factory(settings, stores, rate, heatmaps)
     return StreamDataset(make, samples, train=train, seed=seed, views=views)
 
 
@@ -119,6 +135,7 @@ def build_val_dataset(
     samples: Sequence[tuple[str, int]],
     *,
     seed: int,
+    rate: float | None = None,
     heatmaps: HeatmapsSettings | None = None,
 ) -> StreamDataset:
     """Build the data set that chooses the epoch: one view of each sample, the clip in the middle.
@@ -129,7 +146,14 @@ def build_val_dataset(
     if isinstance(settings, R2plus1dSettings):
         settings, views = settings.model_copy(update={"test_clips": 3}), (1,)
     return build_dataset(
-        settings, stores, samples, train=False, seed=seed, views=views, heatmaps=heatmaps
+        settings,
+        stores,
+        samples,
+        train=False,
+        seed=seed,
+        rate=rate,
+        views=views,
+        heatmaps=heatmaps,
     )
 
 
@@ -152,12 +176,15 @@ def _start_slgcn_epoch(recipe: TrainingSettings, model: nn.Module, epoch: int) -
 
 
 def _item_factory(
-    settings: TrainedStream, stores: Stores, heatmaps: HeatmapsSettings | None
+    settings: TrainedStream,
+    stores: Stores,
+    rate: float | None,
+    heatmaps: HeatmapsSettings | None,
 ) -> ItemFactory:
     match settings:
         case SlgcnSettings():
             skeletons = SkeletonTransform(**_common_fields(SkeletonTransform, settings))
-            return partial(_skeleton, stores["keypoints"], skeletons)
+            return partial(_skeleton, stores["keypoints"], rate, skeletons)
         case SstcnSettings():
             transform = HeatmapTransform(settings.frames, settings.flip_probability)
             if heatmaps is None:
@@ -169,9 +196,11 @@ def _item_factory(
                 crop=CROP_PX,
                 **_common_fields(ClipTransform, settings),
             )
-            return partial(_clip, stores[settings.feature], clips, len(test_views(settings)))
+            views = len(test_views(settings))
+            return partial(_clip, stores[settings.feature], rate, clips, views)
         case VtnSettings():
-            return partial(_hands, stores, HandTransform(**_common_fields(HandTransform, settings)))
+            hands = HandTransform(**_common_fields(HandTransform, settings))
+            return partial(_hands, stores, rate, hands)
         case _:
             assert_never(settings)
 
@@ -183,11 +212,17 @@ def _common_fields(transform: type[Any], settings: TrainedStream) -> dict[str, A
 
 
 def _skeleton(
-    store: FeatureStore, transform: SkeletonTransform, name: str, view: int, rng: Generator
+    store: FeatureStore,
+    rate: float | None,
+    transform: SkeletonTransform,
+    name: str,
+    view: int,
+    rng: Generator,
 ) -> Arrays:
     """Skeleton (3, T, 27)."""
     clip = _finite(store, name)
-    return [transform(clip.values, clip.width, clip.height, rng)]
+    keypoints = keypoints_at_ratio(clip.values, rate_ratio(clip.fps, rate))
+    return [transform(keypoints, clip.width, clip.height, rng)]
 
 
 def _stored_heatmaps(
@@ -219,6 +254,7 @@ def _drawn_heatmaps(
 
 def _clip(
     store: FeatureStore,
+    rate: float | None,
     transform: ClipTransform,
     views: int,
     name: str,
@@ -226,20 +262,32 @@ def _clip(
     rng: Generator,
 ) -> Arrays:
     """A clip (C, T, H, W)."""
-    index = transform.index(store.frames(name), rng, view, views)
-    return [transform(store.read(name, index).values, rng)]
+    ratio = rate_ratio(store.fps(name), rate)
+    shown = at_ratio(store.frames(name), ratio)
+    pictures = store.read(name, shown[transform.index(len(shown), rng, view, views)]).values
+    if transform.kind == "flow":
+        pictures = scaled_flow(pictures, ratio)
+    return [transform(pictures, rng)]
 
 
 def _hands(
-    stores: Stores, transform: HandTransform, name: str, view: int, rng: Generator
+    stores: Stores,
+    rate: float | None,
+    transform: HandTransform,
+    name: str,
+    view: int,
+    rng: Generator,
 ) -> Arrays:
     """Hand crops (T, S, 3, H, W) and pose flow (T, 106)."""
-    index = transform.index(stores["hand_crops"].frames(name))
+    ratio = rate_ratio(stores["hand_crops"].fps(name), rate)
+    shown = at_ratio(stores["hand_crops"].frames(name), ratio)
+    index = shown[transform.index(len(shown))]
     crops = stores["hand_crops"].read(name, index)
     missing = (crops.boxes == (0, 0, crops.width, crops.height)).all(axis=-1)  # (T, 2)
-    pose = _finite(stores["pose_flow"], name, index)
+    pose = _finite(stores["pose_flow"], name, index).values
+    pose[:, 1::2] *= ratio  # the lengths of the steps
     depth = stores["depth_hand_crops"].read(name, index).values if transform.depth else None
-    return transform(crops.values, pose.values, rng, missing=missing, depth=depth)
+    return transform(crops.values, pose, rng, missing=missing, depth=depth)
 
 
 def _finite(store: FeatureStore, name: str, frames: NDArray[np.int64] | None = None) -> Clip:

@@ -144,12 +144,13 @@ def _train(config: Config, stream: str, phase: Phase) -> None:
     assert not isinstance(settings, ImportedSettings)
     read = config.stream_features(stream)
     files = [feature_file(feature, split) for feature in read for split in ("train", "val")]
+    quality_files = [f"results/quality/{split}.csv" for split in ("train", "val")]
     folder = Path("results/streams") / stream / phase
     model = folder / "model.safetensors"
     start = None if phase == "train" else str(folder.parent / "train" / model.name)
     drawn = config.features.heatmaps if stream == "sstcn" else None
     train(
-        *(config.data, settings, phase, 1, files, []),
+        *(config.data, settings, phase, 1, files, quality_files),
         *(folder / "state", str(model), str(folder / "history.csv")),
         *("cpu", 1, drawn, start),
     )

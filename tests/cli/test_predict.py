@@ -33,6 +33,7 @@ from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
 from slr_pipeline.steps.ensemble import read_streams
 from slr_pipeline.steps.predict import load_trained, predict
 from tests.cli.conftest import CPU, DEMO, SIGNS, feature_file, logits_of, one_error
+from tests.videos import write
 
 ROOT = Path(__file__).parents[2]
 NEEDED = ("config.yaml", "model.safetensors", "model.json", "metrics.json")
@@ -165,6 +166,34 @@ def test_answers_are_those_of_the_pipeline(
         shares = [answer["probability"] for answer in video["answers"]]
         assert shares == sorted(shares, reverse=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_clip_at_another_rate_has_the_same_answer(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With every frame several times; what lies outside the training stands beside the answer."""
+    pictures = list(read_frames(clip(FIRST)))
+    times = {"50": np.arange(len(pictures) * 2) * 2, "100": np.arange(len(pictures) * 4)}
+    for name, at in times.items():
+        write(tmp_path / f"{name}.mkv", (pictures[t // 4] for t in at), times=at.tolist())
+    held = [4 * t + t % 3 * 4 // 3 for t in range(len(pictures))]  # late by up to 2/3 of a frame
+    write(tmp_path / "variable.mkv", pictures, times=held)
+    far = np.full((1600, 1600, 3), 200, np.uint8)
+    far[500:1012, 500:1012] = pictures[0]
+    write(tmp_path / "x_far.mkv", [far] * 3)
+    slr(clip(FIRST), tmp_path, "--models", models, "--json")
+    same, fast, *others, small = json.loads(capsys.readouterr().out)["videos"]
+    assert same["outside_training"] == []
+    for video in (fast, *others):
+        assert probabilities_of(video) == pytest.approx(probabilities_of(same), abs=0.03)
+    assert [video["outside_training"] for video in (fast, others[0])] == [
+        [f"{rate} frames per second (training: 25)"] for rate in (100, 50)
+    ]
+    assert small["outside_training"][0] == "pictures of 1600 px (training: 512 px)"
+    assert small["outside_training"][1].startswith("shoulders of 1")
+    slr(tmp_path / "50.mkv", "--models", models)
+    line = f"{tmp_path}/50.mkv: outside the training: 50 frames per second (training: 25)"
+    assert capsys.readouterr().out.splitlines()[-1] == line
 
 
 def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(

@@ -56,6 +56,16 @@ def test_keypoints_are_named_in_the_order_of_the_values(tmp_path: Path, feature:
     assert len(names) == FEATURES[feature].shape[0] // (2 if feature == "pose_flow" else 1)
 
 
+def test_a_rate_other_than_that_of_the_video_is_kept(tmp_path: Path) -> None:
+    values = np.zeros((4, 133, 3), np.float32)
+    fast = [NewClip("a", values, 9, 9, 60.0, rate=30.0), NewClip("b", values, 9, 9, 25.0)]
+    store = FeatureStore("keypoints", [write(tmp_path / "all.h5", fast)])
+    assert [(store.fps(n), store.read(n).fps, store.read(n).video_fps) for n in "ab"] == [
+        (30.0, 30.0, 60.0),
+        (25.0, 25.0, 25.0),
+    ]
+
+
 def test_the_same_clips_give_the_same_bytes(tmp_path: Path) -> None:
     first = write(tmp_path / "1.h5", clips()).read_bytes()
     assert write(tmp_path / "2.h5", clips()).read_bytes() == first

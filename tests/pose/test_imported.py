@@ -3,6 +3,7 @@
 import importlib.util
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,17 @@ def test_another_number_of_frames_is_named(name: str, tmp_path: Path) -> None:
     estimator = opened(**FORMATS[name][0](tmp_path, points[:-2]))
     with pytest.raises(DataError, match=f"21 frames, but .*{SAMPLE}_color.mp4 has 23; make the"):
         estimator.estimate(clip_of(points))
+
+
+@pytest.mark.parametrize("every_frame", [True, False])
+def test_of_fast_video_the_frames_of_the_features_are_taken(
+    every_frame: bool, tmp_path: Path
+) -> None:
+    points = truth()
+    sampled = np.arange(0, len(points), 2)
+    estimator = opened(**samslr(tmp_path, points if every_frame else points[sampled]))
+    result = estimator.estimate(replace(clip_of(points), sampled=sampled))
+    np.testing.assert_allclose(result, points[sampled], atol=1e-3)
 
 
 def test_samslr_of_other_square_videos_is_scaled(tmp_path: Path) -> None:

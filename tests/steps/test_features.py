@@ -153,7 +153,8 @@ def check(store: FeatureStore, shard: Shard) -> None:
     assert store.samples == tuple(row.sample for row in rows)
     for row in rows:
         clip = store.read(row.sample)
-        T = schema.frames if schema.frames and row.frames else row.frames
+        T = len(row.feature_frames())
+        T = schema.frames if schema.frames and T else T
         assert clip.values.shape == (T, *schema.shape), row.sample
         assert clip.boxes.shape == (T, schema.boxes, 4)
         assert (clip.width, clip.height) == (row.width, row.height)

@@ -54,6 +54,8 @@ def test_every_sample_has_a_row_and_a_missing_person_is_a_fault(
     swapped, good = rows["good1"].pop("swapped"), rows["good1"]
     assert (good.pop("sample"), good.pop("reason"), swapped < 0.1) == ("good1", "", True)
     assert (good.pop("frames"), good.pop("person")) == (20, 1)
+    video = [good.pop(name) for name in ("fps", "width", "height")]
+    assert (video, good.pop("shoulders_px") > 0) == ([25, 512, 512], True)
     assert set(good) == {"missing_left", "missing_right", "missing_hands", "jitter", "limb_spread"}
     assert not any(good.values())
     assert rows[SWAPPED]["swapped"] >= 0.75

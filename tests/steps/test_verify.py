@@ -12,6 +12,7 @@ from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.samples.videos import FEW, digests
+from slr_pipeline.schema import Fidelity
 from slr_pipeline.steps.verify import verify
 from tests.videos import signer, write
 
@@ -31,18 +32,21 @@ class Clips:
         (folder / "samples.csv").write_text("\n".join(lines) + "\n")
         self.data = TableData(layout="table", table=str(folder / "samples.csv"))
 
-    def verify(self, shard: str = "all", shard_size: int = 99) -> tuple[dict[str, Verified], int]:
+    def verify(
+        self, shard: str = "all", shard_size: int = 99, fidelity: Fidelity = "corrected"
+    ) -> tuple[dict[str, Verified], int]:
         """Rows of the table, and the number of samples that were decoded."""
         self.caplog.clear()
         out = self.folder / "out.csv"
         with self.caplog.at_level(logging.INFO):
-            verify(self.data, "train", shard, shard_size, 60, str(out), str(self.folder / "known"))
+            known = str(self.folder / "known")
+            verify(self.data, "train", shard, shard_size, 60, str(out), known, fidelity)
         decoded = int(self.caplog.messages[-1].split()[2])
         return {row.sample: row for row in read_verified(out)}, decoded
 
-    def digests(self) -> tuple[str, str]:
+    def digests(self, fidelity: Fidelity = "corrected") -> tuple[str, str]:
         (samples,) = shards(load_samples(self.data).split("train"), 99).values()
-        return digests(samples, str(self.folder / "known/train/all.csv"), 60)
+        return digests(samples, str(self.folder / "known/train/all.csv"), 60, fidelity)
 
 
 @pytest.fixture
@@ -77,6 +81,23 @@ def test_copies_are_hashed_and_a_changed_one_is_decoded(clips: Clips) -> None:
         shutil.copy(clips.folder / "other.mp4", clips.folder / name)
     changed, decoded = clips.verify()
     assert (changed["s2"].frames, decoded) == (4, 1)
+
+
+@pytest.mark.parametrize("times", [[0, 2, 4, 6], [0, 4, 30, 34]])
+def test_published_takes_every_frame_without_decoding_again(clips: Clips, times: list[int]) -> None:
+    """Of fast video and of a variable rate; of others features always have every frame."""
+    clips.verify()
+    assert clips.digests() == clips.digests("published")
+    for name in ("s1.mp4", "s1_depth.mp4"):
+        write(clips.folder / name, signer(64, 48, 4), times=times)
+    rows, _ = clips.verify()
+    published, decoded = clips.verify(fidelity="published")
+    assert decoded == 0
+    assert clips.digests()[1] != clips.digests("published")[1]
+    frames = [row["s1"].feature_frames().tolist() for row in (rows, published)]
+    assert frames[0] != frames[1] == [0, 1, 2, 3]
+    assert rows["s0"].feature_frames().tolist() == [0, 1, 2]
+    assert clips.verify() == (rows, 0)
 
 
 def test_samples_are_known_in_another_shard(clips: Clips) -> None:

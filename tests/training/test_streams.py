@@ -1,6 +1,7 @@
 """Models and data sets built from settings: every kind of stream on real feature files."""
 
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from slr_pipeline.training.streams import (
     build_model,
     build_val_dataset,
     epoch_starter,
+    frame_rate,
     test_views,
 )
 from tests.feature_files import write_feature
@@ -194,6 +196,51 @@ def test_drawn_heatmaps_equal_stored_ones(files: dict[str, Path], tmp_path: Path
             assert torch.equal(a[index][0][0], b[index][0][0])
     features = FeatureSettings(heatmaps=drawing)
     assert features_of(stream, features) == ("keypoints",)
+
+
+def at_rate(folder: Path, stream: StreamSettings, times: int) -> Stores:
+    """Features of a clip with every frame several times, and its movement in as small steps."""
+    folder.mkdir()
+    paths = []
+    for feature in features_of(stream, FeatureSettings()):
+        schema = FEATURES[feature]
+        values = np.random.default_rng(1).integers(0, 9, (12, *schema.shape)).astype(schema.dtype)
+        values = np.repeat(values, times, axis=0)
+        if feature == "keypoints":
+            values[..., 2] = 0.9
+        elif feature == "flow":
+            values = np.uint8(128) + 12 // times * values
+        elif feature == "pose_flow":
+            values[:, 1::2] /= times
+        boxes = np.tile(np.int32([0, 0, 99, 99]), (len(values), schema.boxes, 1))
+        clip = NewClip("a", values, 320, 240, 12.5 * times, boxes, dict.fromkeys(schema.counts, 0))
+        paths.append(folder / f"{feature}.h5")
+        write_feature(paths[-1], feature, [clip], {}, {})
+    return open_features(paths)
+
+
+@pytest.mark.parametrize("train", [False, True])
+@pytest.mark.parametrize("name", ["joint", "bone_motion", "rgb", "flow", "vtn_hcpf_d"])
+def test_a_clip_at_another_rate_gives_the_same_item(name: str, train: bool, tmp_path: Path) -> None:
+    stream = settings(name)
+    close = partial(
+        torch.allclose, atol=0.1 if name == "flow" else 1e-4
+    )  # JPEG, four times as large
+    items = []
+    for times in (1, 2, 4):
+        stores = at_rate(tmp_path / str(times), stream, times)
+        assert frame_rate(stream, stores, [("a", 0)]) == 12.5 * times
+        data = build_dataset(stream, stores, [("a", 0)], train=train, seed=1, rate=12.5)
+        items.append(data[0][0])
+    for other in items[1:]:
+        assert all(map(close, items[0], other))
+    plain = build_dataset(stream, stores, [("a", 0)], train=train, seed=1)[0][0]
+    assert not all(map(close, items[0], plain))
+
+
+def test_published_streams_go_by_frame_numbers(files: dict[str, Path]) -> None:
+    stream = settings("joint", fidelity="published")
+    assert frame_rate(stream, stores_of(stream, files), SAMPLES) is None
 
 
 def test_nan_in_a_feature_names_file_and_sample(tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ def shard_digests(split, shard):
     time = os.stat(path).st_mtime_ns if os.path.exists(path) else 0
     if (split, shard, time) not in DIGESTS:
         DIGESTS[split, shard, time] = digests(
-            SHARDS[split][shard], path, CONFIG.verify.seconds_per_video
+            SHARDS[split][shard],
+            path,
+            CONFIG.verify.seconds_per_video,
+            CONFIG.fidelity,
         )
     return DIGESTS[split, shard, time]
 

@@ -37,6 +37,7 @@ rule verify:
         data=untracked(DATA),
         shard_size=untracked(CONFIG.shard_size),
         seconds=CONFIG.verify.seconds_per_video,
+        fidelity=CONFIG.fidelity,
         known=untracked(VIDEOS),
         videos=videos_digest,
     message:
@@ -44,7 +45,8 @@ rule verify:
     shell:
         "python -P -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} "
-        "--seconds-per-video {params.seconds} --known {params.known:q} --out {output:q} 2> {log:q}"
+        "--seconds-per-video {params.seconds} --fidelity {params.fidelity} "
+        "--known {params.known:q} --out {output:q} 2> {log:q}"
 
 
 rule quarantine:

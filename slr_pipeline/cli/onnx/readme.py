@@ -79,6 +79,7 @@ def readme(
         views=len(test_views(settings)),
         classes=sidecar["classes"],
         protocol=sidecar["protocol"],
+        frame_rate=sidecar.get("frame_rate"),
         estimator=estimator,
         tracks=tracks,
         facts=facts,

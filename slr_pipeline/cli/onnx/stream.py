@@ -142,6 +142,7 @@ def _real_batches(
         samples,
         train=False,
         seed=0,
+        rate=trained.sidecar.get("frame_rate"),
         views=views,
         heatmaps=trained.heatmaps,
     )
