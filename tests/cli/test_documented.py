@@ -93,7 +93,7 @@ def project(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_files_of_own_data(folder: Path) -> None:
-    """What the last section of own-data.md names: tables, a submission, scores."""
+    """What own-data.md and autsl-winners.md name: tables, a submission, scores."""
     rows = [f"s{i}_{j},{'ab'[j % 2]},s{i},s{i}_{j}.mp4\n" for i in range(10) for j in range(4)]
     (folder / "all.csv").write_text("sample,label,signer,color\n" + "".join(rows))
     (folder / "template.csv").write_text("a,0\nb,0\n")
@@ -107,6 +107,9 @@ def write_files_of_own_data(folder: Path) -> None:
     demo["data"]["root"] = str(ROOT / "demo")
     (folder / "mysigns").mkdir()
     (folder / "mysigns/config.yaml").write_text(yaml.safe_dump(demo))
+    (folder / "winners").mkdir()
+    for stream in ("skeleton", "sstcn", "rgb", "flow", "hha", "depth_flow"):
+        (folder / f"winners/{stream}.pkl").write_bytes(pickle.dumps(scores))
 
 
 def run(command: list[str], folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
