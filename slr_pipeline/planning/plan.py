@@ -2,9 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from heapq import heapify, heappop, heappush
 from pathlib import PurePath
 
 import pandas as pd
@@ -36,10 +38,11 @@ class Machines:
 
 @dataclass(frozen=True)
 class Plan:
-    """The forecast. `jobs` is the table of costs; `path` is the critical path, jobs in order.
+    """The forecast.
 
-    Bytes: of the files that a finished run keeps, of all files including temporary ones, and of
-    the files that are still to be written.
+    `jobs` is the table of costs; `path` is the critical path, jobs in order; `expected_seconds` is
+    the duration if free cores take the next job at once. Bytes: of the files that a finished run
+    keeps, of all files including temporary ones, and of the files that are still to be written.
     """
 
     config: Config
@@ -48,6 +51,7 @@ class Plan:
     machines: Machines
     jobs: pd.DataFrame
     path: list[str]
+    expected_seconds: float
     folders: int
     final_bytes: float
     peak_bytes: float
@@ -96,6 +100,7 @@ def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
         machines=machines,
         jobs=costs,
         path=critical_path(jobs, costs),
+        expected_seconds=scheduled_seconds(jobs, costs, machines),
         folders=len(folders_of(jobs)),
         final_bytes=float(costs.loc[~costs["temporary"], "bytes"].sum()),
         peak_bytes=float(costs["bytes"].sum()),
@@ -121,16 +126,59 @@ def readers_of(jobs: Sequence[Job]) -> dict[str, list[str]]:
 
 def critical_path(jobs: Sequence[Job], costs: pd.DataFrame) -> list[str]:
     """The longest chain of jobs that wait for each other: no number of machines is faster."""
-    seconds, readers = costs["seconds"].to_dict(), readers_of(jobs)
+    longest, following = _longest_chains(readers_of(jobs), costs)
+    path = [max(following, key=lambda name: longest[name])]
+    while (after := following[path[-1]]) is not None:
+        path.append(after)
+    return path
+
+
+def _longest_chains(
+    readers: Mapping[str, list[str]], costs: pd.DataFrame
+) -> tuple[dict[str | None, float], dict[str, str | None]]:
+    """Seconds of the longest chain that starts with each job, and the next job in it."""
+    seconds = costs["seconds"].to_dict()
     longest: dict[str | None, float] = {None: 0.0}
     following: dict[str, str | None] = {}
     for name in TopologicalSorter(readers).static_order():  # readers first
         following[name] = max(readers[name], key=lambda reader: longest[reader], default=None)
         longest[name] = seconds[name] + longest[following[name]]
-    path = [max(readers, key=lambda name: longest[name])]
-    while (after := following[path[-1]]) is not None:
-        path.append(after)
-    return path
+    return longest, following
+
+
+def scheduled_seconds(jobs: Sequence[Job], costs: pd.DataFrame, machines: Machines) -> float:
+    """Duration of a run in which free cores and GPUs take the job with the longest chain."""
+    readers = readers_of(jobs)
+    longest, _ = _longest_chains(readers, costs)
+    waits_for = Counter(reader for names in readers.values() for reader in names)
+    cores = machines.nodes * machines.cores
+    needs = {
+        row.Index: (min(row.threads * row.nodes, cores), min(row.gpus, machines.gpus), row.seconds)
+        for row in costs.itertuples()
+    }
+    ready = [(-longest[name], name) for name in readers if not waits_for[name]]
+    heapify(ready)
+    free_cores, free_gpus, now = cores, machines.gpus, 0.0
+    running: list[tuple[float, str]] = []
+    while ready or running:
+        blocked = []
+        while ready and free_cores:
+            entry = heappop(ready)
+            threads, gpus, seconds = needs[entry[1]]
+            if threads > free_cores or gpus > free_gpus:
+                blocked.append(entry)
+                continue
+            free_cores, free_gpus = free_cores - threads, free_gpus - gpus
+            heappush(running, (now + seconds, entry[1]))
+        for entry in blocked:
+            heappush(ready, entry)
+        now, done = heappop(running)
+        free_cores, free_gpus = free_cores + needs[done][0], free_gpus + needs[done][1]
+        for reader in readers[done]:
+            waits_for[reader] -= 1
+            if not waits_for[reader]:
+                heappush(ready, (-longest[reader], reader))
+    return now
 
 
 def folders_of(jobs: Sequence[Job]) -> set[str]:

@@ -33,10 +33,11 @@ def plan_text(plan: Plan) -> Iterator[str]:
         f"disk: {_size(plan.final_bytes)} after the run, at most {_size(plan.peak_bytes)} during "
         f"it, {_size(plan.missing_bytes)} still to write"
     )
+    parts = ", ".join(f"{name} {duration(seconds)}" for name, seconds in work.items())
     yield (
-        f"duration with {machines.nodes} x {machines.cores} cores and {machines.gpus} GPUs: "
-        f"{duration(max(work.values()))} to {duration(sum(work.values()))} (the largest, and the "
-        f"sum, of {', '.join(f'{name} {duration(seconds)}' for name, seconds in work.items())})"
+        f"duration with {machines.nodes} x {machines.cores} cores and {machines.gpus} GPUs: about "
+        f"{duration(plan.expected_seconds)}; bounds {duration(max(work.values()))} and "
+        f"{duration(sum(work.values()))} (the largest, and the sum, of {parts})"
     )
     yield "critical path, the longest chain of jobs:"
     for name in plan.path:

@@ -23,7 +23,13 @@ from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.benchmarks import read_seconds
 from slr_pipeline.planning.dry_run import Job, planned_jobs
 from slr_pipeline.planning.fingerprint import count_splits, measure_videos, shared_signers
-from slr_pipeline.planning.plan import Plan, critical_path, make_plan
+from slr_pipeline.planning.plan import (
+    Machines,
+    Plan,
+    critical_path,
+    make_plan,
+    scheduled_seconds,
+)
 from slr_pipeline.planning.tables import plan_text
 from slr_pipeline.samples.table import load_samples
 
@@ -98,13 +104,14 @@ def test_sums_by_hand(values: dict[str, Any]) -> None:
     assert rows.loc["frames", "bytes"] == pytest.approx(128 * frames * 11343)
     assert rows.loc["frames", "seconds"] == pytest.approx(128 * frames * 0.0029)
     gflop = (1.458e-3 * 16**2 + 5.4e-3 * 16) * 0.4 * 30 * (3 * 80 + 16)
-    assert rows.loc["train joint", "seconds"] == pytest.approx(gflop / 22 + 2)
+    assert rows.loc["train joint", "seconds"] == pytest.approx(gflop / 22 + 4)
     assert plan.final_bytes == plan.peak_bytes == plan.missing_bytes
     durations = plan.durations()
     assert durations["work of the cores"] == pytest.approx(plan.jobs["seconds"].sum() / 2)
     assert plan.path[0].startswith("verify")
-    assert plan.path[-1] == "report"
+    assert plan.path[-1] in ("overview", "report")
     assert durations["critical path"] == pytest.approx(plan.jobs.loc[plan.path, "seconds"].sum())
+    assert max(durations.values()) <= plan.expected_seconds <= sum(durations.values())
     assert plan.warnings == []
 
 
@@ -114,8 +121,17 @@ def test_critical_path_of_a_diamond() -> None:
 
     jobs = [job("first"), job("long", "first.out"), job("short", "first.out", "video.mp4")]
     jobs.append(job("last", "long.out", "short.out"))
-    seconds = pd.DataFrame({"seconds": {"first": 1.0, "long": 5.0, "short": 2.0, "last": 1.0}})
-    assert critical_path(jobs, seconds) == ["first", "long", "last"]
+    jobs += [job("small"), job("wide", "last.out")]
+    names = ["first", "long", "short", "last", "small", "wide"]
+    costs = pd.DataFrame({"seconds": [1.0, 5.0, 2.0, 1.0, 4.0, 3.0], "threads": 1}, index=names)
+    costs = costs.assign(nodes=1, gpus=0)
+    costs.loc["wide", "threads"] = 8
+    assert critical_path(jobs, costs) == ["first", "long", "last", "wide"]
+    # On two cores `small` starts with `first` and ends beside `long`; `short` waits until then.
+    assert scheduled_seconds(jobs, costs, Machines(1, 2, 0)) == 1 + 5 + 1 + 3
+    assert scheduled_seconds(jobs, costs, Machines(1, 1, 0)) == costs["seconds"].sum()
+    costs["gpus"] = [0, 1, 1, 0, 0, 0]  # `long` and `short` share the GPU
+    assert scheduled_seconds(jobs, costs, Machines(1, 8, 1)) == 1 + 5 + 2 + 1 + 3
 
 
 @pytest.mark.parametrize(
@@ -274,4 +290,4 @@ def test_the_command() -> None:
     )
     assert "\ntrain sstcn " in done.stdout
     assert "duration with 1 x 4 cores and 0 GPUs: " in done.stdout
-    assert done.stdout.rstrip().endswith(" report")
+    assert done.stdout.rstrip().endswith((" overview", " report"))
