@@ -101,8 +101,9 @@ def our_weights(
     names = {key: name for key in ours if (name := kind.their_name(key)) is not None}
     known = set(names.values())
     unknown = [n for n in theirs if n not in known and not re.fullmatch(kind.unused, n)]
-    missing, misshapen, not_finite = [], [], []
+    missing, misshapen = [], []
     state: dict[str, Tensor] = {}
+    used: dict[str, Tensor] = {}
     for key, name in names.items():
         dtype = torch.float32 if ours[key].is_floating_point() else torch.int64
         expected = tuple(to_published(name, ours[key]).shape)
@@ -115,13 +116,24 @@ def our_weights(
             misshapen.append(f"{name} is {tuple(value.shape)}, expected {expected}")
         else:
             state[key] = from_published(name, value).to(dtype).contiguous()
-            if not (value.isfinite().all() and state[key].isfinite().all()):
-                not_finite.append(name)
-    refuse(
-        f"{path}: not whole {kind.source} weights of {model}",
-        {"unknown": unknown, "missing": missing, "misshapen": misshapen, "not finite": not_finite},
-    )
+            used[name] = value.float() if value.is_floating_point() else value
+    problems = {"unknown": unknown, "missing": missing, "misshapen": misshapen}
+    refuse(f"{path}: not whole {kind.source} weights of {model}", problems | unusable(used))
     return state
+
+
+def unusable(weights: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """Names of weights with values that no network can use, by what is wrong with them."""
+    wrong: dict[str, list[str]] = {"not floats": [], "not finite": [], "negative variances": []}
+    for name, value in weights.items():
+        counter = name.endswith("num_batches_tracked")
+        if value.dtype == torch.bool or not (counter or value.is_floating_point()):
+            wrong["not floats"].append(f"{name} is {str(value.dtype).removeprefix('torch.')}")
+        elif not value.isfinite().all():
+            wrong["not finite"].append(name)
+        elif name.endswith("running_var") and (value < 0).any():
+            wrong["negative variances"].append(name)
+    return wrong
 
 
 def refuse(what: str, problems: Mapping[str, Sequence[str]]) -> None:
@@ -131,7 +143,7 @@ def refuse(what: str, problems: Mapping[str, Sequence[str]]) -> None:
     counts = ", ".join(f"{len(names)} {kind}" for kind, names in problems.items() if names)
     lines = [f"{what}: {counts}"]
     for kind, names in problems.items():
-        lines += [f"  {kind}: {name}" for name in names[:MOST_LISTED]]
+        lines += [f"  {kind}: {name:.200}" for name in names[:MOST_LISTED]]
         if len(names) > MOST_LISTED:
             lines.append(f"  {kind}: and {len(names) - MOST_LISTED} more")
     raise ArtifactError("\n".join(lines))

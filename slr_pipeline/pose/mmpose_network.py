@@ -195,6 +195,12 @@ def _load(model: torch.nn.Module, path: str, config: str) -> None:
             f"{'head' if name.startswith('final_layer.') else 'backbone'}.{name}": value
             for name, value in state.items()
         }
+    # Late: it imports torchvision, which mmpose must not see before its stand-in.
+    from slr_pipeline.models.published import refuse, unusable
+
+    ours = model.state_dict()
+    floats = {n: v for n, v in state.items() if n in ours and ours[n].is_floating_point()}
+    refuse(f"{path}: its weights give no keypoints; copy the file again", unusable(floats))
     try:
         missing, unknown = model.load_state_dict(state, strict=False)
         wrong = [f"{len(missing)} missing ({', '.join(missing[:3])})"] if missing else []

@@ -17,6 +17,7 @@ from slr_pipeline.io.models import load_model
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quarantined
+from slr_pipeline.models.published import refuse, unusable
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.predict import predict as predict_logits
@@ -66,6 +67,7 @@ def load_trained(path: str, test_clips: int | None = None) -> Trained:
     drawn = sidecar["heatmaps"]
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     network = build_model(settings, len(sidecar["classes"]))
+    refuse(f"{path}: its weights give no answers; train the stream again", unusable(state))
     network.load_state_dict(state)
     return Trained(path, sidecar["sha256"], network, settings, heatmaps, sidecar)
 

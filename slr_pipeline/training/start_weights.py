@@ -25,7 +25,14 @@ from slr_pipeline.io.models import (
     save_weights,
 )
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.models.published import KINDS, our_weights, recognised, refuse, unwrapped
+from slr_pipeline.models.published import (
+    KINDS,
+    our_weights,
+    recognised,
+    refuse,
+    unusable,
+    unwrapped,
+)
 from slr_pipeline.training.streams import build_model
 
 log = logging.getLogger(__name__)
@@ -85,7 +92,9 @@ def start_from(model: nn.Module, path: str | Path, *, classes: Sequence[str]) ->
     state = load_weights(path)[0] if their_classes is None else load_model(path)[0]
     shapes = {name: tuple(value.shape) for name, value in state.items()}
     fitting = _fitting(model, path, shapes, description, their_classes, classes)
-    model.load_state_dict({name: state[name] for name in fitting}, strict=False)
+    weights = {name: state[name] for name in fitting}
+    refuse(f"{path}: {description}, have values that no network can use", unusable(weights))
+    model.load_state_dict(weights, strict=False)
     fresh = _fresh(model, fitting)
     log.info("start from %s: %s; new: %s", path, description, ", ".join(fresh) or "nothing")
     return fresh

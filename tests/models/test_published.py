@@ -445,6 +445,46 @@ def test_values_beyond_float32_are_refused(tmp_path: Path) -> None:
     assert refused("sstcn", weights, tmp_path)[1:] == ["  not finite: fc1.bias"]
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "line"),
+    [
+        ("fc1.bias", lambda v: v.long(), "not floats: fc1.bias is int64"),
+        ("bn.weight", lambda v: v > 0, "not floats: bn.weight is bool"),
+        ("bn.running_var", lambda v: -v, "negative variances: bn.running_var"),
+        ("bn.num_batches_tracked", lambda v: v > 0, "not floats: bn.num_batches_tracked is bool"),
+    ],
+)
+def test_values_that_no_network_can_use_are_refused(
+    name: str, change: Callable[[Tensor], Tensor], line: str, tmp_path: Path
+) -> None:
+    weights = released("sstcn", SMALL["sstcn"]())
+    weights[name] = change(weights[name])
+    assert refused("sstcn", weights, tmp_path)[1:] == [f"  {line}"]
+
+
+def test_a_flipped_byte_of_a_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.pth"
+    weights = released("sstcn", SMALL["sstcn"]())
+    save_plain(weights, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(weights["fc1.weight"].numpy().tobytes()) + 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"theirs\.pth: not whole weights \(.* is damaged\)"):
+        import_weights("sstcn", path, tmp_path / "ours.safetensors")
+
+
+@pytest.mark.parametrize("save", [save_plain, save_safetensors])
+def test_an_endless_name_is_not_printed(
+    save: Callable[[Weights, Path], None], tmp_path: Path
+) -> None:
+    suffix = ".pth" if save is save_plain else ".safetensors"
+    path = tmp_path / f"theirs{suffix}"
+    save({"a" * 10_000_000: torch.zeros(1)}, path)
+    with pytest.raises(ArtifactError, match="are not tensors by name") as caught:
+        import_weights("sstcn", path, tmp_path / "ours.safetensors")
+    assert len(str(caught.value)) < 500
+
+
 SIZED = {
     "slgcn": "fc.weight l1.gcn1.DecoupleA l1.gcn1.Linear_weight l1.gcn1.bn.weight",
     "sstcn": "bn.weight fc1.weight t1downsample.g_conv_1x1_compress.conv1x1.weight "
@@ -604,6 +644,27 @@ def test_weights_of_another_model_are_refused_and_nothing_is_loaded(tmp_path: Pa
     assert "  misshapen: classifier.weight is (3, 4), expected (3, 3)" in lines
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda v: torch.full_like(v, torch.nan), "not finite: bn.running_var"),
+        (lambda v: -v, "negative variances: bn.running_var"),
+        (lambda v: v.long(), "not floats: bn.running_var is int64"),
+    ],
+)
+def test_start_weights_that_no_network_can_use_are_refused(
+    change: Callable[[Tensor], Tensor], line: str, tmp_path: Path
+) -> None:
+    model = small_sstcn(1)
+    state = model.state_dict()
+    name = next(name for name in state if name.endswith("running_var"))
+    state[name] = change(state[name])
+    save_model(tmp_path / "model.safetensors", state, {"classes": ["a", "b", "c"]})
+    with pytest.raises(ArtifactError) as caught:
+        start_from(model, tmp_path / "model.safetensors", classes=["a", "b", "c"])
+    assert str(caught.value).splitlines()[1:] == [f"  {line.replace('bn.running_var', name)}"]
 
 
 def test_a_partly_missing_part_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from slr_pipeline.io.video import sha256_of
 MOST_PACKED = 2**26
 """Most bytes by which a zip of torch may grow when it is unpacked."""
 
+MOST_NAMED = 300
+"""Most characters of the name of a tensor."""
+
 
 def check_sha256(path: str | Path, expected: str | None) -> str:
     """The SHA-256 of a file; ArtifactError unless it equals `expected`, if that is given.
@@ -77,7 +80,7 @@ def read_foreign(path: str | Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         found = "an empty one" if isinstance(content, Mapping) else type(content).__name__
         raise ArtifactError(f"{path}: expected a state dict, found {found}; save the state dict")
-    wrong = [repr(name) for name, value in content.items() if not _is_plain(name, value)]
+    wrong = [printable(name) for name, value in content.items() if not _is_plain(name, value)]
     if wrong:
         raise ArtifactError(
             f"{path}: {len(wrong)} of {len(content)} entries are not tensors by name "
@@ -111,7 +114,7 @@ def _load_foreign(path: str | Path) -> Any:
     try:
         if Path(path).suffix == ".safetensors":
             return load_file(path)
-        _check_unpacked(path)
+        _check_zip(path)
         with torch.serialization.safe_globals(_BESIDE), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old files: read all the same, or refused below
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -130,8 +133,8 @@ def _load_foreign(path: str | Path) -> Any:
         ) from error
 
 
-def _check_unpacked(path: str | Path) -> None:
-    """ArtifactError for a zip that unpacks to much more: torch does not compress tensors."""
+def _check_zip(path: str | Path) -> None:
+    """ArtifactError for a zip that is damaged, or unpacks to much more than its size."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
@@ -141,11 +144,20 @@ def _check_unpacked(path: str | Path) -> None:
             f"{path}: would unpack to {size} bytes, but torch does not compress tensors; save the "
             "weights again with torch.save"
         )
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()  # torch itself does not verify the checksums
+    if damaged is not None:
+        raise ArtifactError(
+            f"{path}: not whole weights ({damaged:.60} is damaged); copy the file again from its "
+            "source"
+        )
 
 
 def _is_plain(name: object, value: object) -> bool:
     """Whether this is a named dense tensor of real numbers, each with its own memory."""
-    if not isinstance(name, str) or not name.isprintable() or not isinstance(value, Tensor):
+    if not isinstance(name, str) or not name.isprintable() or len(name) > MOST_NAMED:
+        return False
+    if not isinstance(value, Tensor):
         return False
     if value.layout is not torch.strided or value.is_nested or value.is_quantized:
         return False
