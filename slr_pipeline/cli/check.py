@@ -1,12 +1,14 @@
 """Check a config, its sample table and its files, without opening a video."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 
 from slr_pipeline.config.estimators import ImportedKeypointsSettings
 from slr_pipeline.config.experiment import SPLITS, Config, read_config
 from slr_pipeline.errors import SlrError
+from slr_pipeline.samples.duplicates import duplicate_warnings
 from slr_pipeline.samples.requirements import missing_files, missing_videos, sample_problems
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import SampleTable, load_samples, signer_warnings
@@ -83,7 +85,7 @@ def describe(config: Config, table: SampleTable) -> str:
             f"  {split}: {len(samples)} samples, {len(signers) or 'no known'} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
-    warnings = (*table.warnings, *signer_warnings(table))
+    warnings = (*table.warnings, *signer_warnings(table), *_duplicates(config, table))
     lines += [f"  warning: {warning}" for warning in warnings]
     for name, stream in config.streams.items():
         epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
@@ -95,3 +97,13 @@ def describe(config: Config, table: SampleTable) -> str:
         )
         lines.append(f"  track {name}: {weights}")
     return "\n".join(lines)
+
+
+def _duplicates(config: Config, table: SampleTable) -> list[str]:
+    """Warnings about equal videos, as far as `verify` has read them."""
+    if not os.path.isdir(os.path.join(config.results, "verify")):
+        return []
+    # Late: it imports pandas.
+    from slr_pipeline.io.verified import read_all_verified, sums_of
+
+    return duplicate_warnings(table, sums_of(read_all_verified(config.results)))

@@ -83,3 +83,14 @@ def read_verified(path: str | Path) -> list[Verified]:
 
 def _moved(row: Verified, move: Callable[[str], str]) -> Verified:
     return replace(row, color=move(row.color), depth=move(row.depth) if row.depth else "")
+
+
+def read_all_verified(results: str | Path) -> list[Verified]:
+    """Rows of all verify tables in the results of a run; none before `verify` has run."""
+    paths = sorted(Path(results).glob("verify/*/*.csv"))
+    return [row for path in paths for row in read_verified(path)]
+
+
+def sums_of(rows: Iterable[Verified]) -> dict[str, tuple[str, str]]:
+    """SHA-256 of the colour and depth video of each sample."""
+    return {row.sample: (row.color_sha256, row.depth_sha256) for row in rows}

@@ -1,6 +1,5 @@
 """What a data set looks like: counts of the sample table, lengths and sizes of its videos."""
 
-import glob
 import os
 import random
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import pandas as pd
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import feature_rate, rate_ratio
-from slr_pipeline.io.verified import read_verified
+from slr_pipeline.io.verified import read_all_verified
 from slr_pipeline.samples.table import Sample, SampleTable
 
 PROBED = 8
@@ -60,8 +59,7 @@ def shared_signers(table: SampleTable) -> int:
 
 def measure_videos(table: SampleTable, results: str, seed: int) -> Videos:
     """Videos of the run's verify tables, or else a few videos drawn with the seed."""
-    tables = sorted(glob.glob(os.path.join(glob.escape(results), "verify", "*", "*.csv")))
-    rows = [row for path in tables for row in read_verified(path)]
+    rows = read_all_verified(results)
     valid = [row for row in rows if not row.reason]
     if valid:
         return Videos(f"{len(rows)} verified clips", _frame_of(valid), len(rows) - len(valid))

@@ -9,11 +9,13 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.verified import sums_of
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.report import figures, tables
 from slr_pipeline.report.finished_run import FinishedRun
 from slr_pipeline.report.page_images import Pair, Sheet, confused_pairs, sample_sheet
 from slr_pipeline.report.summary import summary
+from slr_pipeline.samples.duplicates import duplicate_warnings
 from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.table import signer_warnings
 from slr_pipeline.schema import DEPTH_FEATURES
@@ -50,7 +52,11 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
     content: str = environment.get_template("page.html.j2").render(
         run=run,
         models=(*run.tracks, *run.streams),
-        warnings=[*signer_warnings(run.table), *spelling],
+        warnings=[
+            *duplicate_warnings(run.table, sums_of(run.verified)),
+            *signer_warnings(run.table),
+            *spelling,
+        ],
         summary=summary(run),
         figures=figures,
         tables=tables,

@@ -3,6 +3,7 @@
 import base64
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, write_document
+from slr_pipeline.io.verified import read_verified, write_verified
 from slr_pipeline.report.finished_run import read_run
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
@@ -100,6 +102,19 @@ def test_page_and_metrics_warn_first_if_signers_are_unknown_or_shared(
     assert first.startswith(f'<p class="warning">{warning}</p>')
     for model in ("tracks/rgb", "streams/joint/train"):
         assert read_metrics(config.parent / model / "metrics.json")["warnings"] == [warning]
+
+
+def test_the_page_warns_first_of_one_video_in_two_splits(tmp_path: Path) -> None:
+    config = make_results(tmp_path)
+    train, val = (config.parent / f"verify/{split}/all.csv" for split in ("train", "val"))
+    twin = next(row for row in read_verified(train) if not row.reason)
+    rows = read_verified(val)
+    first = next(row for row in rows if not row.reason)
+    rows[rows.index(first)] = replace(first, color_sha256=twin.color_sha256)
+    write_verified(val, rows)
+    head = rendered(config)[1].partition("</h1>")[2].lstrip()
+    assert head.startswith('<p class="warning">The accuracy is too high: 1 video is in several')
+    assert f"first {twin.sample} (train), {first.sample} (val)." in head
 
 
 def test_the_first_words_name_signers_that_look_alike(tmp_path: Path) -> None:

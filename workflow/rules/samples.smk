@@ -74,10 +74,11 @@ rule quarantine:
         mem_mb=1000,
         runtime=10,
     params:
+        data=untracked(DATA),
         settings=as_json(CONFIG.verify),
         known=untracked(VIDEOS),
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps.quarantine --data {params.data:q} --settings {params.settings:q} "
         "--verified {input:q} --known {params.known:q} --out {output:q} 2> {log:q}"
