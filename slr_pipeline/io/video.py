@@ -22,7 +22,9 @@ from slr_pipeline.io.decoding import OpenVideo, decode, opened, reason_of
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3) or grey (H, W)."""
 
-_UPRIGHT = (1.0, 0.0, 0.0, 1.0)
+Matrix = tuple[float, float, float, float]
+
+_UPRIGHT: Matrix = (1.0, 0.0, 0.0, 1.0)
 """The display matrix of a picture that is stored as it is shown."""
 
 _MOST_FPS = 1000
@@ -53,8 +55,8 @@ def read_frames(path: str | Path, *, most_bits: int | None = None) -> Iterator[P
     than `most_bits`; damage in the middle is raised when the iteration reaches it.
     """
     with opened(path) as video:
-        for frame in _frames(video, most_bits):
-            yield _rgb(frame, path)
+        for frame, matrix in _frames(video, most_bits):
+            yield _rgb(frame, matrix, path)
 
 
 def read_grey_frames(path: str | Path) -> Iterator[Picture]:
@@ -76,9 +78,9 @@ def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
     times: list[float | None] = []
     size = (0, 0)
     with opened(path) as video:
-        for frame in _frames(video, most_bits=8 if grey else None):
+        for frame, matrix in _frames(video, most_bits=8 if grey else None):
             if not times:
-                height, width, _ = _rgb(frame, path).shape
+                height, width, _ = _rgb(frame, matrix, path).shape
                 size = (width, height)
             times.append(frame.time)
         stated = float(video.stream.average_rate or 0)
@@ -117,7 +119,7 @@ def sha256_of(path: str | Path) -> str:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
+def _rgb(frame: av.VideoFrame, matrix: Matrix, path: str | Path) -> Picture:
     """The frame as shown (H, W, 3)."""
     try:
         # One thread: the default starts one per core for each frame, and is slower.
@@ -127,15 +129,20 @@ def _rgb(frame: av.VideoFrame, path: str | Path) -> Picture:
             f"{path}: {frame.format.name} cannot be converted to RGB ({reason_of(error)}); encode "
             "it as yuv420p"
         ) from error
-    return _as_shown(picture, frame, path)
+    return _as_shown(picture, matrix, path)
 
 
-def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[av.VideoFrame]:
-    """The decoded frames. DataError if they change their shape or have more than `most_bits`."""
-    first = ""
+def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[tuple[av.VideoFrame, Matrix]]:
+    """The decoded frames, with the display matrix of the first.
+
+    DataError if they change their shape or have more than `most_bits`.
+    """
+    first, matrix = "", _UPRIGHT
     for index, frame in enumerate(decode(video)):
         shape = _shape(frame)
-        first = first or shape
+        if not first:
+            # Only here: PyAV's side data keep a frame in memory until Python collects garbage.
+            first, matrix = shape, _display_matrix(frame)
         if shape != first:
             raise DataError(
                 f"{video.path}: frame {index} is {shape}, the first is {first}; encode the video "
@@ -146,16 +153,15 @@ def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[av.VideoFrame]:
                 f"{video.path}: {frame.format.name} has more than {most_bits} bits a pixel; "
                 "give depth as an 8-bit grey video"
             )
-        yield frame
+        yield frame, matrix
 
 
 def _shape(frame: av.VideoFrame) -> str:
-    matrix = _display_matrix(frame)
-    oriented = f" with display matrix {matrix}" if matrix != _UPRIGHT else ""
-    return f"{frame.width}x{frame.height}{oriented}"
+    turned = f" turned by {frame.rotation} degrees" if frame.rotation else ""
+    return f"{frame.width}x{frame.height}{turned}"
 
 
-def _display_matrix(frame: av.VideoFrame) -> tuple[float, float, float, float]:
+def _display_matrix(frame: av.VideoFrame) -> Matrix:
     """(a, b, c, d) of ISO/IEC 14496-12, 6.2.2: pixel (x, y) is shown at (ax + cy, bx + dy)."""
     data = cast("bytes | None", frame.side_data and frame.side_data.get("DISPLAYMATRIX"))
     if not data:
@@ -164,9 +170,9 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[float, float, float, float]:
     return (a, b, c, d) if a or b or c or d else _UPRIGHT  # players ignore a matrix of zeros
 
 
-def _as_shown(picture: Picture, frame: av.VideoFrame, path: str | Path) -> Picture:
+def _as_shown(picture: Picture, matrix: Matrix, path: str | Path) -> Picture:
     """The picture turned and mirrored by its display matrix."""
-    a, b, c, d = _display_matrix(frame)
+    a, b, c, d = matrix
     if abs(b) > abs(a):
         picture = picture.transpose(1, 0, 2)
         a, b, c, d = c, d, a, b
