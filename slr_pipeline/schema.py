@@ -103,7 +103,7 @@ FEATURES: dict[str, FeatureSchema] = {
     "flow": _FLOW,
     "depth_flow": _FLOW,
     "hha": FeatureSchema(
-        version=1,
+        version=2,
         dims=("frame", "y", "x", "channel"),
         shape=(256, 256, 3),
         dtype="uint8",

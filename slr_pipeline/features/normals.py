@@ -42,11 +42,10 @@ def published_normals_at(
     normal = normals_at(depth, valid, camera, radius, at)
     lost = np.flatnonzero(np.isnan(normal[0]))
     at = at[lost]
-    x = (np.arange(1, depth.shape[1] + 1) - camera.cx) / camera.fx
-    y = (np.arange(1, depth.shape[0] + 1) - camera.cy) / camera.fy
-    noise = _adjugate_normals(x, y, 100.0 * depth, valid, radius, at)
+    noise = _adjugate_normals(camera, 100.0 * depth, valid, radius, at)
     v, u = np.divmod(at, depth.shape[1])
-    along_ray = noise[0] * x[u] + noise[1] * y[v] + noise[2]
+    x, y = (u + 1 - camera.cx) / camera.fx, (v + 1 - camera.cy) / camera.fy
+    along_ray = noise[0] * x + noise[1] * y + noise[2]
     normal[:, lost] = _unit(noise, np.where(depth.ravel()[at] > 0, along_ray, noise[2]))
     return normal
 
@@ -104,13 +103,13 @@ def _window_sum(
 
 
 def _adjugate_normals(
-    x: Floats, y: Floats, z: Floats, valid: Flags, radius: int, at: PixelIndices
+    camera: Camera, z: Floats, valid: Flags, radius: int, at: PixelIndices
 ) -> Floats:
     """adj(A) b, (3, N), of the windows of the flat pixels `at`, as the released code computes it.
 
-    A = sum p p^T and b = sum p/z over the valid pixels, p = (x, y, 1). x (W,) and y (H,) are ray
-    coordinates, z (H, W) depths. For windows of few valid pixels, where only rounding remains: the
-    order of the sums (row by row) matters.
+    A = sum p p^T and b = sum (X, Y, z)/z^2 over the valid pixels, p = (X, Y, z)/z with the points
+    (X, Y, z) of depths z (H, W). For windows of few valid pixels, where only rounding remains: the
+    order of the operations and of the sums (row by row) matters.
     """
     side = 2 * radius + 1
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(valid, radius), (side, side))
@@ -121,9 +120,11 @@ def _adjugate_normals(
     def sums(values: Floats) -> Floats:
         return np.bincount(window, values, minlength=len(at)).astype(np.float64)
 
-    x, y, z = x[u], y[v], z[v, u]
+    z = z[v, u]
+    X, Y = (u + 1 - camera.cx) * z / camera.fx, (v + 1 - camera.cy) * z / camera.fy
+    x, y = X / z, Y / z
     a1, a2, a3, a4, a5, a6 = map(sums, (x * x, x * y, x, y * y, y, np.ones_like(x)))
-    b1, b2, b3 = map(sums, (x / z, y / z, 1 / z))
+    b1, b2, b3 = map(sums, (X / z**2, Y / z**2, 1 / z))
     xy, xz, yz = a3 * a5 - a2 * a6, a2 * a5 - a3 * a4, a2 * a3 - a1 * a5
     return np.stack(
         [

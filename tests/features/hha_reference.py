@@ -23,7 +23,7 @@ def normals(depth_m, missing, camera, radius):
     z = 100.0 * depth_m.astype(float)
     point = np.stack([(u - cx) * z / fx, (v - cy) * z / fy, z], axis=-1)
     z = np.where(missing, np.nan, z)
-    x, y = (u - cx) / fx, (v - cy) / fy
+    x, y = point[..., 0] / z, point[..., 1] / z
     height, width = depth_m.shape
 
     def box_sum(values):
@@ -35,7 +35,7 @@ def normals(depth_m, missing, camera, radius):
         return total
 
     a1, a2, a3, a4, a5, a6 = map(box_sum, (x * x, x * y, x, y * y, y, np.ones_like(x)))
-    b1, b2, b3 = map(box_sum, (x / z, y / z, 1 / z))
+    b1, b2, b3 = map(box_sum, (point[..., 0] / z**2, point[..., 1] / z**2, 1 / z))
     normal = np.stack(
         [
             (a4 * a6 - a5 * a5) * b1 + (a3 * a5 - a2 * a6) * b2 + (a2 * a5 - a3 * a4) * b3,
