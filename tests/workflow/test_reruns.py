@@ -149,6 +149,10 @@ def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: 
     shutil.copy(copied_run.folder / val[video], copied_run.folder / train[video])
     planned = copied_run.planned()
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
+    target = "results/quality/train.csv"
+    done = copied_run.snakemake(target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert copied_run.planned(target) == {}
 
 
 def test_moved_and_copied_videos_remake_no_feature(copied_run: WorkflowRun) -> None:

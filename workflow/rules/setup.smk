@@ -57,10 +57,11 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 
 def looking_at_every_job(update_needrun):
-    """Snakemake's search for the jobs to run, without its shortcut.
+    """Snakemake's search for the jobs to run, without its shortcut and its memory of params.
 
     It skips the jobs after a job that runs. One that depends on it only by an `ancient` input then
     does not run either, although its own settings have changed: they would wait for the next command.
+    It also records the params of this search, but `verify` runs later and changes `content_digest`.
     """
 
     async def update(dag, *arguments, **options):
@@ -69,6 +70,7 @@ def looking_at_every_job(update_needrun):
             await update_needrun(dag, *arguments, **options)
         finally:
             vars(dag).pop("bfs", None)
+            dag.workflow.persistence._params.cache_clear()
 
     return update
 
