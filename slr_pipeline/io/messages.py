@@ -42,4 +42,4 @@ def frequent(values: Iterable[tuple[float, ...]]) -> str:
 
 def printable(name: object) -> str:
     """A quoted name, cut to 140 characters; for anything but a string, its type."""
-    return repr(name)[:140] if isinstance(name, str) else f"a {type(name).__name__.strip('_')}"
+    return repr(name)[:140] if isinstance(name, str) else f"type {type(name).__name__.strip('_')}"

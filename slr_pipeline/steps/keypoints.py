@@ -3,6 +3,7 @@
 If the config takes heat-maps from the estimator's network, the same pass makes them too.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from slr_pipeline.config.estimators import KeypointsSettings, MmposeSettings
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.one_euro import smooth
+from slr_pipeline.io.earlier import EarlierClips
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.shards import clip_of, rows_to_make, video_frames
@@ -23,6 +25,8 @@ from slr_pipeline.pose.interface import PoseClip, PoseEstimator
 
 if TYPE_CHECKING:
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
+
+log = logging.getLogger(__name__)
 
 
 def keypoints(
@@ -85,7 +89,8 @@ def write_keypoints(
 ) -> None:
     """Write the keypoints of each row, smoothed if the settings say so.
 
-    They come from `estimated`, by sample, if given; else from the estimator.
+    They come from `estimated`, by sample, if given; else from an earlier file of the same settings,
+    estimator and video; else from the estimator.
     """
     attributes: Attributes = {
         "layout": "coco-wholebody-133",
@@ -97,8 +102,14 @@ def write_keypoints(
     }
     inputs = {row.sample: row.color_sha256 for row in rows}
     facts = provenance(settings=settings.model_dump(), inputs=inputs)
+    earlier = None
+    if estimated is None and not isinstance(estimator, ImportedKeypoints):
+        earlier = EarlierClips(out, "keypoints", attributes, facts["settings"])
     with create_feature_file(out, "keypoints", attributes, facts) as writer:
         for row in rows_to_make(rows, writer):
+            if earlier and (known := earlier.values(row)) is not None:
+                writer.add(clip_of(row, known))
+                continue
             values = estimated[row.sample] if estimated else estimator.estimate(pose_clip(row))
             if settings.smoothing is not None:
                 values = smooth(
@@ -110,6 +121,8 @@ def write_keypoints(
                     speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
                 )
             writer.add(clip_of(row, values))
+    if earlier and earlier.taken:
+        log.info("%d of %d clips taken over from an earlier file", earlier.taken, len(rows))
 
 
 def pose_clip(row: Verified) -> PoseClip:

@@ -17,6 +17,8 @@ WRONG = {
     "overlay": ["signer0_sample1", "--results", "nowhere", "--out", "out.mp4"],
     "contact-sheet": ["signer0_sample1", "--results", "nowhere", "--out", "sheet.png"],
     "export": ["--onnx", "joint", "--results", "nowhere", "--out", "onnx"],
+    "add": ["nowhere"],
+    "cross-validate": ["nowhere.yaml", "--track", "rgb"],
     "check-submission": ["nowhere.csv", "--template", "nowhere.csv"],
     "make-split": ["nowhere.csv", "split.csv"],
     "import-logits": [*("nowhere.pkl", "out.h5", "--config", "nowhere.yaml"), *OF_LOGITS],

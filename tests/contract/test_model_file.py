@@ -139,7 +139,7 @@ STRANGE: dict[str, Callable[[], Any]] = {
         "ema": {"a": torch.zeros(1)},
         "optimizer": {"state": {0: torch.zeros(1)}},
     },
-    "1 of 1 entries are not tensors by name (0)": lambda: {0: torch.zeros(1)},
+    "1 of 1 entries are not tensors by name (type int)": lambda: {0: torch.zeros(1)},
     r"('a\x1b[2J\n')": lambda: {"a\x1b[2J\n": torch.zeros(1)},
     "('sparse')": lambda: {"sparse": torch.eye(2).to_sparse()},
     "('complex')": lambda: {"complex": torch.zeros(1, dtype=torch.complex64)},

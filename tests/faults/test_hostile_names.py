@@ -11,13 +11,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from slr_pipeline.config.experiment import TableData, check_config, read_config
 from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.samples.table import SAMPLE_NAME, load_samples
+from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.steps.verify import verify
 from tests.workflow.conftest import DEMO, WorkflowRun
 
@@ -86,8 +89,14 @@ def test_it_works_and_nothing_is_run_or_written_elsewhere(run: WorkflowRun) -> N
 
 def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
     """All rules, in a dry run: each name is one word of the shell."""
-    for name in ("weights", "template", "baseline", "val", "test"):
-        (run.folder / f"{name} {TRAP}").write_text("")
+    (run.folder / f"weights {TRAP}").write_text("")
+    for name in ("template", "baseline"):
+        (run.folder / f"{name} {TRAP}").write_text("signer6_sample1,1\n")
+    for name, sample in (("val", "signer4_sample1"), ("test", "signer6_sample1")):
+        logits = Logits(
+            (sample,), np.ones((1, 2), np.float32), np.ones(1, bool), ("0", "1"), "strict"
+        )
+        write_logits(run.folder / f"{name} {TRAP}", logits, {})
     stream = dict(run.config["streams"]["joint"], init={"path": f"weights {TRAP}"})
     logits = {split: f"{split} {TRAP}" for split in ("val", "test")}
     imported = {"model": "imported", "reads": ["keypoints"], **logits}
@@ -156,7 +165,8 @@ def test_braces_in_any_setting_reach_every_step(
     ]
     keypoints = checked.features.keypoints.model_dump(mode="json")
     assert found.count(keypoints) == 3  # train, val and test
-    assert found.count(checked.data.model_dump(mode="json")) == 3 + 1 + 1 + 1  # verify to ensemble
+    # `verify` of three splits, quarantine, train, evaluate, ensemble and overview.
+    assert found.count(checked.data.model_dump(mode="json")) == 8
 
 
 # --- what is refused ------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 
 from slr_pipeline.config.checks import VerifySettings
 from slr_pipeline.errors import ArtifactError
+from slr_pipeline.io.documents import read_run_config
 from slr_pipeline.io.tables import read_table, write_table
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.steps.quarantine import quarantine
@@ -29,7 +30,8 @@ def test_pandas_loads_every_table_of_a_run_with_natural_types(tmp_path: Path) ->
     results = make_results(tmp_path).parent
     verified = sorted(map(str, results.glob("verify/*/*.csv")))
     settings = VerifySettings(max_quarantined=1.0)
-    quarantine(settings, verified, str(results / "quarantine.csv"))
+    data = read_run_config(results).data
+    quarantine(data, settings, verified, str(results / "quarantine.csv"))
     paths = [path for path in results.rglob("*.csv") if path.name != "submission.csv"]
     kinds = {path: next(kind for kind in NUMBERS if kind in str(path)) for path in paths}
     assert set(kinds.values()) == set(NUMBERS)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from slr_pipeline.config.experiment import TableData
+from slr_pipeline.io.features import FeatureFile
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
@@ -149,10 +150,29 @@ def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: 
     shutil.copy(copied_run.folder / val[video], copied_run.folder / train[video])
     planned = copied_run.planned()
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
+
+
+def test_the_next_run_estimates_a_replaced_clip_only(copied_run: WorkflowRun) -> None:
+    results = copied_run.folder / "results"
+    file = max(
+        (results / "features/keypoints/train").iterdir(), key=lambda file: file.stat().st_size
+    )
+    clips = FeatureFile(file, "keypoints").samples
+    rows = {row["sample"]: row for row in copied_run.rows()}
+    other = next(row for row in rows.values() if row["split"] == "val")
+    for video in ("color", "depth"):
+        shutil.copy(copied_run.folder / other[video], copied_run.folder / rows[clips[0]][video])
     target = "results/quality/train.csv"
     done = copied_run.snakemake(target)
     assert done.returncode == 0, done.stdout + done.stderr
     assert copied_run.planned(target) == {}
+    log = (results / f"logs/keypoints/train/{file.stem}.log").read_text()
+    assert f"{len(clips) - 1} of {len(clips)} clips taken over from an earlier file" in log
+    # The bytes are those of a file made at once.
+    taken_over = file.read_bytes()
+    file.unlink()
+    assert copied_run.snakemake(str(file.relative_to(copied_run.folder))).returncode == 0
+    assert file.read_bytes() == taken_over
 
 
 def test_moved_and_copied_videos_remake_no_feature(copied_run: WorkflowRun) -> None:

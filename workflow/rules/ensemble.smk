@@ -90,7 +90,7 @@ rule overview:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -m slr_pipeline.steps.overview --data {params.data:q} --models {params.models:q} "
+        "python -P -m slr_pipeline.steps.overview --data {params.data:q} --models {params.models:q} "
         "--metrics {input:q} --classes {output.classes:q} --out {output.metrics:q} 2> {log:q}"
 
 

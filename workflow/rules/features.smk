@@ -9,10 +9,13 @@ rule keypoints:
         quarantine=ancient("<results>/quarantine.csv"),
         weights=pose_files(),
     output:
-        expand(
-            "<results>/features/{feature}/{split}/{shard}.h5",
-            feature=POSE_FEATURES,
-            allow_missing=True,
+        # `update`: the step takes over the clips of the earlier file that have not changed.
+        update(
+            expand(
+                "<results>/features/{feature}/{split}/{shard}.h5",
+                feature=POSE_FEATURES,
+                allow_missing=True,
+            )
         ),
     log:
         "<logs>/keypoints/{split}/{shard}.log",
