@@ -1,7 +1,7 @@
 """The only reader of videos (PyAV): frames one by one, and the true length and size of a video.
 
-Frames and pictures are as players show them: edit lists and the display matrix are applied. Pixels
-are assumed square.
+Frames and pictures are as players show them: edit lists, the display matrix and the shape of the
+pixels are applied.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.decoding import OpenVideo, decode, opened, reason_of
+from slr_pipeline.io.decoding import MOST_PIXELS, OpenVideo, decode, opened, reason_of
 
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3) or grey (H, W)."""
@@ -26,6 +26,9 @@ Matrix = tuple[float, float, float, float]
 
 _UPRIGHT: Matrix = (1.0, 0.0, 0.0, 1.0)
 """The display matrix of a picture that is stored as it is shown."""
+
+_SQUARE = 0.01
+"""Pixels are square up to this: scaling to even sizes leaves ratios such as 1216:1215."""
 
 _MOST_FPS = 1000
 """A higher rate is an error of the file."""
@@ -133,7 +136,7 @@ def _rgb(frame: av.VideoFrame, matrix: Matrix, path: str | Path) -> Picture:
 
 
 def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[tuple[av.VideoFrame, Matrix]]:
-    """The decoded frames, with the display matrix of the first.
+    """The decoded frames, with the display matrix of the first and its pixel aspect ratio in it.
 
     DataError if they change their shape or have more than `most_bits`.
     """
@@ -142,7 +145,9 @@ def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[tuple[av.VideoF
         shape = _shape(frame)
         if not first:
             # Only here: PyAV's side data keep a frame in memory until Python collects garbage.
-            first, matrix = shape, _display_matrix(frame)
+            first, (a, b, c, d) = shape, _display_matrix(frame)
+            aspect = float(video.stream.sample_aspect_ratio or 1)
+            matrix = (aspect * a, aspect * b, c, d)
         if shape != first:
             raise DataError(
                 f"{video.path}: frame {index} is {shape}, the first is {first}; encode the video "
@@ -171,14 +176,27 @@ def _display_matrix(frame: av.VideoFrame) -> Matrix:
 
 
 def _as_shown(picture: Picture, matrix: Matrix, path: str | Path) -> Picture:
-    """The picture turned and mirrored by its display matrix."""
+    """The picture stretched, if its pixels are not square, turned and mirrored by its matrix."""
     a, b, c, d = matrix
-    if abs(b) > abs(a):
-        picture = picture.transpose(1, 0, 2)
+    turned = abs(b) > abs(a)
+    if turned:
         a, b, c, d = c, d, a, b
     if max(abs(b), abs(c)) >= 0.02 * min(abs(a), abs(d)):  # players round up to a degree
         raise DataError(
             f"{path}: its display matrix is no turn by 90, 180 or 270 degrees and no mirroring; "
             "encode it upright"
         )
+    aspect = abs(d / a) if turned else abs(a / d)
+    if abs(aspect - 1) > _SQUARE:
+        picture = _stretched(picture, aspect, path)
+    if turned:
+        picture = picture.transpose(1, 0, 2)
     return np.ascontiguousarray(picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+
+
+def _stretched(picture: Picture, aspect: float, path: str | Path) -> Picture:
+    """The picture with square pixels, from pixels that are `aspect` times as wide as high."""
+    height, width, _ = picture.shape
+    if not 1 <= aspect * width <= MOST_PIXELS / height:
+        raise DataError(f"{path}: its pixels are {aspect:g} times as wide as high; encode it anew")
+    return np.asarray(cv2.resize(picture, (round(aspect * width), height)), np.uint8)

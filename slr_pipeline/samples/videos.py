@@ -16,7 +16,7 @@ from slr_pipeline.samples.shards import digest_of
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import Fidelity
 
-VERSION = 1
+VERSION = 2
 """Raise it when `verify` judges or measures a video in another way: all are examined again."""
 
 FAST_FPS = 45

@@ -5,6 +5,7 @@ Other damage, containers and codecs: tests/faults/test_corrupt_videos.py.
 
 import random
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -129,6 +130,32 @@ def test_pictures_are_turned_and_mirrored_as_players_show_them(
         assert np.array_equal(depth, cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
     info = probe(path, grey=True)
     assert (info.height, info.width) == expected[0].shape[:2]
+
+
+@pytest.mark.parametrize(("turned", "size"), [(False, (128, 72)), (True, (72, 128))])
+def test_pixels_that_are_not_square_are_stretched(
+    tmp_path: Path, turned: bool, size: tuple[int, int]
+) -> None:
+    """96 x 72 pixels of 4:3, as of a camcorder, are shown as 128 x 72; 145:144 is rounding."""
+    for name, aspect in (("wide", Fraction(4, 3)), ("square", Fraction(145, 144))):
+        with av.open(str(tmp_path / f"{name}.mp4"), "w") as out:
+            stream = out.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 96, 72, "yuv420p"
+            stream.codec_context.sample_aspect_ratio = aspect
+            for _ in range(3):
+                picture = np.zeros((72, 96, 3), np.uint8)
+                picture[:, :48] = 255
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            out.mux(stream.encode())
+        if turned:
+            videos.orient_track(tmp_path / f"{name}.mp4", (0, 1, -1, 0))
+    info = probe(tmp_path / "wide.mp4")
+    assert (info.width, info.height) == size
+    for picture in read_frames(tmp_path / "wide.mp4"):
+        bright = picture[..., 0] > 128
+        assert abs(bright.mean(axis=int(not turned)) - 0.5).max() < 0.03
+    square = probe(tmp_path / "square.mp4")
+    assert {square.width, square.height} == {96, 72}
 
 
 @NEEDS_CASES
