@@ -54,7 +54,8 @@ class _JobCollector(logging.Handler):
                 rule=values["rule_name"],
                 wildcards=values["wildcards"],
                 inputs=tuple(values["input"]),
-                outputs=tuple(values["output"]),
+                # Snakemake names the flags of a file behind its path.
+                outputs=tuple(path.removesuffix(" (update)") for path in values["output"]),
                 logs=tuple(values["log"]),
                 benchmark=values["benchmark"],
                 minutes=resources.get("runtime"),

@@ -257,7 +257,7 @@ def test_one_vector_of_many_names_is_no_bomb(tmp_path: Path) -> None:
         ({"a": np.zeros(0)}, r"expected logits \(samples, classes\) of 1 names"),
         ({"a": np.asarray([1, np.nan])}, r"NaN or infinite .*: 1 \('a'\)"),
         ({"a": np.asarray([1, 1e300])}, r"NaN or infinite .*: 1 \('a'\)"),
-        ({1: np.zeros(3)}, r"not sample names: 1 \(a int\)"),
+        ({1: np.zeros(3)}, r"not sample names: 1 \(type int\)"),
         ({"../a": np.zeros(3)}, r"not sample names: 1 \('\.\./a'\)"),
         ({"a\n": np.zeros(3)}, r"not sample names: 1 \('a\\n'\)"),
         ({"a": np.zeros(3), "a_color.mp4": np.zeros(3)}, r"appear twice: 1 \('a'\)"),
