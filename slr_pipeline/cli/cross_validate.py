@@ -62,13 +62,13 @@ def estimate(config: Config, table: SampleTable, name: str) -> dict[str, Any]:
 
     track = config.tracks[name]
     paths = [test_logits(config, stream, config.phases(stream)[-1]) for stream in track.streams]
-    paths += [test_logits(config, stream, "train") for stream in track.untuned]
+    paths += [untuned_logits(config, stream) for stream in track.untuned]
     logits = read_streams(track, paths, config.protocol)
     joined = join_split(table, "test", {stream: logits[stream] for stream in track.streams})
     signers = signers_of(table, "test")
-    left_out = None
-    if any(label is not None for label in labels_of(table, "test")):
-        left_out = leave_one_signer_out(joined, labels_of(table, "test"), signers)
+    labels, left_out = labels_of(table, "test"), None
+    if any(label is not None for label in labels):
+        left_out = leave_one_signer_out(joined, labels, signers)
     if left_out is None:
         raise DataError(
             "test: an estimate without logits of val needs labels and the signer of each sample, "
@@ -119,6 +119,14 @@ def test_logits(config: Config, stream: str, phase: str) -> str:
     if isinstance(settings, ImportedSettings):
         return settings.test
     return f"{config.results}/streams/{stream}/{phase}/logits/test.h5"
+
+
+def untuned_logits(config: Config, stream: str) -> str:
+    """File of a stream's logits of test from before its fine-tuning."""
+    settings = config.streams[stream]
+    if isinstance(settings, ImportedSettings) and settings.untuned is not None:
+        return settings.untuned
+    return test_logits(config, stream, "train")
 
 
 def lines_of(found: dict[str, Any]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """`slr cross-validate`: an estimate on test that never uses a signer's own clips to fit."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +104,21 @@ def test_it_refuses_in_one_line(
     with pytest.raises(SystemExit):
         main(["cross-validate", config, *flags])
     assert one_error(capsys.readouterr().err).startswith(error)
+
+
+def test_an_untuned_stream_answers_with_its_untuned_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Path(write_experiment(tmp_path))
+    config = json.loads(path.read_text())
+    config |= {"protocol": "challenge"}
+    config["streams"]["good"]["untuned"] = str(tmp_path / "before.h5")
+    write_logits(tmp_path / "before.h5", read_logits(tmp_path / "loud.h5"), {})
+    for name in ("good", "loud"):
+        tuned = replace(read_logits(tmp_path / f"{name}.h5"), protocol="challenge")
+        write_logits(tmp_path / f"{name}.h5", tuned, {})
+    loud = {"fusion": "published", "streams": {"loud": 1.0}}
+    config["tracks"] = {"alone": loud, "twice": {**loud, "untuned": {"good": 1.0}}}
+    path.write_text(json.dumps(config))
+    alone, twice = printed(capsys, str(path))["tracks"]
+    assert twice["configured"]["top1"] == alone["configured"]["top1"] < 0.6
