@@ -97,8 +97,8 @@ def new_clips(
 def extended_split(data: TableData, table: "pd.DataFrame") -> list[Split]:
     """The split of each row (N,): new rows, without one, get theirs by the rule of `slr init`.
 
-    DataError for new clips of which nobody knows whether their signer is in another split, and for
-    a sign that nobody of train signs.
+    DataError for new clips without a signer in a table that is split by signer, and for a sign that
+    train would lack.
     """
     from slr_pipeline.samples import splits
 

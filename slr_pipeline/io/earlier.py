@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.feature_writer import Attributes
-from slr_pipeline.io.features import FeatureFile, FeatureStore
+from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.verified import Verified
 
 
 class EarlierClips:
-    """Clips in the folder of the file `out` with the same version, attributes and settings.
+    """Clips of the earlier file `out` with the same version, attributes and settings.
 
-    It reads the earlier file of the shard and those of shards that have been divided since. Other
-    files and damaged ones are ignored.
+    Also those of the files beside it of shards that have been halved since, whose names begin its
+    own. Damaged and foreign files are ignored.
     """
 
     def __init__(
@@ -28,12 +29,13 @@ class EarlierClips:
         """Number of clips that `values` has returned."""
         self._clips: dict[str, tuple[FeatureStore, str]] = {}
         expected = json.loads(json.dumps(settings))
-        for path in sorted(Path(out).parent.glob("*.h5")):
+        shard = Path(out).stem
+        for earlier in ("all", *(accumulate(shard) if shard != "all" else ())):
             try:
-                found = FeatureFile(path, feature).attributes
-                store = FeatureStore(feature, [path])
+                store = FeatureStore(feature, [Path(out).with_name(f"{earlier}.h5")])
             except ArtifactError:
                 continue
+            found = store.attributes_of(store.samples[0])
             made = json.loads(found["provenance"])
             same = all(found.get(name) == value for name, value in attributes.items())
             if same and made["settings"] == expected:

@@ -156,6 +156,10 @@ class FeatureStore:
         """The file of a sample. ArtifactError if no file has it."""
         return self._place(sample)[0].path
 
+    def attributes_of(self, sample: str) -> dict[str, Any]:
+        """Attributes of the file of a sample. ArtifactError if no file has it."""
+        return self._place(sample)[0].attributes
+
     def digest(self) -> str:
         """Digest of the samples, settings and inputs of the files and the quarantined samples."""
         files = {index.path: index for index, _ in self._places.values()}

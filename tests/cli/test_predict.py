@@ -171,7 +171,7 @@ def test_answers_are_those_of_the_pipeline(
 def test_a_clip_at_another_rate_has_the_same_answer(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With every frame several times; what lies outside the training stands beside the answer."""
+    """Copies with each frame repeated; the answer lists what differs from the training."""
     pictures = list(read_frames(clip(FIRST)))
     times = {"50": np.arange(len(pictures) * 2) * 2, "100": np.arange(len(pictures) * 4)}
     for name, at in times.items():

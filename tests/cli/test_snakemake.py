@@ -47,7 +47,7 @@ def test_a_target_after_a_pair_option_is_made(tmp_path: Path) -> None:
 
 
 def test_the_demo_runs_in_another_folder(tmp_path: Path) -> None:
-    """Its config is beside the Snakefile, its results are where one stands."""
+    """It reads the config beside the Snakefile and writes results into the working folder."""
     line = f"--cores 8 --snakefile {ROOT}/Snakefile --resources gpu=1"
     snakemake(f"{line} results/config.yaml", folder=tmp_path)
     assert len(load_samples(read_run_config(tmp_path / "results").data).samples) == 128
