@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LOG_INTERVAL_S = 30.0
 """Least time between two lines in a log."""
@@ -99,11 +100,21 @@ def _lines(count: Count, clock: Callable[[], float]) -> Iterator[Callable[[], No
 
 
 @contextmanager
-def terminal_bars(unit: str) -> Iterator[Progress]:
+def terminal_bars(unit: str) -> Iterator["Progress"]:
     """Bars on stderr with the rate in `unit` and the time left; they disappear at the end.
 
     Log lines appear above them.
     """
+    # Late: jobs of a workflow have no terminal, and start faster without rich.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

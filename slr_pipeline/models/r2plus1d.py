@@ -9,8 +9,6 @@ Axes: B batch, C channels, T frames, H and W picture, K classes.
 
 from torch import Tensor, nn
 
-from slr_pipeline.models.vision import Conv2Plus1D, VideoBlock
-
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
@@ -72,6 +70,8 @@ def _stem(channels: int, width: int) -> nn.Sequential:
 
 def _layer(c_in: int, c_out: int, *, stride: int) -> nn.Sequential:
     """Two blocks; the first divides T, H and W by `stride`."""
+    from slr_pipeline.models.vision import Conv2Plus1D, VideoBlock
+
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(

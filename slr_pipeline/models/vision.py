@@ -1,4 +1,4 @@
-"""torchvision: the one module of the package that imports it.
+"""torchvision: the one module of the package that imports it, late: it takes a second of CPU time.
 
 PyPI's torchvision is built for CUDA. With a CPU build of torch its compiled operators do not load,
 and its import fails at two of them: nms and qnms. Declared first, without a kernel, they let the

@@ -14,8 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slr_pipeline.models.vision import ImageBlock
-
 HANDS = 2
 """Crops of a frame in one picture: the signer's left hand, the right hand."""
 
@@ -228,6 +226,8 @@ def resnet_trunk(blocks: tuple[int, ...], *, width: int = 64) -> nn.Sequential:
 
 def _layer(c_in: int, c_out: int, count: int, *, stride: int) -> nn.Sequential:
     """`count` blocks; the first divides H and W by `stride`."""
+    from slr_pipeline.models.vision import ImageBlock
+
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(

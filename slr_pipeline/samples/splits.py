@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.errors import ConfigError, DataError
@@ -216,6 +215,9 @@ def _folds(
     labels: NDArray[Any], signers: NDArray[np.int64], folds: int, seed: int
 ) -> list[NDArray[np.int64]]:
     """The rows of each fold, stratified by label where any class is in every fold."""
+    # Late: few runs have folds, and every training imports this module.
+    from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
+
     if np.unique(labels, return_counts=True)[1].max() < folds:  # scikit-learn refuses this
         labels = np.zeros(len(labels))
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

@@ -1,7 +1,6 @@
 """Which signs are confused with which. Pure: arrays in, tables out. K classes.
 
-The confusion matrix c (K, K) counts the samples of each class (row) by predicted class (column), as
-`sklearn.metrics.confusion_matrix` does.
+The confusion matrix c (K, K) counts the samples of each class (row) by predicted class (column).
 """
 
 import numpy as np
@@ -11,6 +10,13 @@ from scipy.sparse.csgraph import connected_components
 
 CONFUSABLE = 0.1
 """Two signs are confusable if at least this share of their samples is mistaken for the other."""
+
+
+def confusion_matrix(
+    labels: NDArray[np.integer], predicted: NDArray[np.integer], K: int
+) -> NDArray[np.int64]:
+    """Count the samples by class and predicted class, both (N,)."""
+    return np.bincount(K * labels + predicted, minlength=K * K).reshape(K, K)
 
 
 def most_confused(matrix: NDArray[np.int64], n: int = 10) -> pd.DataFrame:

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import softmax
-from scipy.stats import binomtest
-from sklearn.metrics import recall_score
+from scipy.special import bdtr, softmax
 
 from slr_pipeline.errors import DataError
 
@@ -87,7 +85,8 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) ->
     only_a = int((correct_a & ~correct_b).sum())
     only_b = int((correct_b & ~correct_a).sum())
     differ = only_a + only_b
-    return McNemar(only_a, only_b, float(binomtest(only_a, differ).pvalue) if differ else 1.0)
+    tail = float(bdtr(min(only_a, only_b), differ, 0.5))
+    return McNemar(only_a, only_b, min(1.0, 2 * tail))
 
 
 def macro_recall(predicted: NDArray[np.integer], labels: NDArray[np.integer]) -> float:
@@ -96,7 +95,7 @@ def macro_recall(predicted: NDArray[np.integer], labels: NDArray[np.integer]) ->
     `predicted`, `labels` (N,). DataError without samples or for unequal lengths.
     """
     _length(predicted, labels)
-    return float(recall_score(labels, predicted, labels=np.unique(labels), average="macro"))
+    return float(pd.Series(predicted == labels).groupby(labels).mean().mean())
 
 
 def confidences(scores: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
 
 from slr_pipeline.config.experiment import DataSettings
 from slr_pipeline.config.flags import run_step
@@ -17,7 +16,7 @@ from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples, signer_warnings
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature
-from slr_pipeline.scoring.confusion import confusable_signs, most_confused
+from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix, most_confused
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.scoring.statistics import (
     accuracy_by,
@@ -92,7 +91,7 @@ def detailed_metrics(
     predicted = scores.argmax(axis=1)
     correct: NDArray[np.bool_] = predicted == labels
     classes = np.asarray(table.classes)
-    matrix = confusion_matrix(labels, predicted, labels=range(len(classes)))
+    matrix = confusion_matrix(labels, predicted, len(classes))
     errors = most_confused(matrix)
     by_signer = bootstrap_signers(correct, signers, seed=seed)
     content: dict[str, Any] = {

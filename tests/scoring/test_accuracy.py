@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from slr_pipeline.scoring.accuracy import evaluate
 
@@ -25,15 +26,12 @@ def test_scores_by_hand() -> None:
     assert scores["loss"] == pytest.approx(np.mean(losses))
 
 
-def test_interval_is_that_of_wilson() -> None:
-    """9 of 10: centre and half width of Wilson, 1927, with z = 1.96."""
-    logits = np.eye(2, dtype=np.float32)[[1] * 9 + [0]]
-    scores = evaluate(logits, [1] * 10)
-    z, p, n = 1.959964, 0.9, 10
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert scores["top1_low"] == pytest.approx(centre - half, abs=1e-6)
-    assert scores["top1_high"] == pytest.approx(centre + half, abs=1e-6)
+@pytest.mark.parametrize(("correct", "samples"), [(0, 3), (3, 3), (9, 10), (32, 4000)])
+def test_interval_is_that_of_wilson(correct: int, samples: int) -> None:
+    logits = np.eye(2, dtype=np.float32)[[1] * correct + [0] * (samples - correct)]
+    scores = evaluate(logits, [1] * samples)
+    expected = binomtest(correct, samples).proportion_ci(confidence_level=0.95, method="wilson")
+    assert (scores["top1_low"], scores["top1_high"]) == (expected.low, expected.high)
 
 
 def test_huge_logits_give_a_finite_loss() -> None:
