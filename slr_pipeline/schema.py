@@ -1,7 +1,7 @@
 """The meaning of every feature: dims, shape, dtype, units and version. Data only."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Fidelity = Literal["published", "corrected"]
 """`published` repeats the released code, slips included; `corrected` does what the papers mean."""
@@ -21,6 +21,20 @@ Feature = Literal[
 
 Representation = Literal["joint", "bone", "joint_motion", "bone_motion"]
 """Input of a skeleton stream: positions, vectors from parent to child, or their motion."""
+
+NO_MOVEMENT = 128
+"""The byte of flow that means no movement."""
+
+
+class Change(NamedTuple):
+    """The part of a training item's augmentation that the device of the model applies."""
+
+    mirrored: float = False
+    angle_rad: float = 0.0
+    """Clockwise rotation of the pictures, which flow vectors follow."""
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,19 @@ from torch.utils.data import Dataset
 from slr_pipeline.errors import SlrError
 
 ItemFactory = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
-"""Makes a model's inputs from the name of a sample, the number of a view and a random generator
+"""Makes an item's arrays from the name of a sample, the number of a view and a random generator
 (None: no augmentation)."""
 
+Prepare = Callable[[Sequence[Tensor], torch.device], list[Tensor]]
+"""Makes the inputs of a model, on its device, from those of a batch, on the CPU."""
+
 Item = tuple[tuple[Tensor, ...], int, str]
-"""Inputs of the model, label (-1 if unknown), name of the sample."""
+"""Inputs of `prepare`, label (-1 if unknown), name of the sample."""
+
+
+def moved(inputs: Sequence[Tensor], device: torch.device) -> list[Tensor]:
+    """The items themselves, as inputs of a model on the device."""
+    return [part.to(device, non_blocking=True) for part in inputs]
 
 
 class StreamDataset(Dataset[Item]):
@@ -25,7 +33,7 @@ class StreamDataset(Dataset[Item]):
 
     Data loader workers call `make`, so it must survive a fork, or pickling where workers are
     spawned: open files on first use. With `train` items are augmented: an item depends on (seed,
-    epoch, name) only, not on the worker or the order.
+    epoch, name) only, not on the worker or the order. `prepare` ends the way to the model.
     """
 
     def __init__(
@@ -36,10 +44,12 @@ class StreamDataset(Dataset[Item]):
         train: bool,
         seed: int = 0,
         views: Sequence[int] = (0,),
+        prepare: Prepare = moved,
     ) -> None:
         self.names = tuple(name for name, _ in samples)
         self.labels = tuple(label for _, label in samples)
         self.views = tuple(views)
+        self.prepare = prepare
         self._make = make
         self._train = train
         self._seed = seed

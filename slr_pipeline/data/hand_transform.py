@@ -1,4 +1,4 @@
-"""Hand crops and pose flow of a clip as input of VTN-HC/PF; numpy and OpenCV.
+"""Hand crops of a clip as item of VTN-HC/PF; numpy and OpenCV.
 
 Source: De Coster et al., 2021 (CVPRW), section 3 and its released code.
 """
@@ -11,15 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
-from slr_pipeline.data.clip_transform import CROP_PX, SIDE_PX, jitter_factors, jittered
+from slr_pipeline.data.clip_transform import CROP_PX, SIDE_PX, Pictures, jitter_factors
 from slr_pipeline.features.arrays import Flags
 from slr_pipeline.features.hand_crops import published_slots
-from slr_pipeline.schema import Fidelity
-from slr_pipeline.skeleton import BODY_135, POSE_FLOW_KEYPOINTS
-
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-"""Colour statistics of ImageNet, which the backbone was trained on."""
+from slr_pipeline.schema import Change, Fidelity
 
 SCALES_PX = (256, 215, 181, 152)
 """Sides of training windows: 256 / 2^(i/4), truncated."""
@@ -42,25 +37,13 @@ PLACES: tuple[tuple[int, int], ...] = (
 """Row and column of the training windows, in quarters of the free space: corners, centre, middles
 of the sides, centres of the quarters."""
 
-EXCHANGED = {2: (1, 0), 4: (1, 0, 3, 2)}
-"""Order of the hands after mirroring the person, without and with depth."""
+HANDS = 2
 
-DEPTH_HANDS = (2, 3)
+DEPTH_SLOTS = (2, 3)
+"""Slots of the left and the right hand in depth, after those in colour."""
 
 Hands = Sequence[Sequence[NDArray[np.uint8]]]
-"""S pictures per frame, colour (256, 256, 3) or grey (256, 256)."""
-
-_SIDES = {"left": "right", "right": "left"}
-_NAMES = tuple(BODY_135[keypoint] for keypoint in POSE_FLOW_KEYPOINTS)
-
-
-def _other_side(name: str) -> str:
-    side, _, rest = name.partition("_")
-    return f"{_SIDES[side]}_{rest}" if side in _SIDES else name
-
-
-FLIP_53: tuple[int, ...] = tuple(_NAMES.index(_other_side(name)) for name in _NAMES)
-"""Left/right permutation of the keypoints of pose flow."""
+"""Pictures of each frame by slot, colour (256, 256, 3) or grey (256, 256)."""
 
 
 @dataclass(frozen=True)
@@ -75,13 +58,11 @@ class Window:
 
 @dataclass(frozen=True)
 class HandTransform:
-    """Stored hand crops and pose flow to an item of VTN-HC/PF.
+    """Stored hand crops to smaller pictures; `preparation.hands` makes the input of VTN-HC/PF.
 
     The fields are settings of `VtnSettings`. `published` repeats the released treatment of missing
-    hands (`published_hands`), uses only windows of 256 and 215 px, which extend beyond the crop,
-    mirrors crops but neither swaps the hands nor mirrors the pose flow, and jitters depth like
-    colour. `corrected` uses all windows, inside the crop, and mirrors the person; it does not
-    jitter depth, which is a measurement and not a colour.
+    hands (`published_hands`) and uses only windows of 256 and 215 px, which extend beyond the crop.
+    `corrected` uses all windows, inside the crop.
     """
 
     fidelity: Fidelity
@@ -98,48 +79,42 @@ class HandTransform:
 
     def __call__(
         self,
-        crops: NDArray[np.uint8],
-        pose: NDArray[np.float32],
-        rng: np.random.Generator | None,
-        *,
+        crops: Pictures,
+        depth: Pictures | None,
         missing: Flags,
-        depth: NDArray[np.uint8] | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return pictures (frames, S, 3, size, size) and pose flow (frames, 106).
+        rng: np.random.Generator | None,
+    ) -> tuple[list[NDArray[np.uint8]], Change]:
+        """Return pictures and their change; without `rng` there is no augmentation.
 
-        S is 2 (left and right hand) or 4 (then both in depth).
+        The pictures are (frames, 2, size, size, 3), left hand first, and of depth (frames, 2, size,
+        size). In `published`, which exchanges colour and depth, they are in one array (frames, 4,
+        size, size, 3).
 
         Args:
-            crops: (frames, 2, 256, 256, 3), left hand first.
-            pose: (frames, 106) as stored.
-            rng: source of the augmentation; None disables it.
+            crops: pictures (256, 256, 3) by frame and hand.
+            depth: pictures (256, 256), or None without depth.
             missing: (frames, 2) whether the hand has no box; used by `published`.
-            depth: (frames, 2, 256, 256), or None without depth.
+            rng: source of the augmentation.
         """
-        if self.fidelity == "published":
-            hands = published_hands(crops, missing, depth)
-        elif depth is None:
-            hands = [[*both] for both in crops]
-        else:
-            hands = [[*both, *in_depth] for both, in_depth in zip(crops, depth, strict=True)]
-        if rng is None:
-            edge = (SIDE_PX - CROP_PX) // 2
-            window = Window(edge, edge, CROP_PX, CROP_PX)
-            return normalised(self._cut(hands, window)), pose.astype(np.float32)
-        pictures = self._cut(hands, self._window(rng))
-        mirrored = rng.random() < self.flip_probability
-        if self.jitter:
-            factors = jitter_factors(self.jitter, rng)
-            jittering = pictures if self.fidelity == "published" else pictures[:, :2]
-            for place in np.ndindex(jittering.shape[:2]):
-                jittering[place] = jittered(jittering[place], factors)
-        if mirrored:
-            pictures = pictures[:, :, :, ::-1]
-            # PUBLISHED: the left hand, now shaped like a right one, stays in the left slot, and
-            # the pose flow does not change.
-            if self.fidelity == "corrected":
-                pictures, pose = pictures[:, EXCHANGED[pictures.shape[1]]], mirrored_pose_flow(pose)
-        return normalised(pictures), pose.astype(np.float32)
+        edge = (SIDE_PX - CROP_PX) // 2
+        window, change = Window(edge, edge, CROP_PX, CROP_PX), Change()
+        if rng is not None:
+            window = self._window(rng)
+            mirrored = bool(rng.random() < self.flip_probability)
+            change = Change(
+                mirrored, 0.0, *(jitter_factors(self.jitter, rng) if self.jitter else ())
+            )
+        if self.fidelity == "corrected":
+            sources = [crops] if depth is None else [crops, depth]
+            return [self._cut(source, window) for source in sources], change
+        hands = published_hands(crops, missing, depth)
+        pictures = np.empty((len(hands), len(hands[0]), self.size, self.size, 3), np.uint8)
+        for frame, slot in np.ndindex(pictures.shape[:2]):
+            # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
+            # stretched. ASSUME: this depends on the slot, not on the picture in it.
+            seen = self._seen(hands[frame][slot], window, padded=slot in DEPTH_SLOTS)
+            pictures[frame, slot] = np.atleast_3d(seen)
+        return [pictures], change
 
     def _window(self, rng: np.random.Generator) -> Window:
         published = self.fidelity == "published"
@@ -155,30 +130,30 @@ class HandTransform:
         top, left = row * (SIDE_PX - height) // 4, column * (SIDE_PX - width) // 4
         return Window(top, left, height, width)
 
-    def _cut(self, hands: Hands, window: Window) -> NDArray[np.uint8]:
-        """Cut the window out of all pictures: (frames, S, size, size, 3)."""
-        cut = np.empty((len(hands), len(hands[0]), self.size, self.size, 3), np.uint8)
+    def _cut(self, pictures: Pictures, window: Window) -> NDArray[np.uint8]:
+        """The window of the pictures of both hands: (frames, 2, size, size[, 3])."""
+        places = np.ndindex(len(pictures), HANDS)
+        seen = [self._seen(pictures[frame, hand], window) for frame, hand in places]
+        return np.stack(seen).reshape(-1, HANDS, *seen[0].shape)
+
+    def _seen(
+        self, picture: NDArray[np.uint8], window: Window, *, padded: bool = False
+    ) -> NDArray[np.uint8]:
+        """The window of a picture: (size, size[, 3]); `padded`: with black beyond the crop."""
         bottom, right = window.top + window.height, window.left + window.width
+        seen = picture[window.top : bottom, window.left : right]
         below, beside = max(bottom - SIDE_PX, 0), max(right - SIDE_PX, 0)
+        if padded and (below or beside):
+            border = (0, below, 0, beside, cv2.BORDER_CONSTANT)
+            seen = np.asarray(cv2.copyMakeBorder(seen, *border), np.uint8)
+        if seen.shape[:2] == (self.size, self.size):
+            return seen.copy()  # does not keep the whole picture in memory
         shrinks = self.fidelity == "corrected" and min(window.height, window.width) >= self.size
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        for frame, hand in np.ndindex(cut.shape[:2]):
-            inside = hands[frame][hand][window.top : bottom, window.left : right]
-            # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
-            # stretched. ASSUME: this depends on the slot, not on the picture in it.
-            if hand in DEPTH_HANDS and (below or beside):
-                border = (0, below, 0, beside, cv2.BORDER_CONSTANT)
-                inside = np.asarray(cv2.copyMakeBorder(inside, *border), np.uint8)
-            if inside.shape[:2] != (self.size, self.size):
-                size = (self.size, self.size)
-                inside = np.asarray(cv2.resize(inside, size, interpolation=method), np.uint8)
-            cut[frame, hand] = inside if inside.ndim == 3 else inside[..., None]
-        return cut
+        return np.asarray(cv2.resize(seen, (self.size, self.size), interpolation=method), np.uint8)
 
 
-def published_hands(
-    crops: NDArray[np.uint8], missing: Flags, depth: NDArray[np.uint8] | None
-) -> Hands:
+def published_hands(crops: Pictures, missing: Flags, depth: Pictures | None) -> Hands:
     """Arrange the pictures of each frame in slots as the released code does.
 
     Shapes as in `HandTransform`; the crop of a missing hand is the whole frame.
@@ -199,28 +174,3 @@ def published_hands(
         ]
         for slot, (i, j) in enumerate(zip(left, right, strict=True))
     ]
-
-
-def mirrored_pose_flow(pose: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Pose flow (T, 106) of the mirrored person; swaps left and right keypoints, too.
-
-    An angle a (in units of pi) becomes 1 - a, wrapped to (-1, 1]; without movement it stays 0.
-    Mirroring twice is the identity, except that an angle of -1 becomes 1.
-    """
-    angles, magnitudes = pose[:, 0::2][:, FLIP_53], pose[:, 1::2][:, FLIP_53]
-    other = 1 - angles
-    other = np.where(other > 1, other - 2, other)
-    mirrored = np.empty(pose.shape, np.float32)
-    mirrored[:, 0::2] = np.where(magnitudes == 0, angles, other)
-    mirrored[:, 1::2] = magnitudes
-    return mirrored
-
-
-def normalised(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Normalise pictures (frames, S, H, W, 3) to (frames, S, 3, H, W) with `MEAN` and `STD`."""
-    values = np.empty((*pictures.shape[:2], 3, *pictures.shape[2:4]), np.float32)
-    for channel, (mean, std) in enumerate(zip(MEAN, STD, strict=True)):
-        plane = values[:, :, channel]
-        np.multiply(pictures[..., channel], np.float32(1 / (255 * std)), out=plane)
-        plane -= np.float32(mean / std)
-    return values

@@ -1,4 +1,4 @@
-"""Heat-maps of a clip as input of SSTCN; pure numpy.
+"""Heat-maps of a clip as item of SSTCN; pure numpy.
 
 Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.2) and its released code. Arrays are
 (T, 33, 24, 24), see `slr_pipeline.features.heatmaps`.
@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
-from slr_pipeline.features.heatmaps import FRAMES, HEATMAP_KEYPOINTS, Maps, from_bytes
-from slr_pipeline.skeleton import FLIP_133
-
-FLIP_33: tuple[int, ...] = tuple(HEATMAP_KEYPOINTS.index(FLIP_133[k]) for k in HEATMAP_KEYPOINTS)
-"""Left/right permutation of the 33 keypoints with a map."""
+from slr_pipeline.features.heatmaps import FRAMES
+from slr_pipeline.schema import Change
 
 
 @dataclass(frozen=True)
 class HeatmapTransform:
-    """Stored heat-maps, bytes (60, 33, 24, 24), to SSTCN's input (frames, 33, 24, 24) in [0, 1].
+    """Stored heat-maps, bytes (60, 33, 24, 24), to bytes of an item (frames, 33, 24, 24).
 
     The frames of an item are evenly spread over the 60 stored.
     """
@@ -27,8 +24,10 @@ class HeatmapTransform:
     frames: int
     flip_probability: float
 
-    def __call__(self, heatmaps: NDArray[np.uint8], rng: np.random.Generator | None) -> Maps:
-        """Return the item, float32; without `rng` there is no augmentation.
+    def __call__(
+        self, heatmaps: NDArray[np.uint8], rng: np.random.Generator | None
+    ) -> tuple[NDArray[np.uint8], Change]:
+        """Return the item and its change; without `rng` there is no augmentation.
 
         `heatmaps` are bytes (60, 33, 24, 24); ValueError for another number of frames.
         """
@@ -36,11 +35,9 @@ class HeatmapTransform:
             raise ValueError(f"expected heat-maps of {FRAMES} frames, found {len(heatmaps)}")
         index = frame_indices.resampled(FRAMES, self.frames)
         if rng is None:
-            return from_bytes(heatmaps[index])
-        heatmaps = heatmaps[augmented_frames(rng)[index]]
-        if rng.random() < self.flip_probability:
-            heatmaps = mirrored(heatmaps)
-        return from_bytes(heatmaps)
+            return heatmaps[index], Change()
+        index = augmented_frames(rng)[index]
+        return heatmaps[index], Change(mirrored=rng.random() < self.flip_probability)
 
 
 def augmented_frames(rng: np.random.Generator) -> NDArray[np.int64]:
@@ -63,11 +60,3 @@ def augmented_frames(rng: np.random.Generator) -> NDArray[np.int64]:
     times, remainder = divmod(FRAMES, len(index))
     extra = rng.choice(index, remainder, replace=False)
     return np.sort(np.concatenate([np.repeat(index, times), extra]))
-
-
-def mirrored(heatmaps: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Maps (T, 33, H, W) of the mirrored person; swaps left and right keypoints, too.
-
-    Equals the released code, which runs the pose network on mirrored pictures.
-    """
-    return np.ascontiguousarray(heatmaps[:, FLIP_33, :, ::-1])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.container import open_container
-from slr_pipeline.io.jpeg import decode_jpeg
+from slr_pipeline.io.jpeg import Encoded
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
@@ -34,13 +34,13 @@ MOST_OPEN_FILES = 64
 class Clip:
     """A feature of one sample; a quarantined sample has T = 0, size 0 x 0 and fps 0.
 
-    `values` are (T, ...), pictures decoded; `boxes` (T, boxes, 4) are x0, y0, x1, y1 in px; `width`
-    and `height` are those of the video frame in px; `fps` is that of `values`, which may have fewer
-    or more frames per second than the video, `video_fps`.
+    `values` are (T, ...), pictures decoded unless `read` left them `Encoded`; `boxes` (T, boxes, 4)
+    are x0, y0, x1, y1 in px; `width` and `height` are those of the video frame in px; `fps` is that
+    of `values`, which may have fewer or more frames per second than the video, `video_fps`.
     """
 
     sample: str
-    values: NDArray[Any]
+    values: Any
     boxes: NDArray[np.int32]
     width: int
     height: int
@@ -180,24 +180,36 @@ class FeatureStore:
         index, row = self._place(sample)
         return float(index.rate[row])
 
-    def read(self, sample: str, frames: Sequence[int] | NDArray[np.int64] | None = None) -> Clip:
+    def read(
+        self,
+        sample: str,
+        frames: Sequence[int] | NDArray[np.int64] | None = None,
+        *,
+        decode: bool = True,
+    ) -> Clip:
         """Read one sample, or some of its frames (indices from 0, in any order, with repeats).
 
-        ArtifactError if no file has the sample or its bytes are damaged.
+        Only bytes from the first to the last of the frames are read. Without `decode`, pictures are
+        `Encoded`. ArtifactError if no file has the sample or its bytes are damaged.
         """
         index, row, start, end = self._rows(sample)
         chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
         if len(chosen) and not (chosen.min() >= 0 and chosen.max() < end - start):
             raise IndexError(f"{sample}: frames {chosen.min()} to {chosen.max()} of {end - start}")
+        if len(chosen):
+            start, end = start + int(chosen.min()), start + int(chosen.max()) + 1
+            chosen = chosen - chosen.min()
         try:
+            values = self._values(sample, start, end, chosen)
             file = self._file(index.path)
-            values = self._values(file, index, start, end, chosen)
             boxes = file["box"][start:end][chosen] if "box" in file else None
         except (OSError, ArtifactError) as error:
             raise ArtifactError(
                 f"{index.path}: sample {sample} cannot be read ({error}); "
                 "delete the file and run again"
             ) from error
+        if decode and isinstance(values, Encoded):
+            values = values.decoded().reshape(len(chosen), *FEATURES[self.feature].shape)
         width, height = (int(length) for length in index.size[row])
         if boxes is None:
             boxes = np.zeros((len(chosen), 0, 4), np.int32)
@@ -215,23 +227,21 @@ class FeatureStore:
         return self._open[path]
 
     def _values(
-        self, file: h5py.File, index: FeatureFile, start: int, end: int, chosen: NDArray[np.int64]
-    ) -> NDArray[Any]:
-        """The chosen of the frames from `start` to `end`; only chosen pictures are decoded."""
+        self, sample: str, start: int, end: int, chosen: NDArray[np.int64]
+    ) -> NDArray[Any] | Encoded:
+        """The chosen of the frames from `start` to `end` of a sample's file."""
+        index, _ = self._place(sample)
+        file = self._file(index.path)
         schema = FEATURES[self.feature]
         if not schema.pictures:
             values: NDArray[Any] = file["values"][start:end]
             return values[chosen]
         ends = index.picture[start * schema.pictures : end * schema.pictures + 1]
         stored: NDArray[np.uint8] = file["values"][int(ends[0]) : int(ends[-1])]
-        ends = ends - ends[0]
-        shape = picture_shape(schema)
-        once, again = np.unique(chosen, return_inverse=True)
-        # Every picture of every chosen frame: (frames, pictures).
-        places = once[:, None] * schema.pictures + np.arange(schema.pictures)
-        pictures = [decode_jpeg(stored[ends[i] : ends[i + 1]], shape) for i in places.flat]
-        decoded = np.asarray(pictures, np.uint8).reshape(len(once), *schema.shape)
-        return decoded[again]
+        spans = (np.stack([ends[:-1], ends[1:]], axis=1) - ends[0]).reshape(-1, schema.pictures, 2)
+        return Encoded(
+            stored, spans[chosen], picture_shape(schema), f"{index.path}: sample {sample}"
+        )
 
     def _rows(self, sample: str) -> tuple[FeatureFile, int, int, int]:
         """The file of a sample, its row, and the start and end of its frames."""

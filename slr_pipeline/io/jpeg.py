@@ -43,11 +43,45 @@ def encode_jpeg(picture: NDArray[np.uint8], jpeg: Jpeg) -> NDArray[np.uint8]:
 
 def decode_jpeg(encoded: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The picture of `shape` (H, W, 3) or (H, W); ArtifactError for other or damaged bytes."""
-    flag = cv2.IMREAD_COLOR if len(shape) == 3 else cv2.IMREAD_GRAYSCALE
+    flag = cv2.IMREAD_COLOR_RGB if len(shape) == 3 else cv2.IMREAD_GRAYSCALE
     picture = cv2.imdecode(encoded, flag) if len(encoded) else None
     if picture is None or picture.shape != shape:
         actual = None if picture is None else picture.shape
         raise ArtifactError(f"expected a JPEG picture {shape}, found {actual}")
-    if len(shape) == 3:
-        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
     return np.asarray(picture, np.uint8)
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The JPEG pictures of some frames, decoded whenever they are read; ArtifactError for damage.
+
+    `pictures[frame, number]` is (H, W, 3) or (H, W), as `shape` says. `spans` (T, pictures, 2) are
+    start and end of the pictures in `stored`; `where` names the file and the sample.
+    """
+
+    stored: NDArray[np.uint8]
+    spans: NDArray[np.int64]
+    shape: tuple[int, ...]
+    where: str
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.spans)
+
+    def __getitem__(self, place: tuple[int, int]) -> NDArray[np.uint8]:
+        """Decode one picture."""
+        start, end = self.spans[place]
+        try:
+            return decode_jpeg(self.stored[start:end], self.shape)
+        except ArtifactError as error:
+            raise ArtifactError(
+                f"{self.where} cannot be read ({error}); delete the file and run again"
+            ) from error
+
+    def decoded(self) -> NDArray[np.uint8]:
+        """All pictures (T, pictures, ...), each decoded once."""
+        frames = self.spans[:, 0, 0]
+        _, first, again = np.unique(frames, return_index=True, return_inverse=True)
+        places = [(frame, number) for frame in first for number in range(self.spans.shape[1])]
+        pictures = np.asarray([self[place] for place in places], np.uint8)
+        return pictures.reshape(len(first), self.spans.shape[1], *self.shape)[again]

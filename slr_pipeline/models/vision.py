@@ -11,7 +11,7 @@ import sys
 import torch
 
 try:
-    import torchvision
+    import torchvision.transforms.v2
 except RuntimeError as error:
     if "operator torchvision::" not in str(error):
         raise
@@ -22,7 +22,7 @@ except RuntimeError as error:
     for operator in ("nms", "qnms"):
         signature = f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         DECLARED.define(signature)  # type: ignore[no-untyped-call]
-    import torchvision
+    import torchvision.transforms.v2
 
 ImageBlock = torchvision.models.resnet.BasicBlock
 """Two 3x3 convolutions and a shortcut: the block of ResNet-18 and ResNet-34."""
@@ -32,3 +32,6 @@ VideoBlock = torchvision.models.video.resnet.BasicBlock
 
 Conv2Plus1D = torchvision.models.video.resnet.Conv2Plus1D
 """A 3x3x3 convolution as one over the picture and one over frames."""
+
+transforms = torchvision.transforms.v2.functional
+"""Operations on pictures (..., C, H, W)."""

@@ -81,7 +81,7 @@ def fit(
     dropout differs from that of an undisturbed run.
 
     Args:
-        model: takes the tensors of an item and returns logits (B, K).
+        model: takes the tensors that `prepare` of the data set makes and returns logits (B, K).
         train: samples to learn from; None only with 0 epochs.
         val: samples that choose the epoch, or None.
         recipe: the other settings.
@@ -115,7 +115,7 @@ def fit(
         own_randomness(fabric.device, recipe.deterministic),
         signals as received,
     ):
-        run = new_run(fabric, model, recipe, size // fabric.world_size)
+        run = new_run(fabric, model, recipe, size // fabric.world_size, train.prepare)
         _resume_or_check(run, train, state)
         progress = run.progress
         while not _is_done(progress, val, recipe):

@@ -55,7 +55,7 @@ def check_learns(
     device = torch.device(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         inputs, labels, names = next(batches(train, batch_size=len(order), order=order))
-        inputs, labels = [part.to(device) for part in inputs], labels.to(device)
+        inputs, labels = train.prepare(inputs, device), labels.to(device)
         tries = []
         for rate in GATE_RATES:
             try:

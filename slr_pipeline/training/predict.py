@@ -44,7 +44,7 @@ def predict(
         done = 0
         while done < len(names):
             part = [values[done : done + at_once] for values in inputs]
-            answer = _logits(model, part, device)
+            answer = _logits(model, dataset, part, torch.device(device))
             if answer is not None:
                 logits.append(answer)
                 done += len(answer)
@@ -62,15 +62,15 @@ def predict(
 
 
 def _logits(
-    model: nn.Module, inputs: Sequence[Tensor], device: torch.device | str
+    model: nn.Module, dataset: StreamDataset, inputs: Sequence[Tensor], device: torch.device
 ) -> Tensor | None:
     """Logits on the CPU; None where memory is exhausted."""
     try:
-        logits: Tensor = model(*(part.to(device) for part in inputs)).float().cpu()
+        logits: Tensor = model(*dataset.prepare(inputs, device)).float().cpu()
     except torch.OutOfMemoryError:
         pass  # the traceback, gone after this, keeps the tensors that fill the memory
     else:
         return logits
-    if torch.device(device).type == "cuda":
+    if device.type == "cuda":
         torch.cuda.empty_cache()
     return None

@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from slr_pipeline.config.recipes import TrainingSettings
+from slr_pipeline.data.dataset import Prepare
 from slr_pipeline.training.numerics import random_state
 
 
@@ -29,7 +30,10 @@ class Progress:
 
 @dataclass
 class TrainingRun:
-    """The parts of a training; `average` is the running mean of the model's weights, if any."""
+    """The parts of a training; `average` is the running mean of the model's weights, if any.
+
+    `prepare` makes the model's inputs from those of a batch.
+    """
 
     fabric: Fabric
     model: nn.Module
@@ -37,6 +41,7 @@ class TrainingRun:
     optimizer: Optimizer
     recipe: TrainingSettings
     progress: Progress
+    prepare: Prepare
 
     @property
     def result(self) -> nn.Module:
@@ -44,10 +49,13 @@ class TrainingRun:
         return self.model if self.average is None else self.average.module
 
 
-def new_run(fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: int) -> TrainingRun:
+def new_run(
+    fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: int, prepare: Prepare
+) -> TrainingRun:
     """A run before its first step, the model on its device.
 
-    `share` is the number of samples of a batch that a process takes.
+    `share` is the number of samples of a batch that a process takes; `prepare` is that of the data
+    set.
     """
     optimizer: Optimizer
     match recipe.optimizer:
@@ -67,7 +75,7 @@ def new_run(fabric: Fabric, model: nn.Module, recipe: TrainingSettings, share: i
         average_fn = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
         average = AveragedModel(model, multi_avg_fn=average_fn, use_buffers=True)
     progress = Progress(min(recipe.micro_batch or share, share))
-    return TrainingRun(fabric, model, average, optimizer, recipe, progress)
+    return TrainingRun(fabric, model, average, optimizer, recipe, progress, prepare)
 
 
 def saved_run(run: TrainingRun) -> dict[str, Any]:

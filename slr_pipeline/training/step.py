@@ -104,7 +104,8 @@ def _gradients(
     parts = zip(*(values.tensor_split(count) for values in (*inputs, labels)), strict=True)
     sums = torch.zeros(2, device=fabric.device)
     for number, part in enumerate(parts, start=1):
-        *x, truth = fabric.to_device(part)
+        *x, truth = part
+        x, truth = run.prepare(x, fabric.device), truth.to(fabric.device, non_blocking=True)
         with fabric.no_backward_sync(wrapped, enabled=number < count):
             logits = wrapped(*x)
             loss = cross_entropy(

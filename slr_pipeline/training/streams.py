@@ -19,8 +19,8 @@ from slr_pipeline.config.streams import (
     TrainedStream,
     VtnSettings,
 )
-from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind, scaled_flow
-from slr_pipeline.data.dataset import ItemFactory, StreamDataset
+from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind
+from slr_pipeline.data.dataset import ItemFactory, Prepare, StreamDataset, moved
 from slr_pipeline.data.hand_transform import HandTransform
 from slr_pipeline.data.heatmap_transform import HeatmapTransform
 from slr_pipeline.data.skeleton_transform import SkeletonTransform
@@ -28,6 +28,7 @@ from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import at_ratio, keypoints_at_ratio, rate_ratio
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS, draw_heatmaps
 from slr_pipeline.io.features import Clip, FeatureStore
+from slr_pipeline.models import preparation
 from slr_pipeline.models.dropgraph import keep_probability, set_keep
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
@@ -120,8 +121,29 @@ def build_dataset(
     `test_views`. `heatmaps` are the settings for drawing heat-maps from keypoints; None: heat-maps
     are stored.
     """
-    make = _item_factory(settings, stores, rate, heatmaps)
-    return StreamDataset(make, samples, train=train, seed=seed, views=views)
+    return StreamDataset(
+        _item_factory(settings, stores, rate, heatmaps),
+        samples,
+        train=train,
+        seed=seed,
+        views=views,
+        prepare=prepare_of(settings),
+    )
+
+
+def prepare_of(settings: TrainedStream) -> Prepare:
+    """The function that makes a model's inputs from batches of a stream's data set."""
+    match settings:
+        case SlgcnSettings():
+            return moved
+        case SstcnSettings():
+            return preparation.heatmaps
+        case R2plus1dSettings():
+            return partial(preparation.clips, flow=is_flow(settings), fidelity=settings.fidelity)
+        case VtnSettings():
+            return partial(preparation.hands, fidelity=settings.fidelity)
+        case _:
+            assert_never(settings)
 
 
 def test_views(settings: TrainedStream) -> tuple[int, ...]:
@@ -228,8 +250,9 @@ def _skeleton(
 def _stored_heatmaps(
     store: FeatureStore, transform: HeatmapTransform, name: str, view: int, rng: Generator
 ) -> Arrays:
-    """Heat-maps (T, 33, 24, 24)."""
-    return [transform(store.read(name).values, rng)]
+    """Bytes of heat-maps (T, 33, 24, 24), change."""
+    maps, change = transform(store.read(name).values, rng)
+    return [maps, np.array(change)]
 
 
 def _drawn_heatmaps(
@@ -240,7 +263,7 @@ def _drawn_heatmaps(
     view: int,
     rng: Generator,
 ) -> Arrays:
-    """Heat-maps (T, 33, 24, 24), drawn from keypoints."""
+    """Bytes of heat-maps (T, 33, 24, 24), drawn from keypoints, change."""
     clip = _finite(store, name)
     maps = draw_heatmaps(
         clip.values,
@@ -249,7 +272,8 @@ def _drawn_heatmaps(
         sigma=settings.sigma,
         fidelity=settings.fidelity,
     )
-    return [transform(maps, rng)]
+    maps, change = transform(maps, rng)
+    return [maps, np.array(change)]
 
 
 def _clip(
@@ -261,13 +285,16 @@ def _clip(
     view: int,
     rng: Generator,
 ) -> Arrays:
-    """A clip (C, T, H, W)."""
+    """Pictures (T, H, W, 3), of flow (T, 2, H, W), change."""
     ratio = rate_ratio(store.fps(name), rate)
     shown = at_ratio(store.frames(name), ratio)
-    pictures = store.read(name, shown[transform.index(len(shown), rng, view, views)]).values
-    if transform.kind == "flow":
-        pictures = scaled_flow(pictures, ratio)
-    return [transform(pictures, rng)]
+    # A short clip shows its frames several times.
+    once, again = np.unique(
+        shown[transform.index(len(shown), rng, view, views)], return_inverse=True
+    )
+    stored = store.read(name, once, decode=False).values
+    pictures, change = transform(stored, rng, speed=ratio)
+    return [pictures[again], np.array(change)]
 
 
 def _hands(
@@ -278,16 +305,19 @@ def _hands(
     view: int,
     rng: Generator,
 ) -> Arrays:
-    """Hand crops (T, S, 3, H, W) and pose flow (T, 106)."""
+    """Hand crops (T, S, H, W, 3), depth hand crops (T, 2, H, W), pose flow (T, 106), change."""
     ratio = rate_ratio(stores["hand_crops"].fps(name), rate)
     shown = at_ratio(stores["hand_crops"].frames(name), ratio)
     index = shown[transform.index(len(shown))]
-    crops = stores["hand_crops"].read(name, index)
+    crops = stores["hand_crops"].read(name, index, decode=False)
     missing = (crops.boxes == (0, 0, crops.width, crops.height)).all(axis=-1)  # (T, 2)
+    depth = None
+    if transform.depth:
+        depth = stores["depth_hand_crops"].read(name, index, decode=False).values
+    pictures, change = transform(crops.values, depth, missing, rng)
     pose = _finite(stores["pose_flow"], name, index).values
     pose[:, 1::2] *= ratio  # the lengths of the steps
-    depth = stores["depth_hand_crops"].read(name, index).values if transform.depth else None
-    return transform(crops.values, pose, rng, missing=missing, depth=depth)
+    return [*pictures, pose, np.array(change)]
 
 
 def _finite(store: FeatureStore, name: str, frames: NDArray[np.int64] | None = None) -> Clip:

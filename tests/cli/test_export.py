@@ -218,8 +218,9 @@ def test_the_code_of_the_page_answers_clips_of_the_run(
     assert np.ptp(expected) > 1e-3
     clips = build_dataset(settings, stores, [(name, -1) for name in "abcde"], train=False, seed=0)
     parts = zip(*(clips[index][0] for index in range(5)), strict=True)
+    values = clips.prepare([torch.stack(part) for part in parts], torch.device("cpu"))
     inputs = namespace["session"].get_inputs()
-    batch = {x.name: np.stack(part) for x, part in zip(inputs, parts, strict=True)}
+    batch = {x.name: part.numpy() for x, part in zip(inputs, values, strict=True)}
     (rows,) = namespace["session"].run(["logits"], batch)
     np.testing.assert_allclose(rows, predict(model, clips, batch_size=1), atol=1e-4)
     (best, share), *_ = namespace["top"](namespace["softmax"](logits))

@@ -1,25 +1,25 @@
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from slr_pipeline.data.clip_transform import jittered
-from slr_pipeline.data.hand_transform import (
+from slr_pipeline.data.hand_transform import PLACES, WINDOWS_PX, HandTransform, published_hands
+from slr_pipeline.features.pose_flow import pose_flow
+from slr_pipeline.models.preparation import (
     FLIP_53,
     MEAN,
-    PLACES,
     STD,
-    WINDOWS_PX,
-    HandTransform,
+    hands,
+    jittered,
+    jittered_as_pillow,
     mirrored_pose_flow,
-    normalised,
-    published_hands,
 )
-from slr_pipeline.features.pose_flow import pose_flow
-from slr_pipeline.schema import Fidelity
+from slr_pipeline.schema import Change, Fidelity
 from slr_pipeline.skeleton import BODY_135, FLIP_133, POSE_FLOW_KEYPOINTS
 
 Floats = NDArray[np.float32]
@@ -57,17 +57,39 @@ def sample(seed: int = 0) -> tuple[Pictures, Floats, Pictures]:
 CROPS, POSE, GREY = sample()
 
 
-def item(
+def prepared(
+    pictures: Sequence[Pictures], pose: Floats, change: Change, fidelity: Fidelity
+) -> tuple[Floats, Floats]:
+    """The inputs of the model from the arrays of an item."""
+    arrays = [torch.from_numpy(array)[None] for array in (*pictures, pose)]
+    inputs = [*arrays, torch.tensor([change], dtype=torch.float64)]
+    crops, flow = hands(inputs, torch.device("cpu"), fidelity=fidelity)
+    return crops[0].numpy(), flow[0].numpy()
+
+
+def item_of(
     transform: HandTransform,
-    seed: int | None = None,
-    *,
+    rng: np.random.Generator | None,
     crops: Pictures = CROPS,
     grey: Pictures = GREY,
     missing: NDArray[np.bool_] = VISIBLE,
 ) -> tuple[Floats, Floats]:
-    """Pictures and pose flow of an item; `seed` None: for evaluation."""
-    rng = None if seed is None else np.random.default_rng(seed)
-    return transform(crops, POSE, rng, missing=missing, depth=grey if transform.depth else None)
+    """Pictures and pose flow of an item: in the loader, then on the device."""
+    pictures, change = transform(crops, grey if transform.depth else None, missing, rng)
+    assert {array.dtype for array in pictures} == {np.dtype(np.uint8)}
+    return prepared(pictures, POSE[np.arange(len(crops)) % 3], change, transform.fidelity)
+
+
+def item(
+    transform: HandTransform, seed: int | None = None, **arrays: NDArray[Any]
+) -> tuple[Floats, Floats]:
+    """`item_of` a seed; None: for evaluation."""
+    return item_of(transform, None if seed is None else np.random.default_rng(seed), **arrays)
+
+
+def normalised(pictures: Pictures) -> Floats:
+    """Pictures (frames, S, H, W, 3) as (frames, S, 3, H, W), without any change."""
+    return prepared([pictures], POSE[: len(pictures)], Change(), "corrected")[0]
 
 
 def in_color(grey: Pictures) -> Pictures:
@@ -80,6 +102,10 @@ def as_bytes(pictures: Floats) -> NDArray[np.float64]:
     return np.asarray((pictures * std + mean) * 255)
 
 
+def turned(pose: Floats) -> Floats:
+    return mirrored_pose_flow(torch.from_numpy(pose)).numpy()
+
+
 # --- both fidelities -----------------------------------------------------------------------------
 
 
@@ -87,18 +113,15 @@ def as_bytes(pictures: Floats) -> NDArray[np.float64]:
 @DEPTH
 @pytest.mark.parametrize("size", [1, 33, 224, 256])
 def test_shapes_and_ranges(fidelity: Fidelity, depth: bool, size: int) -> None:
-    arrays = sample()
     transform = replace(RECIPE, fidelity=fidelity, depth=depth, size=size)
     for rng in (None, np.random.default_rng(0), np.random.default_rng(1)):
-        pictures, flow = transform(
-            *arrays[:2], rng, missing=VISIBLE, depth=arrays[2] if depth else None
-        )
+        pictures, flow = item_of(transform, rng)
         assert pictures.shape == (3, 4 if depth else 2, 3, size, size)
         assert flow.shape == (3, 106)
         assert pictures.dtype == flow.dtype == np.float32
         assert pictures.flags.c_contiguous
         assert -0.01 < as_bytes(pictures).min() <= as_bytes(pictures).max() < 255.01
-    for array, before in zip(arrays, sample(), strict=True):
+    for array, before in zip((CROPS, POSE, GREY), sample(), strict=True):
         assert np.array_equal(array, before)
 
 
@@ -153,8 +176,10 @@ def test_jitter_is_that_of_a_picture(fidelity: Fidelity) -> None:
         factors = tuple(rng.uniform(0.5, 1.5, 3).tolist())
         all_factors.add(factors)
         for index in np.ndindex(3, 2):
-            picture = np.rint(before[index]).astype(np.uint8).transpose(1, 2, 0)
-            expected = jittered(np.ascontiguousarray(picture), factors).transpose(2, 0, 1)
+            picture = torch.from_numpy(np.rint(before[index]).astype(np.float32))
+            expected = (jittered_as_pillow if fidelity == "published" else jittered)(
+                picture, factors
+            )
             np.testing.assert_allclose(after[index], expected, atol=0.01)
     assert len(all_factors) == 10
 
@@ -165,9 +190,7 @@ def test_half_of_the_items_are_mirrored(fidelity: Fidelity) -> None:
     crops[:, :, :, 128:] = 200
     transform = replace(RECIPE, fidelity=fidelity, size=8, jitter=0)
     rng = np.random.default_rng(0)
-    left = [
-        bool(transform(crops, POSE, rng, missing=VISIBLE)[0][0, 0, 0, 4, 0] > 0) for _ in range(500)
-    ]
+    left = [bool(item_of(transform, rng, crops)[0][0, 0, 0, 4, 0] > 0) for _ in range(500)]
     assert sum(left) == pytest.approx(250, abs=45)
 
 
@@ -195,9 +218,7 @@ def windows_of_items(fidelity: Fidelity) -> set[tuple[int, int, int, int]]:
     crops[..., 0], crops[..., 1] = np.arange(256)[:, None], np.arange(256)
     windows = set()
     for seed in range(600):
-        pictures, _ = transform(
-            crops, POSE[:1], np.random.default_rng(seed), missing=np.zeros((1, 2), bool)
-        )
+        pictures, _ = item(transform, seed, crops=crops, missing=VISIBLE[:1])
         rows, columns, _ = as_bytes(pictures)[0, 0]
         top, bottom, left, right = rows.min(), rows.max(), columns.min(), columns.max()
         windows.add((round(top), round(bottom), round(left), round(right)))
@@ -270,7 +291,7 @@ def test_only_corrected_mirrors_the_person(fidelity: Fidelity, depth: bool) -> N
     else:
         order = [RIGHT, LEFT, DEPTH_RIGHT, DEPTH_LEFT] if depth else [RIGHT, LEFT]
         assert np.array_equal(mirrored, pictures[:, order, :, :, ::-1])
-        assert np.array_equal(mirrored_pose, mirrored_pose_flow(pose))
+        assert np.array_equal(mirrored_pose, turned(pose))
 
 
 def test_flip_exchanges_left_and_right_by_name() -> None:
@@ -288,7 +309,7 @@ def test_mirrored_pose_flow_by_hand() -> None:
     expected = np.zeros((1, 106), np.float32)  # zeros: without movement the angle stays 0
     expected[0, 2 * R_WRIST : 2 * R_WRIST + 2] = 0.75, 2
     expected[0, 2 * NOSE : 2 * NOSE + 2] = -0.75, 3
-    np.testing.assert_allclose(mirrored_pose_flow(pose), expected, atol=1e-7)
+    np.testing.assert_allclose(turned(pose), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +318,7 @@ def test_mirrored_pose_flow_by_hand() -> None:
 def test_mirrored_angles_by_hand(angle: float, expected: float) -> None:
     pose = np.ones((1, 106), np.float32)
     pose[:, 0::2] = angle
-    np.testing.assert_allclose(mirrored_pose_flow(pose)[:, 0::2], expected, atol=1e-7)
+    np.testing.assert_allclose(turned(pose)[:, 0::2], expected, atol=1e-7)
 
 
 @FIDELITIES
@@ -311,7 +332,7 @@ def test_mirrored_pose_flow_is_that_of_the_mirrored_person(fidelity: Fidelity) -
     person[:, 3:7, 2] = 1
     other = person[:, FLIP_133]
     other[..., 0] = np.where(other[..., 2] > 0, 512 - other[..., 0], 0)
-    mirrored = mirrored_pose_flow(pose_flow(person, fidelity=fidelity).values)
+    mirrored = turned(pose_flow(person, fidelity=fidelity).values)
     expected = pose_flow(other, fidelity=fidelity).values
 
     def steps(pose: Floats) -> Floats:
@@ -357,12 +378,10 @@ def test_published_slots_by_hand(
         elif slot == RIGHT:  # without depth there is nothing to swap
             expected[:, slot] = [value % 100 for value in values]
     grey = DEPTH_CROPS if depth else None
-    hands = published_hands(COLOR_CROPS, flags, grey)
-    assert [[int(hand.flat[0]) for hand in frame] for frame in hands] == expected.tolist()
+    placed = published_hands(COLOR_CROPS, flags, grey)
+    assert [[int(hand.flat[0]) for hand in frame] for frame in placed] == expected.tolist()
     transform = replace(RECIPE, fidelity="published", frames=5, size=4, depth=depth)
-    pictures, _ = transform(
-        COLOR_CROPS, np.zeros((5, 106), np.float32), None, missing=flags, depth=grey
-    )
+    pictures, _ = item(transform, crops=COLOR_CROPS, grey=DEPTH_CROPS, missing=flags)
     np.testing.assert_allclose(as_bytes(pictures)[..., 0, 0, 0], expected, atol=0.01)
 
 

@@ -8,13 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from slr_pipeline.data.heatmap_transform import (
-    FLIP_33,
-    HeatmapTransform,
-    augmented_frames,
-    mirrored,
-)
+from slr_pipeline.data.heatmap_transform import HeatmapTransform, augmented_frames
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS, draw_heatmaps, from_bytes
+from slr_pipeline.models.preparation import FLIP_33, heatmaps
+from slr_pipeline.schema import Change
 from slr_pipeline.skeleton import FLIP_133, KEYPOINTS_133
 
 NAMES = [KEYPOINTS_133[i] for i in HEATMAP_KEYPOINTS]
@@ -24,6 +21,23 @@ TRANSFORM = HeatmapTransform(frames=60, flip_probability=0.5)
 
 def clip(seed: int = 0) -> NDArray[np.uint8]:
     return np.random.default_rng(seed).integers(0, 256, (60, 33, 24, 24), dtype=np.uint8)
+
+
+def prepared(maps: NDArray[np.uint8], change: Change) -> NDArray[np.float32]:
+    """The input of the model from the arrays of an item."""
+    inputs = [torch.from_numpy(maps)[None], torch.tensor([change], dtype=torch.float64)]
+    return heatmaps(inputs, torch.device("cpu"))[0][0].numpy()
+
+
+def item_of(
+    transform: HeatmapTransform, maps: NDArray[np.uint8], rng: np.random.Generator | None
+) -> NDArray[np.float32]:
+    """The transform in the loader, then the preparation on the device."""
+    return prepared(*transform(maps, rng))
+
+
+def mirrored(maps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.rint(255 * prepared(maps, Change(mirrored=True))).astype(np.uint8)
 
 
 def rng_of_case(case: int, skip: int = 0) -> np.random.Generator:
@@ -125,7 +139,7 @@ def test_mirrored_maps_are_the_maps_of_the_mirrored_person() -> None:
 
 def test_without_generator_the_maps_are_as_stored() -> None:
     maps = clip()
-    item = replace(TRANSFORM, flip_probability=1)(maps, None)
+    item = item_of(replace(TRANSFORM, flip_probability=1), maps, None)
     assert item.dtype == np.float32
     assert np.array_equal(item, from_bytes(maps))
     assert item.min() == 0
@@ -139,7 +153,7 @@ def test_items_are_the_drawn_frames_mirrored_or_not(case: int) -> None:
     frames = maps[augmented_frames(rng_of_case(case))]
     for probability, expected in ((0.0, frames), (1.0, mirrored(frames))):
         transform = replace(TRANSFORM, flip_probability=probability)
-        item = transform(maps, rng_of_case(case))
+        item = item_of(transform, maps, rng_of_case(case))
         assert np.array_equal(item, from_bytes(expected))
         assert torch.from_numpy(item).is_contiguous()
     assert np.array_equal(maps, before)
@@ -149,7 +163,7 @@ def test_items_are_the_drawn_frames_mirrored_or_not(case: int) -> None:
 @given(seed=st.integers(0, 2**32 - 1), frames=st.sampled_from([1, 2, 20, 59, 60]))
 def test_same_generator_same_item(seed: int, frames: int) -> None:
     transform, maps = replace(TRANSFORM, frames=frames), clip()
-    first, again = (transform(maps, np.random.default_rng(seed)) for _ in range(2))
+    first, again = (item_of(transform, maps, np.random.default_rng(seed)) for _ in range(2))
     assert first.shape == (frames, 33, 24, 24)
     assert np.array_equal(first, again)
 
@@ -158,13 +172,13 @@ def test_half_of_the_items_are_mirrored() -> None:
     maps = np.zeros((60, 33, 24, 24), np.uint8)
     maps[..., :12] = 255
     transform, rng = replace(TRANSFORM, frames=1), np.random.default_rng(0)
-    left = [bool(transform(maps, rng)[0, 0, 0, 0]) for _ in range(1000)]
+    left = [bool(item_of(transform, maps, rng)[0, 0, 0, 0]) for _ in range(1000)]
     assert sum(left) == pytest.approx(500, abs=60)
 
 
 def test_fewer_frames_are_spread_over_the_clip() -> None:
     maps = np.zeros((60, 33, 24, 24), np.uint8) + np.arange(60, dtype=np.uint8)[:, None, None, None]
-    item = replace(TRANSFORM, frames=6)(maps, None)
+    item = item_of(replace(TRANSFORM, frames=6), maps, None)
     assert np.rint(item[:, 0, 0, 0] * 255).tolist() == [5, 15, 25, 35, 45, 55]
 
 

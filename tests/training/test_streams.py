@@ -13,6 +13,7 @@ import torch
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
@@ -66,6 +67,15 @@ SHAPES = {
 }
 
 
+CPU = torch.device("cpu")
+
+
+def item_of(data: StreamDataset, index: int) -> list[torch.Tensor]:
+    """An item as the model sees it."""
+    inputs = data.prepare([part[None] for part in data[index][0]], CPU)
+    return [part[0] for part in inputs]
+
+
 def settings(name: str, **changes: Any) -> StreamSettings:
     return check_stream({**STREAMS[name], **changes})
 
@@ -107,6 +117,7 @@ def test_the_model_trains_on_the_items(name: str, files: dict[str, Path]) -> Non
     inputs, labels, names = next(batches(train, batch_size=2))
     assert list(names) == ["short", "long"]
     assert labels.tolist() == [0, 1]
+    inputs = train.prepare(inputs, CPU)
     assert all(part.dtype == torch.float32 and part.isfinite().all() for part in inputs)
     logits = model(*inputs)
     assert logits.shape == (2, 3)
@@ -115,8 +126,8 @@ def test_the_model_trains_on_the_items(name: str, files: dict[str, Path]) -> Non
     expected = SHAPES.get(name) or SHAPES.get(stream.model) or SHAPES["rgb"]
     if name == "depth_flow":
         expected = SHAPES["flow"]
-    assert [tuple(part.shape) for part in evaluation[0][0]] == expected
-    assert [tuple(part.shape) for part in evaluation[1][0]] == expected
+    assert [tuple(part.shape) for part in item_of(evaluation, 0)] == expected
+    assert [tuple(part.shape) for part in item_of(evaluation, 1)] == expected
 
 
 @pytest.mark.parametrize("name", ["joint", "sstcn", "flow", "hha", "vtn_hcpf_d"])
@@ -127,7 +138,7 @@ def test_published_items_fit_the_model(name: str, files: dict[str, Path]) -> Non
     for train in (True, False):
         data = build_dataset(stream, stores, SAMPLES, train=train, seed=1)
         inputs, _, _ = next(batches(data, batch_size=2))
-        assert model(*inputs).isfinite().all()
+        assert model(*data.prepare(inputs, CPU)).isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["joint", "sstcn", "rgb", "vtn_hcpf_d"])
@@ -231,11 +242,11 @@ def test_a_clip_at_another_rate_gives_the_same_item(name: str, train: bool, tmp_
         stores = at_rate(tmp_path / str(times), stream, times)
         assert frame_rate(stream, stores, [("a", 0)]) == 12.5 * times
         data = build_dataset(stream, stores, [("a", 0)], train=train, seed=1, rate=12.5)
-        items.append(data[0][0])
+        items.append(item_of(data, 0))
     for other in items[1:]:
         assert all(map(close, items[0], other))
-    plain = build_dataset(stream, stores, [("a", 0)], train=train, seed=1)[0][0]
-    assert not all(map(close, items[0], plain))
+    plain = build_dataset(stream, stores, [("a", 0)], train=train, seed=1)
+    assert not all(map(close, items[0], item_of(plain, 0)))
 
 
 def test_published_streams_go_by_frame_numbers(files: dict[str, Path]) -> None:

@@ -10,9 +10,10 @@ from slr_pipeline.cli.onnx.graph import FACTOR, LEAST, MOST, OPSET
 from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import TrainedStream
-from slr_pipeline.data import clip_transform, hand_transform, skeleton_transform
+from slr_pipeline.data import clip_transform, skeleton_transform
 from slr_pipeline.features import frames, hand_crops, heatmaps, imputing
 from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.models import preparation
 from slr_pipeline.training.streams import PICTURE_KINDS, test_views
 
 MODELS = {
@@ -26,7 +27,7 @@ CONSTANTS: dict[str, Any] = {
     "skeleton": skeleton,
     "transform": skeleton_transform,
     "clip": clip_transform,
-    "hand": hand_transform,
+    "preparation": preparation,
     "frames": frames,
     "hand_crops": hand_crops,
     "maps": heatmaps,

@@ -151,7 +151,8 @@ def _real_batches(
     for size in REAL_BATCHES:
         chosen = [dataset[index][0] for index in islice(items, size)]
         if chosen:
-            yield [torch.stack(parts) for parts in zip(*chosen, strict=True)]
+            inputs = [torch.stack(parts) for parts in zip(*chosen, strict=True)]
+            yield dataset.prepare(inputs, torch.device("cpu"))
 
 
 def _stores(results: Path, features: tuple[str, ...]) -> Stores:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from slr_pipeline.cli.onnx.readme import readme
@@ -124,7 +125,8 @@ def test_the_code_of_the_page_computes_the_inputs(
     exec(code_of(page_of(settings, FeatureSettings()))[0], namespace)
     for index, name in enumerate(name for name in FRAMES for _ in views):
         given = arguments(settings, stores, name, index % len(views))
-        for array, expected in zip(namespace["model_inputs"](*given), items[index][0], strict=True):
+        inputs = items.prepare([part[None] for part in items[index][0]], torch.device("cpu"))
+        for array, (expected,) in zip(namespace["model_inputs"](*given), inputs, strict=True):
             assert array.dtype == np.float32
             assert array.shape == tuple(expected.shape)
             # Skeletons are in pixels; a picture that differs by one level differs by 0.008.
