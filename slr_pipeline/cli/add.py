@@ -73,16 +73,17 @@ def new_clips(
     from slr_pipeline.samples.clip_folder import OwnClip, check_clips, find_videos, respell
 
     videos = Path(data.root or os.path.dirname(data.table))
-    own = {
-        os.path.normpath(color): OwnClip(color, label, signer)
+    listed = [
+        OwnClip(color, label, signer)
         for color, label, signer in old[["color", "label", "signer"]].itertuples(index=False)
-    }
+    ]
+    own = {os.path.normpath(clip.video): clip for clip in listed}
     names, left_out = find_videos(videos)
     left_out.pop("not videos", None)  # results, tables and the config
     if labels is None:
         names = [name for name in names if name not in own]
     clips, unlabelled = read_clips(videos, labels, names)
-    rows = [clip for clip in own.values() if clip.label]  # unknown in test, perhaps
+    rows = [clip for clip in listed if clip.label]  # unknown in test, perhaps
     both, spellings = respell([*rows, *(clip for clip in clips if clip.video not in own)])
     check_clips(labels or videos, both)
     changed = [clip.video for clip in clips if own.get(clip.video, clip).label != clip.label]

@@ -5,12 +5,14 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.messages import first_few
+from slr_pipeline.samples.segments import Segment, segment_of
 from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--depth", nargs="+", metavar="VIDEO", help="depth videos in the same order, or a folder"
     )
+    parser.add_argument("--start", default="", metavar="S", help="first second of each video")
+    parser.add_argument("--end", default="", metavar="S", help="end of each video in seconds")
     parser.add_argument(
         "--models", type=Path, default=Path("results"), help="results folder of the run"
     )
@@ -55,7 +59,8 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.top < 1:
         raise ConfigError(f"--top {arguments.top}: expected 1 or more")
     files = find_files(arguments.videos)
-    videos = with_depth(files, arguments.depth)
+    segment = given_segment(arguments.start, arguments.end)
+    videos = [replace(v, segment=segment) for v in with_depth(files, arguments.depth)]
     single = len(arguments.videos) == 1 and not Path(arguments.videos[0]).is_dir()
     overlays = overlay_files(arguments.overlay, files, videos, single=single)
     config = read_run_config(arguments.models)
@@ -82,6 +87,14 @@ def main(arguments: argparse.Namespace) -> None:
         print(f"error: {shown(reason)}", file=sys.stderr)
     if unreadable:
         sys.exit(1)
+
+
+def given_segment(start: str, end: str) -> Segment | None:
+    """The segment of `--start` and `--end`; None without them."""
+    try:
+        return segment_of(start, end)
+    except DataError as error:
+        raise ConfigError(f"--start {start} --end {end}: {error}") from error
 
 
 def find_files(paths: Sequence[str]) -> list[File]:
@@ -185,6 +198,7 @@ def answer_of(recognition: "Recognition", track: "Track", top: int) -> dict[str,
     return {
         "video": recognition.video.color,
         "depth": recognition.video.depth,
+        **(recognition.video.segment.cells() if recognition.video.segment else {}),
         "frames": row.frames,
         "width": row.width,
         "height": row.height,

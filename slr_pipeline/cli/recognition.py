@@ -4,7 +4,7 @@ Each step writes its artifact into a temporary folder, as its rule does, and the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -26,6 +26,7 @@ from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.pose.estimators import open_estimator
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from slr_pipeline.scoring.conditions import outside
@@ -40,7 +41,7 @@ from slr_pipeline.steps.keypoints import write_both, write_keypoints
 from slr_pipeline.steps.pose_flow import pose_flow
 from slr_pipeline.steps.predict import Trained, load_trained, predict
 from slr_pipeline.steps.quality import quality
-from slr_pipeline.steps.verify import examine, verify_sample
+from slr_pipeline.steps.verify import Examiner, verify_sample
 from slr_pipeline.training.device import choose_device
 
 PoseStep = Callable[[list[Verified], Mapping[str, str]], None]
@@ -64,10 +65,11 @@ SHARD_SIZE = 8
 
 @dataclass(frozen=True)
 class Video:
-    """A colour video, with its depth video if the track needs one."""
+    """A colour video, with its depth video if the track needs one; `segment` of both, or all."""
 
     color: str
     depth: str | None = None
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -253,12 +255,13 @@ def recognise(
     `advance` receives the number of videos that completed one of the track's `stages`.
     """
     named = [(f"video{number}", video) for number, video in enumerate(videos, start=1)]
-    with Guarded(examine, track.config.verify.seconds_per_video) as guarded:
+    with Guarded(Examiner(), track.config.verify.seconds_per_video) as guarded:
         for start in range(0, len(named), SHARD_SIZE):
             shard = dict(named[start : start + SHARD_SIZE])
             rows = []
             for name, video in shard.items():
                 sample = Sample(name, "test", None, None, video.color, video.depth)
+                sample = replace(sample, segment=video.segment)
                 rows.append(verify_sample(sample, guarded, track.config.fidelity))
                 advance(1)
             with TemporaryDirectory(prefix="slr-predict-") as folder:

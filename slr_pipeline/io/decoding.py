@@ -37,9 +37,9 @@ _MARKING = frozenset({"flv", "h263", "h264", "mpeg1video", "mpeg2video", "mpeg4"
 
 _TOO_LARGE = "exceeds specified max pixel count"
 
-_REPAIR = "copy it again from its source, or re-encode it"
+REPAIR = "copy it again from its source, or re-encode it"
 
-_Packet: TypeAlias = "av.Packet[VideoStream]"
+Packet: TypeAlias = "av.Packet[VideoStream]"
 
 _Logged: TypeAlias = list[tuple[int, str, str]]
 """Level, source and message of FFmpeg's errors."""
@@ -50,12 +50,18 @@ av.logging.set_skip_repeated(False)  # else an error hides the same error of the
 
 @dataclass(frozen=True)
 class OpenVideo:
-    """A file with its first video stream; `error` is the first one of its container, or empty."""
+    """A file with its first video stream; `error` is the first one of its container, or empty.
+
+    `rate` is the mean frame rate that the container states, or 0; pixels are `aspect` times as wide
+    as high.
+    """
 
     path: str | Path
     container: InputContainer
     stream: VideoStream
     error: str
+    rate: float
+    aspect: float
 
 
 @contextmanager
@@ -74,7 +80,7 @@ def opened(path: str | Path) -> Iterator[OpenVideo]:
                 )
         except av.error.FFmpegError as error:
             raise DataError(
-                f"{path}: cannot be opened as a video ({reason_of(error)}); {_REPAIR}"
+                f"{path}: cannot be opened as a video ({reason_of(error)}); {REPAIR}"
             ) from error
     with container:
         if any(_TOO_LARGE in message for _, _, message in logged):
@@ -83,20 +89,18 @@ def opened(path: str | Path) -> Iterator[OpenVideo]:
             )
         # Decoders log the errors of the first packets again later.
         damage = _container_error(logged, container)
-        yield OpenVideo(path, container, _video_stream(container, path, damage), damage)
+        stream = _video_stream(container, path, damage)
+        rate, aspect = float(stream.average_rate or 0), float(stream.sample_aspect_ratio or 1)
+        yield OpenVideo(path, container, stream, damage, rate, aspect)
 
 
 def decode(video: OpenVideo) -> Iterator[av.VideoFrame]:
     """All frames of the stream in display order, as a player shows them. DataError for damage."""
-    codec = video.stream.codec_context
-    codec.thread_count = 1  # faster than AUTO at 512 x 512, and many jobs run at once
-    # An intra-only decoder raises instead of giving a wrong frame.
-    strict = {"err_detect": "explode"} if codec.codec.intra_only else {}
-    codec.options = {"max_pixels": str(MOST_PIXELS), **strict}
-    evidence = _Evidence(video)
+    prepare(video)
+    evidence = Evidence(video)
     demuxed = video.container.demux(video.stream)
     while True:
-        packet, frames, failure, logged = _next_decoded(demuxed)
+        packet, frames, failure, logged = next_decoded(demuxed)
         evidence.add(packet, failure, logged)
         if packet is None:
             break
@@ -106,7 +110,16 @@ def decode(video: OpenVideo) -> Iterator[av.VideoFrame]:
     evidence.check_end()
 
 
-class _Evidence:
+def prepare(video: OpenVideo) -> None:
+    """Set the options of the decoder."""
+    codec = video.stream.codec_context
+    codec.thread_count = 1  # faster than AUTO at 512 x 512, and many jobs run at once
+    # An intra-only decoder raises instead of giving a wrong frame.
+    strict = {"err_detect": "explode"} if codec.codec.intra_only else {}
+    codec.options = {"max_pixels": str(MOST_PIXELS), **strict}
+
+
+class Evidence:
     """Counts and errors of a video while it is decoded; each method raises DataError for damage.
 
     As in players, a video begins with its first key frame; packets that are shown before that may
@@ -125,11 +138,11 @@ class _Evidence:
         self._first_key: int | None = None
         self._decoder_error, self._container_error = "", video.error
 
-    def add(self, packet: "_Packet | None", failure: str, logged: _Logged) -> None:
+    def add(self, packet: "Packet | None", failure: str, logged: _Logged) -> None:
         """Add a packet (None: the end), why it fails (or empty), and FFmpeg's log."""
         early = False
         if packet is not None and packet.size:
-            time = packet.dts or 0 if packet.pts is None else packet.pts
+            time = time_of(packet)
             if self._first_key is None and self._is_key(packet):
                 self._first_key = time
             early = not self._shown if self._first_key is None else time < self._first_key
@@ -162,7 +175,7 @@ class _Evidence:
         indexed = len(stream.index_entries) if "mp4" in container.format.name else 0
         packets, due = len(self._times), len(self._due_times)
         if packets < indexed:
-            raise DataError(f"{path}: ends after {packets} of {indexed} frames; {_REPAIR}")
+            raise DataError(f"{path}: ends after {packets} of {indexed} frames; {REPAIR}")
         if self._decoder_error and (self._shown != due or self._lacks_packets()):
             raise self._damaged(self._decoder_error)
         seconds = (container.duration or 0) / av.time_base
@@ -170,7 +183,12 @@ class _Evidence:
         if self._container_error and not (self._marks_wrong_frames and self._shown == announced):
             raise self._damaged(self._container_error)
         if not self._shown:
-            raise DataError(f"{path}: has no frames; {_REPAIR}")
+            raise DataError(f"{path}: has no frames; {REPAIR}")
+
+    def check_segment(self, shown: int, due: int) -> None:
+        """Compare the shown frames of a segment with its packets."""
+        if self._decoder_error and shown != due:
+            raise self._damaged(self._decoder_error)
 
     def _lacks_packets(self) -> bool:
         """Whether the times of the packets have a gap, in a video of constant rate."""
@@ -179,20 +197,25 @@ class _Evidence:
         steps = sorted(after - before for before, after in pairwise(times))
         return bool(steps) and steps[-1] > 1.5 * steps[len(steps) // 2]
 
-    def _is_key(self, packet: _Packet) -> bool:
+    def _is_key(self, packet: Packet) -> bool:
         # A damaged packet may have lost its flag, but not its entry in the index.
         entries = self._video.stream.index_entries
         return packet.is_keyframe or any(e.is_keyframe and e.pos == packet.pos for e in entries)
 
     def _damaged(self, reason: str) -> DataError:
         return DataError(
-            f"{self._video.path}: is damaged after {self._shown} frames ({reason}); {_REPAIR}"
+            f"{self._video.path}: is damaged after {self._shown} frames ({reason}); {REPAIR}"
         )
 
 
-def _next_decoded(
-    demuxed: Iterator[_Packet],
-) -> tuple["_Packet | None", list[av.VideoFrame], str, _Logged]:
+def time_of(packet: Packet) -> int:
+    """When the picture of a packet is shown, in the time base of its stream."""
+    return packet.dts or 0 if packet.pts is None else packet.pts
+
+
+def next_decoded(
+    demuxed: Iterator[Packet],
+) -> tuple["Packet | None", list[av.VideoFrame], str, _Logged]:
     """The next packet (None at the end), its frames, why it fails (or empty), and FFmpeg's log.
 
     The log is captured per packet, because other videos may be decoded in between.
@@ -213,11 +236,11 @@ def _video_stream(container: InputContainer, path: str | Path, error: str) -> Vi
     # The cover picture of a sound file is a video stream of one frame.
     streams = [s for s in container.streams.video if Disposition.attached_pic not in s.disposition]
     if not streams and error:
-        raise DataError(f"{path}: is damaged ({error}); {_REPAIR}")
+        raise DataError(f"{path}: is damaged ({error}); {REPAIR}")
     if not streams:
         raise DataError(f"{path}: has no video stream; give a file with pictures in it")
     if streams[0].codec_context is None:
-        raise DataError(f"{path}: its codec is unknown; {_REPAIR}")
+        raise DataError(f"{path}: its codec is unknown; {REPAIR}")
     return streams[0]
 
 

@@ -44,7 +44,7 @@ class EarlierClips:
     def values(self, row: Verified) -> NDArray[Any] | None:
         """Values (T, ...) of a row if made from the same video; None if there are none."""
         store, sha256 = self._clips.get(row.sample, (None, ""))
-        if store is None or sha256 != row.color_sha256:
+        if store is None or sha256 != row.source("color"):
             return None
         try:
             clip = store.read(row.sample)

@@ -1,11 +1,12 @@
 """Tables of `verify`: one CSV per shard with a row per sample, and quarantine.csv."""
 
+import math
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import get_type_hints
+from typing import Literal, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,10 @@ from numpy.typing import NDArray
 from slr_pipeline.config.section import located, relative_to
 from slr_pipeline.features.frame_rate import shown_frames
 from slr_pipeline.io.tables import read_table, write_table
+from slr_pipeline.samples.segments import SEGMENT_COLUMNS, Segment
 from slr_pipeline.samples.videos import Examined
+
+Video = Literal["color", "depth"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class Verified:
     `reason` is empty if the videos can be decoded. Otherwise the sample is quarantined, and frames,
     sizes (pixels) and rates are 0. `rate` is the frame rate of the features; 0: they have every
     frame of the video. `times_ms` are the times of the frames, separated by blanks; empty for a
-    constant rate.
+    constant rate. `segment` is the part of both videos that is the sample; None: all of them.
     """
 
     sample: str
@@ -38,11 +42,17 @@ class Verified:
     depth_sha256: str = ""
     rate: float = 0.0
     times_ms: str = ""
+    segment: Segment | None = None
 
     @property
     def feature_fps(self) -> float:
         """Frames per second of the features."""
         return self.rate or self.fps
+
+    def source(self, video: Video) -> str:
+        """What the sample is made from: SHA-256 of a video, and the times of a segment."""
+        sha256 = self.color_sha256 if video == "color" else self.depth_sha256
+        return f"{sha256} {self.segment}" if self.segment and sha256 else sha256
 
     def feature_frames(self) -> NDArray[np.int64]:
         """Frames of the video that the features have, in order, maybe with repeats."""
@@ -54,13 +64,16 @@ class Verified:
         return shown_frames(seconds * self.rate, self.frames / self.fps * self.rate)
 
 
-COLUMNS = tuple(field.name for field in fields(Verified))
+COLUMNS = tuple(field.name for field in fields(Verified) if field.name != "segment")
 
 
 def write_verified(path: str | Path, rows: Iterable[Verified]) -> None:
     """Write the rows as CSV with a header; video paths become relative to the table's folder."""
     relative = partial(relative_to, os.path.dirname(path))
-    write_table(path, [asdict(_moved(row, relative)) for row in rows], COLUMNS)
+    rows = [_moved(row, relative) for row in rows]
+    columns = (*COLUMNS, *(SEGMENT_COLUMNS if any(row.segment for row in rows) else ()))
+    cells = [vars(row) | (row.segment.cells() if row.segment else {}) for row in rows]
+    write_table(path, cells, columns)
 
 
 def write_known(path: str | Path, rows: Iterable[Examined]) -> None:
@@ -75,10 +88,21 @@ def write_known(path: str | Path, rows: Iterable[Examined]) -> None:
 
 def read_verified(path: str | Path) -> list[Verified]:
     """Read the rows of such a CSV. ArtifactError for a missing, cut or foreign file."""
-    table = read_table(path, get_type_hints(Verified))
+    hints = get_type_hints(Verified)
+    table = read_table(path, {name: hints[name] for name in COLUMNS})
+    times = table.reindex(columns=list(SEGMENT_COLUMNS)).itertuples(index=False, name=None)
     rows = table[list(COLUMNS)].itertuples(index=False, name=None)
-    folder = os.path.dirname(path)
-    return [_moved(Verified(*row), partial(located, folder)) for row in rows]
+    move = partial(located, os.path.dirname(path))
+    return [
+        _moved(replace(Verified(*row), segment=_segment(*segment)), move)
+        for row, segment in zip(rows, times, strict=True)
+    ]
+
+
+def _segment(start: float, end: float) -> Segment | None:
+    if math.isnan(start):
+        return None
+    return Segment(start, math.inf if math.isnan(end) else end)
 
 
 def _moved(row: Verified, move: Callable[[str], str]) -> Verified:
@@ -92,5 +116,5 @@ def read_all_verified(results: str | Path) -> list[Verified]:
 
 
 def sums_of(rows: Iterable[Verified]) -> dict[str, tuple[str, str]]:
-    """SHA-256 of the colour and depth video of each sample."""
-    return {row.sample: (row.color_sha256, row.depth_sha256) for row in rows}
+    """SHA-256 of the colour and depth video of each sample, with the times of a segment."""
+    return {row.sample: (row.source("color"), row.source("depth")) for row in rows}

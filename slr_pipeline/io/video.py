@@ -6,6 +6,7 @@ pixels are applied.
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.decoding import MOST_PIXELS, OpenVideo, decode, opened, reason_of
+from slr_pipeline.io.recordings import Recordings
+from slr_pipeline.samples.segments import Segment
 
 Picture = NDArray[np.uint8]
 """RGB (H, W, 3) or grey (H, W)."""
@@ -51,44 +54,74 @@ class VideoInfo:
     times_ms: tuple[int, ...] = ()
 
 
-def read_frames(path: str | Path, *, most_bits: int | None = None) -> Iterator[Picture]:
-    """Frames of a video as RGB (H, W, 3) uint8, decoded lazily one at a time.
+def read_frames(
+    path: str | Path,
+    segment: Segment | None = None,
+    *,
+    most_bits: int | None = None,
+    recordings: Recordings | None = None,
+) -> Iterator[Picture]:
+    """Frames of a video or of its segment as RGB (H, W, 3) uint8, decoded lazily one at a time.
+
+    Segments of one file that share `recordings` are read faster, in order of time.
 
     DataError that names the path if the file is missing, empty, not a video, damaged, or has more
     than `most_bits`; damage in the middle is raised when the iteration reaches it.
     """
-    with opened(path) as video:
-        for frame, matrix in _frames(video, most_bits):
+    with _reading(path, segment, recordings) as (video, decoded):
+        for frame, matrix in _frames(video, decoded, most_bits):
             yield _rgb(frame, matrix, path)
 
 
-def read_grey_frames(path: str | Path) -> Iterator[Picture]:
+def read_grey_frames(
+    path: str | Path, segment: Segment | None = None, *, recordings: Recordings | None = None
+) -> Iterator[Picture]:
     """Frames of a depth or grey video as (H, W) uint8 over the full range 0..255.
 
     The grey of the RGB picture, as in the released code: direct conversion of video levels to grey
     makes one pixel in ten brighter by one. Errors as `read_frames`; DataError for a video of more
     than 8 bits, because its low bits would be lost.
     """
-    for picture in read_frames(path, most_bits=8):
+    for picture in read_frames(path, segment, most_bits=8, recordings=recordings):
         yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def probe(path: str | Path, *, grey: bool = False) -> VideoInfo:
-    """Frame count, size and frame rate of a video, by decoding every frame.
+def probe(
+    path: str | Path,
+    segment: Segment | None = None,
+    *,
+    grey: bool = False,
+    recordings: Recordings | None = None,
+) -> VideoInfo:
+    """Frame count, size and frame rate of a video or its segment, by decoding every frame.
 
     Errors as `read_frames`, or as `read_grey_frames` if `grey`.
     """
     times: list[float | None] = []
     size = (0, 0)
-    with opened(path) as video:
-        for frame, matrix in _frames(video, most_bits=8 if grey else None):
+    with _reading(path, segment, recordings) as (video, decoded):
+        for frame, matrix in _frames(video, decoded, most_bits=8 if grey else None):
             if not times:
                 height, width, _ = _rgb(frame, matrix, path).shape
                 size = (width, height)
             times.append(frame.time)
-        stated = float(video.stream.average_rate or 0)
-    fps = _mean_rate(times, stated)
+    fps = _mean_rate(times, video.rate)
     return VideoInfo(len(times), *size, fps=fps, times_ms=_variable_times(times, fps))
+
+
+@contextmanager
+def _reading(
+    path: str | Path, segment: Segment | None, recordings: Recordings | None
+) -> Iterator[tuple[OpenVideo, Iterator[av.VideoFrame]]]:
+    """The open video and its frames, or those of a segment."""
+    if segment is None:
+        with opened(path) as video:
+            yield video, decode(video)
+    elif recordings is None:
+        with Recordings() as own:
+            yield own.segment(path, segment)
+    else:
+        yield recordings.segment(path, segment)
 
 
 def _mean_rate(times: list[float | None], stated: float) -> float:
@@ -135,19 +168,20 @@ def _rgb(frame: av.VideoFrame, matrix: Matrix, path: str | Path) -> Picture:
     return _as_shown(picture, matrix, path)
 
 
-def _frames(video: OpenVideo, most_bits: int | None) -> Iterator[tuple[av.VideoFrame, Matrix]]:
+def _frames(
+    video: OpenVideo, decoded: Iterator[av.VideoFrame], most_bits: int | None
+) -> Iterator[tuple[av.VideoFrame, Matrix]]:
     """The decoded frames, with the display matrix of the first and its pixel aspect ratio in it.
 
     DataError if they change their shape or have more than `most_bits`.
     """
     first, matrix = "", _UPRIGHT
-    for index, frame in enumerate(decode(video)):
+    for index, frame in enumerate(decoded):
         shape = _shape(frame)
         if not first:
             # Only here: PyAV's side data keep a frame in memory until Python collects garbage.
             first, (a, b, c, d) = shape, _display_matrix(frame)
-            aspect = float(video.stream.sample_aspect_ratio or 1)
-            matrix = (aspect * a, aspect * b, c, d)
+            matrix = (video.aspect * a, video.aspect * b, c, d)
         if shape != first:
             raise DataError(
                 f"{video.path}: frame {index} is {shape}, the first is {first}; encode the video "

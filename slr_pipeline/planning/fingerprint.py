@@ -84,5 +84,5 @@ def _probe(samples: Sequence[Sample]) -> list[object]:
     infos: list[object] = []
     for sample in samples:
         with suppress(DataError):  # `verify` reports it
-            infos.append(probe(sample.color))
+            infos.append(probe(sample.color, sample.segment))
     return infos

@@ -16,8 +16,8 @@ from slr_pipeline.features.flow import from_bytes
 from slr_pipeline.features.heatmaps import sixty_frames
 from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.features import FeatureFile, FeatureStore
-from slr_pipeline.io.shards import Video, video_frames
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.shards import video_frames
+from slr_pipeline.io.verified import Verified, Video, read_verified
 from slr_pipeline.io.video import Picture
 from slr_pipeline.report import drawing
 from slr_pipeline.report.drawing import LEFT, MIDDLE, RIGHT, Row

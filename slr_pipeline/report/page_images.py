@@ -111,7 +111,7 @@ def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
         return None
     sample = samples[0]
     middle = frames[sample.name] // 2
-    picture = next(islice(read_frames(sample.color), middle, None), None)
+    picture = next(islice(read_frames(sample.color, sample.segment), middle, None), None)
     if picture is None:
         raise DataError(
             f"{sample.color}: has no frame {middle}; restore the video that the run used"

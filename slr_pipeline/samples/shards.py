@@ -10,7 +10,9 @@ from slr_pipeline.samples.table import Sample, SampleTable
 
 
 def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:
-    """Samples of one split by shard; a shard holds at most `size`, sorted by name.
+    """Samples of one split by shard; a shard holds at most `size`.
+
+    They are sorted by name; segments by recording and time, so that it is decoded once.
 
     Shards are the leaves of a binary tree over the bits of sha256(name); a leaf that outgrows
     `size` is halved. So an added sample changes only its own shard, wherever it is in the table. A
@@ -28,8 +30,16 @@ def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]
             pending += [(bits + "0", start, middle), (bits + "1", middle, stop)]
         elif stop > start:
             leaf = (sample for _, sample in hashed[start:stop])
-            leaves[bits or "all"] = tuple(sorted(leaf, key=lambda sample: sample.name))
+            leaves[bits or "all"] = tuple(sorted(leaf, key=_place))
     return dict(sorted(leaves.items()))
+
+
+def _place(sample: Sample) -> tuple[str, float, str]:
+    return (
+        (sample.color, sample.segment.start_s, sample.name)
+        if sample.segment
+        else ("", 0.0, sample.name)
+    )
 
 
 def _first_digest(bits: str) -> bytes:

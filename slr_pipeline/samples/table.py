@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from slr_pipeline.config.experiment import SPLITS, AutslData, DataSettings, Split, TableData
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_rows, csv_table, decode, read_bytes
+from slr_pipeline.samples.segments import SEGMENT_COLUMNS, Segment, repeated, segment_of
 from slr_pipeline.samples.spelling import one_spelling, quoting, spelling_warnings
 from slr_pipeline.text import composed, outline, plain
 
@@ -21,7 +22,7 @@ AUTSL_NAME = re.compile(r"^signer(\d+)_sample\d+$")
 REQUIRED_COLUMNS = ("sample", "split", "label", "color")
 TABLE_COLUMNS = (
     *("sample", "split", "label", "signer", "color", "depth"),
-    *("color_sha256", "depth_sha256"),
+    *("color_sha256", "depth_sha256", *SEGMENT_COLUMNS),
 )
 MAX_DIGITS = 5
 """Longest label that is a number: more classes than any language has signs."""
@@ -31,7 +32,8 @@ MAX_DIGITS = 5
 class Sample:
     """One clip of one sign by one signer. `label` and `signer` are None if unknown.
 
-    The SHA-256 of a video is None if the sample table does not state it.
+    The SHA-256 of a video is None if the sample table does not state it. `segment` is the part of
+    both videos that is the clip, None if all of them is.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Sample:
     depth: str | None
     color_sha256: str | None = None
     depth_sha256: str | None = None
+    segment: Segment | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,9 @@ def load_samples(data: DataSettings) -> SampleTable:
     """Read and check the sample table; no video is opened.
 
     Raises DataError with file and line for an unreadable table, a wrong or repeated name, an
-    unknown split or label, a path that leaves the data folder, a split without samples, fewer
-    than two classes, or a signer in two splits of signer-independent data.
+    unknown split or label, a path that leaves the data folder, an empty segment, two segments of
+    one sign that are nearly the same, a split without samples, fewer than two classes, or a signer
+    in two splits of signer-independent data.
     """
     table = _load_autsl(data) if isinstance(data, AutslData) else _load_table(data)
     where = data.root if isinstance(data, AutslData) else data.table
@@ -181,8 +185,8 @@ def _load_table(data: TableData) -> SampleTable:
     classes = _read_classes(data.classes) if data.classes else _classes_of(glosses, data.table)
     label_of = _label_of(glosses, classes)
     signer_of = one_spelling(signers, outline)
-    samples = []
-    for line, (name, split, label, signer, color, depth, *checksums) in rows:
+    samples, bad_segments = [], []
+    for line, (name, split, label, signer, color, depth, *checksums, start, end) in rows:
         where = f"{data.table}, line {line}"
         _check_name(name, where)
         if split not in SPLITS:
@@ -192,6 +196,12 @@ def _load_table(data: TableData) -> SampleTable:
         if label and label not in label_of:
             raise DataError(f"{where}: {_unknown(label, classes)}")
         color_sha256, depth_sha256 = (_checksum(text, where) for text in checksums)
+        segment = None
+        try:
+            segment = segment_of(start, end)
+        except DataError as error:
+            bad_segments.append(f"{where}: sample {name}: {error}")
+            continue
         samples.append(
             Sample(
                 name=name,
@@ -202,8 +212,11 @@ def _load_table(data: TableData) -> SampleTable:
                 depth=_path_under(root, depth, where) if depth else None,
                 color_sha256=color_sha256,
                 depth_sha256=depth_sha256,
+                segment=segment,
             )
         )
+    if problems := [*bad_segments, *_repeated_segments(data.table, samples)]:
+        raise DataError("\n".join(problems))
     warnings = (*spelling_warnings(classes, signers), *_lost_zeros(samples))
     return SampleTable(classes, tuple(samples), warnings)
 
@@ -212,9 +225,8 @@ def _table_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row in the order of TABLE_COLUMNS; absent columns are empty."""
     text = decode(path, read_bytes(path))
     for line, cells in csv_table(path, text, TABLE_COLUMNS, REQUIRED_COLUMNS):
-        name, split, *texts, color, depth, color_sha256, depth_sha256 = cells
-        label, signer = (composed(text) if plain(text) else "" for text in texts)
-        yield line, [name, split, label, signer, color, depth, color_sha256, depth_sha256]
+        texts = (composed(text) if plain(text) else "" for text in cells[2:4])
+        yield line, [*cells[:2], *texts, *cells[4:]]
 
 
 def _read_classes(path: str) -> tuple[str, ...]:
@@ -261,6 +273,21 @@ def _unknown(label: str, classes: Sequence[str]) -> str:
             return f"label {quote(label)} is not a class, but {quote(gloss)} is; use one spelling"
     known = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
     return f"label {label[:80]!r} is not a class (known: {known})"
+
+
+def _repeated_segments(where: str, samples: Sequence[Sample]) -> Iterator[str]:
+    """A line for each two samples of a sign that are nearly the same part of a recording."""
+    used = {sample.color for sample in samples if sample.segment}
+    pieces = (
+        (sample.name, (sample.color, sample.label), sample.segment or Segment())
+        for sample in samples
+        if sample.color in used and sample.label is not None
+    )
+    for first, second, share in repeated(pieces):
+        yield (
+            f"{where}: samples {first} and {second} have the same label and {share:.0%} of the "
+            "shorter segment in common; correct start_s and end_s, or remove one"
+        )
 
 
 def _lost_zeros(samples: Sequence[Sample]) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import NamedTuple
 
 from slr_pipeline.samples.shards import digest_of
@@ -68,11 +69,13 @@ def files_of(sample: Sample) -> str:
     """Identity of a sample's videos: size, time and readability, and the required SHA-256.
 
     Words with a letter each: `v`ersion; of each video `b`ytes, `m`odification time in ns,
-    `p`ermission to read, `s`ha256.
+    `p`ermission to read, `s`ha256; and the `t`imes of a segment.
     """
     words = [f"v{VERSION}", *_words(sample.color, sample.color_sha256)]
     if sample.depth:
         words += _words(sample.depth, sample.depth_sha256)
+    if sample.segment:
+        words.append(f"t{sample.segment.start_ms}-{sample.segment.end_ms}")
     return " ".join(words)
 
 
@@ -132,7 +135,7 @@ def _unchanged(rows: Sequence[Examined], files: str) -> Examined | None:
         rows = rows[-1:]  # an earlier absence says nothing about this one
     for row in reversed(rows):
         # Permission matters only to a video that failed.
-        if _same(row.files, files, "vbms" if row.frames else "vbmsp"):
+        if _same(row.files, files, "vbmst" if row.frames else "vbmspt"):
             return row
     return None
 
@@ -142,12 +145,12 @@ def _removed(rows: Sequence[Examined], files: str, sample: Sample) -> Examined |
         return None
     last = rows[-1]
     paths = (last.color, last.depth) == (sample.color, sample.depth or "")
-    return last if paths and _same(last.files, files, "vbms", absent=True) else None
+    return last if paths and _same(last.files, files, "vbmst", absent=True) else None
 
 
 def _copied(rows: Sequence[Examined], files: str) -> Examined | None:
     good = (row for row in reversed(rows) if row.frames)
-    return next((row for row in good if _same(row.files, files, "vbs")), None)
+    return next((row for row in good if _same(row.files, files, "vbst")), None)
 
 
 def _is_missing(files: str) -> bool:
@@ -171,12 +174,18 @@ def same_content(sample: Sample, row: Examined) -> bool:
         videos.append((sample.depth, row.depth_sha256))
     try:
         for path, sha256 in videos:
-            with open(path, "rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    return False
+            if _sha256(path, os.stat(path).st_mtime_ns) != sha256:
+                return False
     except OSError:
         return False
     return True
+
+
+@cache
+def _sha256(path: str, modified: int) -> str:
+    """SHA-256 of a file that many segments may share."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def mark_stop(path: str) -> None:
@@ -226,4 +235,5 @@ def _content(name: str, files: str, row: Examined | None, seconds: int, fidelity
         return f"{name}\tquarantined\t{seconds}"
     facts = (row.frames, row.width, row.height, row.fps, row.color_sha256, row.depth_sha256)
     by_time = (row.times_ms, fidelity) if row.times_ms or row.fps >= FAST_FPS else ()
-    return "\t".join((name, *map(str, facts), *by_time))
+    segment = (word for word in files.split() if word.startswith("t"))
+    return "\t".join((name, *map(str, facts), *by_time, *segment))

@@ -10,15 +10,15 @@ from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import (
-    Video,
     clip_of,
     inputs_of,
     keypoints_of,
     rows_to_make,
     video_frames,
 )
-from slr_pipeline.io.verified import read_verified
+from slr_pipeline.io.verified import Video, read_verified
 
 
 def flow(
@@ -36,11 +36,12 @@ def flow(
     video: Video = "color" if feature == "flow" else "depth"
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
     attributes: Attributes = {**store.estimator, "method": settings.method, "bound_px": bound_px}
-    with create_feature_file(out, feature, attributes, facts, JPEG[fidelity]) as writer:
+    created = create_feature_file(out, feature, attributes, facts, JPEG[fidelity])
+    with created as writer, Recordings() as recordings:
         for row in rows_to_make(rows, writer):
             points = keypoints_of(store, row)
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
-            frames = video_frames(row, video)
+            frames = video_frames(row, video, recordings)
             if fidelity == "published":
                 flows = whole_frame_flow(
                     frames, box, estimate, bound_px=bound_px, working_px=settings.working_px

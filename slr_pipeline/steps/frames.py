@@ -9,6 +9,7 @@ from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import read_verified
 
@@ -20,11 +21,12 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
     fidelity = settings.fidelity
     interpolation = cv2.INTER_LINEAR if fidelity == "published" else cv2.INTER_AREA
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "color"))
-    with create_feature_file(out, "frames", store.estimator, facts, JPEG[fidelity]) as writer:
+    created = create_feature_file(out, "frames", store.estimator, facts, JPEG[fidelity])
+    with created as writer, Recordings() as recordings:
         for row in rows_to_make(rows, writer):
             points = keypoints_of(store, row)
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
-            pictures = video_frames(row, "color")
+            pictures = video_frames(row, "color", recordings)
             crops = (crop_signer(picture, box, interpolation=interpolation) for picture in pictures)
             counts = {"clips_without_person": int(not points[..., 2].any())}
             writer.add(clip_of(row, crops, boxes=box, counts=counts))

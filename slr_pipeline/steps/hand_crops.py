@@ -11,15 +11,15 @@ from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import (
-    Video,
     clip_of,
     inputs_of,
     keypoints_of,
     rows_to_make,
     video_frames,
 )
-from slr_pipeline.io.verified import read_verified
+from slr_pipeline.io.verified import Video, read_verified
 
 
 def hand_crops(
@@ -35,13 +35,16 @@ def hand_crops(
     fidelity = settings.fidelity
     video: Video = "color" if feature == "hand_crops" else "depth"
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
-    with create_feature_file(out, feature, store.estimator, facts, JPEG[fidelity]) as writer:
+    created = create_feature_file(out, feature, store.estimator, facts, JPEG[fidelity])
+    with created as writer, Recordings() as recordings:
         for row in rows_to_make(rows, writer):
             points = keypoints_of(store, row)
             hands = hand_boxes(points, width=row.width, height=row.height, fidelity=fidelity)
             crops = (
                 np.stack([crop_hand(frame, box, fidelity=fidelity) for box in pair])
-                for frame, pair in zip(video_frames(row, video), hands.boxes, strict=True)
+                for frame, pair in zip(
+                    video_frames(row, video, recordings), hands.boxes, strict=True
+                )
             )
             counts = {
                 "missing_boxes": int(hands.missing.sum()),

@@ -17,6 +17,7 @@ from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.earlier import EarlierClips
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
+from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import clip_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 from slr_pipeline.pose.estimators import open_estimator
@@ -72,10 +73,11 @@ def write_both(
         "source": "network",
     }
     both = {"keypoints": settings.model_dump(), "heatmaps": heatmaps.model_dump()}
-    facts = provenance(settings=both, inputs={row.sample: row.color_sha256 for row in rows})
-    with create_feature_file(heatmaps_out, "heatmaps", attributes, facts) as writer:
+    facts = provenance(settings=both, inputs={row.sample: row.source("color") for row in rows})
+    created = create_feature_file(heatmaps_out, "heatmaps", attributes, facts)
+    with created as writer, Recordings() as recordings:
         for row in rows_to_make(rows, writer):
-            keypoints[row.sample], maps = source.estimate(pose_clip(row))
+            keypoints[row.sample], maps = source.estimate(pose_clip(row, recordings))
             writer.add(clip_of(row, maps))
     write_keypoints(out, rows, settings, source.estimator, keypoints)
 
@@ -100,17 +102,21 @@ def write_keypoints(
         "smoothed": settings.smoothing is not None,
         **estimator.attributes,
     }
-    inputs = {row.sample: row.color_sha256 for row in rows}
+    inputs = {row.sample: row.source("color") for row in rows}
     facts = provenance(settings=settings.model_dump(), inputs=inputs)
     earlier = None
     if estimated is None and not isinstance(estimator, ImportedKeypoints):
         earlier = EarlierClips(out, "keypoints", attributes, facts["settings"])
-    with create_feature_file(out, "keypoints", attributes, facts) as writer:
+    created = create_feature_file(out, "keypoints", attributes, facts)
+    with created as writer, Recordings() as recordings:
         for row in rows_to_make(rows, writer):
             if earlier and (known := earlier.values(row)) is not None:
                 writer.add(clip_of(row, known))
                 continue
-            values = estimated[row.sample] if estimated else estimator.estimate(pose_clip(row))
+            if estimated:
+                values = estimated[row.sample]
+            else:
+                values = estimator.estimate(pose_clip(row, recordings))
             if settings.smoothing is not None:
                 values = smooth(
                     values,
@@ -125,9 +131,9 @@ def write_keypoints(
         log.info("%d of %d clips taken over from an earlier file", earlier.taken, len(rows))
 
 
-def pose_clip(row: Verified) -> PoseClip:
+def pose_clip(row: Verified, recordings: Recordings | None = None) -> PoseClip:
     """The colour video of a row as the input of an estimator."""
-    frames = video_frames(row, "color")
+    frames = video_frames(row, "color", recordings)
     size = {"width": row.width, "height": row.height}
     return PoseClip(
         row.sample,

@@ -12,8 +12,10 @@ from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import feature_rate
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
+from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.verified import COLUMNS, Verified, write_known, write_verified
 from slr_pipeline.io.video import VideoInfo, probe, sha256_of
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import Sample, load_samples
 from slr_pipeline.samples.videos import (
@@ -28,8 +30,8 @@ from slr_pipeline.schema import Fidelity
 
 log = logging.getLogger(__name__)
 
-Examine = Callable[[str, str | None, bool], tuple[VideoInfo, str]]
-"""`examine`, or the same in a child process."""
+Examine = Callable[[str, str | None, bool, Segment | None], tuple[VideoInfo, str]]
+"""An `Examiner`, or the same in a child process."""
 
 
 def verify(
@@ -56,7 +58,7 @@ def verify(
     before = read_known(*_tables(known, remembered)) if known else {}
     compared = compare(samples, before)
     rows, changed, decoded = [], [], 0
-    with Guarded(examine, seconds_per_video) as guarded, progress(len(samples)) as advance:
+    with Guarded(Examiner(), seconds_per_video) as guarded, progress(len(samples)) as advance:
         for sample in samples:
             row = _taken_over(sample, compared, fidelity)
             if row is None:
@@ -95,7 +97,7 @@ def _taken_over(sample: Sample, compared: Comparison, fidelity: Fidelity) -> Ver
         return None
     facts = {name: getattr(row, name) for name in COLUMNS if name not in ("reason", "rate")}
     facts |= {"color": sample.color, "depth": sample.depth or "", "reason": ""}
-    return _with_rate(Verified(**facts), fidelity)
+    return _with_rate(Verified(**facts, segment=sample.segment), fidelity)
 
 
 def _with_rate(row: Verified, fidelity: Fidelity) -> Verified:
@@ -109,29 +111,49 @@ def _examined(row: Verified, files: str) -> Examined:
     return Examined(**{name: vars(row).get(name, files) for name in Examined._fields})
 
 
-def examine(path: str, sha256: str | None, grey: bool) -> tuple[VideoInfo, str]:
-    """Decode a colour or grey video: its facts and SHA-256. DataError if that is not `sha256`."""
-    if sha256 is not None and (actual := sha256_of(path)) != sha256:
-        raise DataError(
-            f"{path}: has SHA-256 {actual}, the sample table says {sha256}; copy it again from its "
-            "source"
-        )
-    return probe(path, grey=grey), sha256 or sha256_of(path)
+class Examiner:
+    """Decodes videos and segments; those of one recording, in order of time, decode it once."""
+
+    def __init__(self) -> None:
+        self._recordings = Recordings()
+        self._sums: dict[str, str] = {}
+
+    def __call__(
+        self, path: str, sha256: str | None, grey: bool, segment: Segment | None
+    ) -> tuple[VideoInfo, str]:
+        """Facts and SHA-256 of a colour or grey video. DataError if that is not `sha256`."""
+        if sha256 is not None and (actual := self._sum(path, segment)) != sha256:
+            raise DataError(
+                f"{path}: has SHA-256 {actual}, the sample table says {sha256}; copy it again from "
+                "its source"
+            )
+        info = probe(path, segment, grey=grey, recordings=self._recordings)
+        return info, sha256 or self._sum(path, segment)
+
+    def _sum(self, path: str, segment: Segment | None) -> str:
+        if segment is None:
+            return sha256_of(path)
+        if path not in self._sums:
+            self._sums[path] = sha256_of(path)
+        return self._sums[path]
 
 
 def verify_sample(
-    sample: Sample, examine: Examine = examine, fidelity: Fidelity = "corrected"
+    sample: Sample, examine: Examine | None = None, fidelity: Fidelity = "corrected"
 ) -> Verified:
     """Decode both videos of a sample; an error becomes the reason of its quarantine.
 
     `published` features have every frame of a video, whatever its rate.
     """
-    row = Verified(sample.name, sample.color, sample.depth or "", reason="")
+    examine = examine or Examiner()
+    row = Verified(sample.name, sample.color, sample.depth or "", "", segment=sample.segment)
     try:
-        info, color_sha256 = examine(sample.color, sample.color_sha256, False)
+        info, color_sha256 = examine(sample.color, sample.color_sha256, False, sample.segment)
         depth_sha256 = ""
         if sample.depth:
-            depth_info, depth_sha256 = examine(sample.depth, sample.depth_sha256, True)
+            depth_info, depth_sha256 = examine(
+                sample.depth, sample.depth_sha256, True, sample.segment
+            )
             _check_depth(sample.depth, depth_info, info)
     except DataError as error:
         return replace(row, reason=str(error))

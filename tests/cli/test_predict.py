@@ -168,6 +168,21 @@ def test_answers_are_those_of_the_pipeline(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_segment_has_the_answer_of_the_clip(
+    run_folder: Path, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (list(read_frames(clip(name))) for name in (FIRST, SECOND))
+    path = write(tmp_path / "long.mkv", [*second, *first, *second], codec="ffv1", pixels="bgr0")
+    start, end = len(second) / 25, (len(second) + len(first)) / 25
+    slr(path, "--models", models, "--json", "--track", "rgb", "--start", start, "--end", end)
+    (video,) = json.loads(capsys.readouterr().out)["videos"]
+    assert (video["start_s"], video["end_s"], video["frames"]) == (start, end, len(first))
+    assert probabilities_of(video) == pipeline_probabilities(run_folder, "rgb")[FIRST]
+    with pytest.raises(SystemExit):
+        slr(path, "--models", models, "--start", "2", "--end", "1")
+    assert "--start 2 --end 1: the segment 2.000 to 1.000 s is empty" in capsys.readouterr().err
+
+
 def test_a_clip_at_another_rate_has_the_same_answer(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import AutslData, AutslLabels, TableData
 from slr_pipeline.errors import DataError
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.shards import labels_digest, shards
 from slr_pipeline.samples.table import Sample, load_samples, signer_warnings
 from slr_pipeline.samples.videos import digests
@@ -210,3 +211,54 @@ def test_checksums_are_read_and_change_the_digest(tmp_path: Path) -> None:
     assert len({digests(s, "none.csv", 9)[0] for s in (plain, color, depth)}) == 3
     with pytest.raises(DataError, match=r"samples.csv, line 2: 'abc' is not a SHA-256 of 64 hex"):
         load("abc,")
+
+
+SEGMENTS = HEADER.replace("depth", "depth,start_s,end_s")
+
+
+def test_segments_of_a_recording(table: Callable[..., TableData]) -> None:
+    """Of spreadsheets with decimal commas too; an empty cell is the start or end of the file."""
+    rows = "a;train;yes;1;a.mp4;;;\nb;val;no;2;long.mp4;;1,5;2,25\nc;test;yes;3;long.mp4;;;7\n"
+    loaded = load_samples(table(SEGMENTS.replace(",", ";") + rows + "d;train;no;1;long.mp4;;9;\n"))
+    segments = [sample.segment for sample in loaded.samples]
+    assert segments == [None, Segment(1.5, 2.25), Segment(0, 7), Segment(9)]
+    assert [s.name for s in shards(loaded.split("train"), 9)["all"]] == ["a", "d"]
+
+
+def test_segments_of_a_shard_are_in_order_of_time(table: Callable[..., TableData]) -> None:
+    rows = "".join(f"s{n},train,yes,1,long.mp4,,{9 - n},{10 - n}\n" for n in range(5))
+    loaded = load_samples(table(SEGMENTS + rows + "b,val,no,2,b.mp4,,,\nc,test,no,3,c.mp4,,,\n"))
+    assert [s.name for s in shards(loaded.split("train"), 9)["all"]] == [
+        "s4",
+        "s3",
+        "s2",
+        "s1",
+        "s0",
+    ]
+
+
+def test_bad_segments_give_one_line_each(table: Callable[..., TableData]) -> None:
+    times = [
+        *[("1", "2"), ("1.1", "2.1"), ("-1", "2"), ("3", "3"), ("4", "3.9999"), ("x", "1")],
+        *[("nan", ""), ("0:01", ""), ("1e3", ""), ("1.3", "2.3"), ("9", ""), ("9.1", "")],
+    ]
+    rows = "".join(f"s{n},train,yes,1,long.mp4,,{a},{b}\n" for n, (a, b) in enumerate(times))
+    rows += "o,train,no,1,long.mp4,,1,2\n" + ROWS.replace(",\n", ",,,\n").replace(
+        "_d.mp4\n", "_d.mp4,,\n"
+    )
+    with pytest.raises(DataError) as caught:
+        load_samples(table(SEGMENTS + rows))
+    lines = [line.split(".csv")[1] for line in str(caught.value).splitlines()]
+    assert lines == [
+        ", line 4: sample s2: start_s '-1' is not a number of seconds from 0 on, such as 12.48",
+        ", line 5: sample s3: the segment 3.000 to 3.000 s is empty; end_s must be after start_s",
+        ", line 6: sample s4: the segment 4.000 to 4.000 s is empty; end_s must be after start_s",
+        ", line 7: sample s5: start_s 'x' is not a number of seconds from 0 on, such as 12.48",
+        ", line 8: sample s6: start_s 'nan' is not a number of seconds from 0 on, such as 12.48",
+        ", line 9: sample s7: start_s '0:01' is not a number of seconds from 0 on, such as 12.48",
+        ", line 10: sample s8: start_s '1e3' is not a number of seconds from 0 on, such as 12.48",
+        ": samples s0 and s1 have the same label and 90% of the shorter segment in common; correct "
+        "start_s and end_s, or remove one",
+        ": samples s10 and s11 have the same label and 100% of the shorter segment in common; "
+        "correct start_s and end_s, or remove one",
+    ]

@@ -21,6 +21,7 @@ from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 from slr_pipeline.steps.flow import flow
@@ -281,3 +282,32 @@ def test_a_job_holds_less_than_half_a_gigabyte_whatever_the_length(
     )
     assert int(done.stdout) / 1024 < 500
     assert FeatureStore(feature, [tmp_path / "out.h5"]).frames("long") == 2000
+
+
+@pytest.fixture(scope="module")
+def pieces(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shard, Shard]:
+    """Clips, and the same as segments of one recording that is its own depth."""
+    lengths = {"a": 17, "b": 9, "c": 20}
+    folders = [tmp_path_factory.mktemp(name) for name in ("clips", "segments")]
+    clips = make_shard(folders[0], {n: (person(T, 64, 48), 64, 48) for n, T in lengths.items()})
+    recording = str(folders[1] / "long.mkv")
+    write_grey(recording, (scene(t, 64, 48) for T in lengths.values() for t in range(T)))
+    ends = np.cumsum([*lengths.values(), 0])
+    rows = []
+    for row, end in zip(read_verified(clips.verified), ends, strict=True):
+        segment = Segment((end - row.frames) / 25, end / 25)
+        rows.append(replace(row, color=recording, depth=recording, segment=segment))
+    write_verified(Shard(folders[1]).verified, rows)
+    shutil.copy(clips.keypoints, folders[1])
+    return clips, Shard(folders[1])
+
+
+@pytest.mark.parametrize(
+    "feature", [name for name in MADE if name not in ("pose_flow", "heatmaps")]
+)
+def test_segments_have_the_features_of_clips(pieces: tuple[Shard, Shard], feature: str) -> None:
+    stores = [shard.make(feature) for shard in pieces]
+    for name in "abc":
+        of_clip, of_segment = (store.read(name) for store in stores)
+        assert np.array_equal(of_clip.values, of_segment.values)
+        assert np.array_equal(of_clip.boxes, of_segment.boxes)

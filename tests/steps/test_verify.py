@@ -9,6 +9,7 @@ import pytest
 from slr_pipeline.config.experiment import TableData
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.samples.videos import FEW, digests
@@ -125,3 +126,64 @@ def test_a_changed_clip_among_many_copies_ends_in_one_line(
         clips.verify()
     assert clips.digests()[1] != before[1]
     assert clips.verify()[1] <= 1
+
+
+@pytest.fixture
+def segments(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Clips:
+    """Three segments of one recording with depth, and clips."""
+    clips = Clips(tmp_path, caplog)
+    whole = [signer(64, 48, 1)[0]] * 100
+    for name in ("long.mp4", "long_depth.mp4"):
+        write(tmp_path / name, whole, options={"g": "20"})
+    set_times(clips, ("0", "1"), ("1", "2.2"), ("2.48", ""))
+    return clips
+
+
+def set_times(clips: Clips, *times: tuple[str, str]) -> None:
+    lines = [
+        "sample,split,label,color,depth,start_s,end_s",
+        "v,val,0,s0.mp4,,,",
+        "t,test,1,s1.mp4,,,",
+    ]
+    lines += ["w,train,1,s2.mp4,s2_depth.mp4,,"]
+    for number, (start, end) in enumerate(times):
+        lines.append(f"p{number},train,{number % 2},long.mp4,long_depth.mp4,{start},{end}")
+    (clips.folder / "samples.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_segments_are_verified_and_one_that_changes_is_decoded(segments: Clips) -> None:
+    rows, decoded = segments.verify()
+    assert {name: row.frames for name, row in rows.items()} == {
+        "w": 3,
+        "p0": 25,
+        "p1": 30,
+        "p2": 38,
+    }
+    assert decoded == 4
+    assert rows["p1"].segment == Segment(1.0, 2.2)
+    assert rows["p2"].segment == Segment(2.48)
+    assert rows["p0"].source("depth") == f"{rows['p1'].depth_sha256} 0.000 to 1.000 s"
+    before = segments.digests()
+    set_times(segments, ("0", "1"), ("1.04", "2.24"), ("2.48", ""))
+    assert segments.verify()[1] == 1
+    assert all(old != new for old, new in zip(before, segments.digests(), strict=True))
+
+
+def test_only_the_segment_that_fails_is_quarantined(segments: Clips) -> None:
+    set_times(segments, ("0", "1"), ("1.041", "1.079"), ("2.48", "5"))
+    rows, _ = segments.verify()
+    reasons = [row.reason for row in rows.values() if row.reason]
+    assert len(reasons) == 2
+    assert "long.mp4: has no frame in 1.041 to 1.079 s; correct" in reasons[0]
+    assert "long.mp4: is 4.000 s long, and the segment is 2.480 to 5.000 s" in reasons[1]
+
+
+def test_empty_columns_of_segments_change_nothing(clips: Clips) -> None:
+    clips.verify()
+    table, before = clips.folder / "samples.csv", clips.digests()
+    bytes_before = (clips.folder / "out.csv").read_bytes()
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{lines[0]},start_s,end_s", *(f"{row},," for row in lines[1:])]))
+    assert clips.digests() == before
+    assert clips.verify()[1] == 0
+    assert (clips.folder / "out.csv").read_bytes() == bytes_before
