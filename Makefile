@@ -3,6 +3,8 @@
 # make test: lint and all tests but the next two
 # make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
 # make test-load: run 2,000 clips end to end and watch memory and disk; about ten minutes
+# make test-gpu: run the tests marked gpu and measure training at AUTSL's sizes; needs a GPU, under ten minutes
+# make gpu-wheels: download what a machine with PyTorch alone lacks for make test-gpu
 # make lock: write requirements/*.lock; needs uv
 # make benchmarks: measure speed and accuracy of the features, as in docs/RESULTS.md
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
@@ -11,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install submission test test-slurm test-load lint lock docs demo-data benchmarks
+.PHONY: install submission test test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
 
 install: .venv/installed
 
@@ -28,6 +30,21 @@ test-slurm: .venv/installed-test
 
 test-load: .venv/installed-test
 	$(BIN)/pytest -s -m load tests/load
+
+# Another Python than that of .venv: one with PyTorch and pytest is enough.
+GPU_PYTHON ?= $(firstword $(wildcard $(BIN)/python) python3)
+test-gpu:
+	@$(GPU_PYTHON) -m benchmarks.gpu_machine
+
+GPU_PACKAGES := annotated-types lightning-fabric lightning-utilities pydantic pydantic-core \
+	typing-extensions typing-inspection
+gpu-wheels:
+	mkdir -p build/gpu-wheels
+	awk -v names=" $(GPU_PACKAGES) " '/^[^ ]/ {split($$1, part, "=="); take = index(names, " " part[1] " ")} take' \
+		requirements/run.lock > build/gpu-wheels/gpu.lock
+	$(PYTHON) -P -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+		--implementation cp --python-version 3.12 --platform manylinux_2_17_x86_64 \
+		--dest build/gpu-wheels -r build/gpu-wheels/gpu.lock
 
 lint: .venv/installed-test
 	$(BIN)/ruff format --check .

