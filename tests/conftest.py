@@ -12,8 +12,11 @@ settings.load_profile("no deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is slow to make stay in one process, where several run tests."""
+    """Tests that share what is slow to make stay in one process; without a GPU some are skipped."""
+    gpu = torch.cuda.is_available()
     for item in items:
+        if item.get_closest_marker("gpu") and not gpu:
+            item.add_marker(pytest.mark.skip(reason="no GPU"))
         one_run = item.path.parent.name == "workflow"
         item.add_marker(pytest.mark.xdist_group("workflow" if one_run else str(item.path)))
 

@@ -2,9 +2,12 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 OTHER_USER = ("unshare", "--user", "--map-user=12345", "--map-group=12345")
 """Starts a command as a user without a name and without root's rights, who owns our files."""
@@ -36,3 +39,16 @@ NEEDS_OWN_MOUNTS = pytest.mark.skipif(
     or subprocess.run([*mounted("/dev/shm", "size=64k"), "true"], check=False).returncode != 0,
     reason="no mount namespaces here: unshare --user --map-root-user --mount",
 )
+
+
+@contextmanager
+def gpu_memory(megabytes: int) -> Iterator[None]:
+    """Within, torch can take this much more memory of the GPU, as on a smaller one."""
+    torch.cuda.empty_cache()
+    size = torch.cuda.get_device_properties(0).total_memory
+    limit = torch.cuda.memory_reserved() + megabytes * 2**20
+    torch.cuda.set_per_process_memory_fraction(limit / size)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)

@@ -1,5 +1,6 @@
 """What all models have in common."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
@@ -59,3 +60,18 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.abs().sum() > 0, parameter_name
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gpu_gives_the_logits_and_gradients_of_the_cpu(name: str) -> None:
+    model, inputs = build(name)
+    found = []
+    for device in ("cpu", "cuda"):
+        there = copy.deepcopy(model).double().eval().to(device)
+        logits = there(*(part.double().to(device) for part in inputs))
+        cross_entropy(logits, torch.arange(4, device=device)).backward()
+        gradients = [each.grad for each in there.parameters() if each.grad is not None]
+        found.append([values.cpu() for values in (logits.detach(), *gradients)])
+    for on_cpu, on_gpu in zip(*found, strict=True):
+        torch.testing.assert_close(on_gpu, on_cpu)

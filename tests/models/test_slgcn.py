@@ -150,7 +150,6 @@ def test_layout_of_the_input_does_not_matter() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_gpu_equals_cpu() -> None:
     x = joints_of(B=4, T=16)
     torch.testing.assert_close(

@@ -10,6 +10,7 @@ from slr_pipeline.errors import SlrError
 from slr_pipeline.models.dropgraph import set_keep
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.training.predict import predict
+from tests.machines import gpu_memory
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 0), (3, 0), (7, 2), (64, 0)])
@@ -80,3 +81,23 @@ def test_out_of_memory_halves_the_batch(
     limit_memory(model, most=0)
     with pytest.raises(SlrError, match=r"^0_0: out of memory on cpu with one clip at a time; "):
         predict(model, data, batch_size=2)
+
+
+@pytest.mark.gpu
+def test_the_memory_of_a_gpu_limits_the_batch(
+    clips: Callable[..., StreamDataset], slgcn: Callable[[], SLGCN]
+) -> None:
+    sizes: list[int] = []
+
+    def take(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        """A quarter of a GB for every clip."""
+        torch.empty(len(inputs[0]), 2**28, dtype=torch.uint8, device=inputs[0].device)
+        sizes.append(len(inputs[0]))
+
+    data, model = clips(range(9)), slgcn()
+    expected = predict(model, data, batch_size=9, device="cuda")
+    model.register_forward_pre_hook(take)
+    with gpu_memory(1200):  # for four clips
+        logits = predict(model, data, batch_size=7, device="cuda")
+    assert sizes == [4, 3, 2]
+    np.testing.assert_allclose(logits, expected, rtol=0.02, atol=0.02)

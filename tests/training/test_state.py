@@ -204,24 +204,22 @@ ALL = {"ema_decay": 0.8, "clip_norm": 0.5, "weight_decay": 0.01, "label_smoothin
         {**ALL, "overfit_steps": 200, "patience": 2, "learning_rate": 0.3},
     ],
 )
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_a_stopped_run_resumes_bit_for_bit(
-    tmp_path: Path, changes: dict[str, Any], with_val: bool
+    tmp_path: Path, changes: dict[str, Any], with_val: bool, device: str
 ) -> None:
     """24 items an epoch, 4 batches: stops within epochs, at their ends, and one after another."""
     settings = recipe(epochs=5, **changes)
     val = points(9) if with_val else None
-    undisturbed = fit(
-        net(dropout=0.3, norm=True), points(24, train=True), val, recipe=settings, seed=3
-    )
+    same: dict[str, Any] = {"recipe": settings, "seed": 3, "device": device}
+    undisturbed = fit(net(dropout=0.3, norm=True), points(24, train=True), val, **same)
     make = Stopping([13, 20, 24, 25, 40, 70, 96, 110])
     stopped = []
     while True:
         train = stopping(make)
         state = TrainingState(tmp_path, "this")
         try:
-            result = fit(
-                net(dropout=0.3, norm=True), train, val, recipe=settings, seed=3, state=state
-            )
+            result = fit(net(dropout=0.3, norm=True), train, val, **same, state=state)
         except Interrupted as error:
             stopped.append(str(error))
         else:
@@ -230,7 +228,7 @@ def test_a_stopped_run_resumes_bit_for_bit(
     assert_equal(result, undisturbed)
     # A finished run whose step was stopped before it wrote the model is not trained again.
     made = make.made
-    again = fit(net(norm=True), train, val, recipe=settings, seed=3, state=state)
+    again = fit(net(norm=True), train, val, **same, state=state)
     assert make.made == made
     assert_equal(again, undisturbed)
 

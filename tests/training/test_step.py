@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import ConfigError, SlrError
 from slr_pipeline.training.fit import Fitted, fit
+from tests.machines import gpu_memory
 from tests.training.small_task import K, Net, net, point, points, recipe
 
 
@@ -95,6 +96,43 @@ def test_one_sample_that_does_not_fit_is_named() -> None:
         SlrError, match=r"epoch 0: out of memory on cpu with one sample at a time \("
     ):
         trained(greedy(0), batch_size=4)
+
+
+class Hungry(Net):
+    """Takes a quarter of a GB of the GPU for every item, forward or backward."""
+
+    def __init__(self, *, backward: bool) -> None:
+        super().__init__(dropout=0.3, norm=True)
+        self.backward = backward
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        logits = super().forward(x, y)
+        if self.backward:
+            logits.register_hook(_take)
+        else:
+            _take(x)
+        return logits
+
+
+def _take(items: Tensor) -> None:
+    torch.empty(len(items), 2**28, dtype=torch.uint8, device=items.device)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_memory_of_a_gpu_limits_the_micro_batch(
+    backward: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hungry(**changes: Any) -> Fitted:
+        torch.manual_seed(0)
+        model, settings = Hungry(backward=backward), recipe(**changes)
+        return fit(model, points(12, train=True), None, recipe=settings, seed=1, device="cuda")
+
+    planned = hungry(micro_batch=3)
+    with gpu_memory(1200):  # for four items
+        short = hungry()
+    assert caplog.text.count("out of memory on cuda:0; continuing with 3 samples at a time") == 1
+    assert equal(short, planned)
 
 
 # --- values that are not finite ------------------------------------------------------------------
@@ -240,7 +278,6 @@ def test_fp16_needs_a_gpu() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_every_precision_learns_on_a_gpu(precision: str) -> None:
     settings = recipe(epochs=20, precision=precision, clip_norm=1.0)

@@ -158,6 +158,32 @@ def test_logits_are_independent_of_batch_size_and_workers(
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("fidelity", ["corrected", "published"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_gpu_prepares_the_same_inputs(name: str, fidelity: str, files: dict[str, Path]) -> None:
+    stream = settings(name, fidelity=fidelity)
+    data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=True, seed=1)
+    for epoch in range(4):  # mirrored and not
+        data.set_epoch(epoch)
+        inputs, _, _ = next(batches(data, batch_size=2))
+        prepared = data.prepare(inputs, torch.device("cuda"))
+        for on_gpu, on_cpu in zip(prepared, data.prepare(inputs, CPU), strict=True):
+            assert on_gpu.device.type == "cuda"
+            torch.testing.assert_close(on_gpu.cpu(), on_cpu, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_gpu_predicts_about_the_same(name: str, files: dict[str, Path]) -> None:
+    stream = settings(name)
+    torch.manual_seed(0)
+    model = build_model(stream, classes=3)
+    data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=False, seed=1)
+    expected, found = (predict(model, data, batch_size=2, device=at) for at in ("cpu", "cuda"))
+    assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
+
+
 def test_clips_of_a_video_are_averaged(files: dict[str, Path]) -> None:
     stream = settings("rgb")
     torch.manual_seed(0)
