@@ -70,7 +70,7 @@ _FLOW = FeatureSchema(
 
 FEATURES: dict[str, FeatureSchema] = {
     "keypoints": FeatureSchema(
-        version=1,
+        version=2,
         dims=("frame", "keypoint", "channel"),
         shape=(133, 3),
         dtype="float32",

@@ -4,8 +4,9 @@ It follows one person (the most prominent) through the video. Its models come wi
 release named below, so nothing is downloaded; later wheels lack them.
 
 Scores: a body or foot point has the model's visibility; all points of a hand or of the face share
-the presence score of that hand or face in the frame, at least `MIN_SCORE`. A point outside the
-picture keeps its coordinates: without it, a hand at the border would jump to the corner.
+the presence score of that hand or face in the frame, at least `MIN_SCORE`. A hand of the second
+look (`second_look`) has the probability of its side instead. A point outside the picture keeps its
+coordinates: without it, a hand at the border would jump to the corner.
 
 MediaPipe has no small toes: these two keypoints are always missing. Its foot index is the big toe.
 """
@@ -27,6 +28,7 @@ from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.video import sha256_of
+from slr_pipeline.pose import second_look
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import (
     BODY,
@@ -53,15 +55,14 @@ _MODELS: Final = (
     "modules/holistic_landmark/hand_recrop.tflite",
     "modules/pose_detection/pose_detection.tflite",
     "modules/pose_landmark/pose_landmark_full.tflite",
+    second_look.GRAPH,
+    second_look.PALM_MODEL,
 )
 
 # Inner streams of the graph: the presence scores, which its outputs lack.
-_HAND_SCORE: Final = (
-    "handlandmarksleftandrightcpu__handlandmarksfromposecpu_{}__handlandmarkcpu__"
-    "hand_presence_score"
-)
-_LEFT_HAND_SCORE: Final = _HAND_SCORE.format(1)
-_RIGHT_HAND_SCORE: Final = _HAND_SCORE.format(2)
+_HAND: Final = "handlandmarksleftandrightcpu__handlandmarksfromposecpu_{}__handlandmarkcpu__"
+_LEFT_HAND_SCORE: Final = _HAND.format(1) + "hand_presence_score"
+_RIGHT_HAND_SCORE: Final = _HAND.format(2) + "hand_presence_score"
 _FACE_SCORE: Final = "facelandmarksfromposecpu__facelandmarkcpu__face_presence_score"
 _OUTPUTS: Final = (
     "pose_landmarks",
@@ -80,6 +81,11 @@ _TRACKING_THRESHOLD: Final = (
     "poselandmarkcpu__poselandmarkbyroicpu__tensorstoposelandmarksandsegmentation__"
     "ThresholdingCalculator.threshold"
 )
+_HAND_THRESHOLDS: Final = tuple(
+    _HAND.format(side) + "ThresholdingCalculator.threshold" for side in (1, 2)
+)
+_HAND_PRESENCE: Final = 0.05
+"""Least presence of a hand. MediaPipe's own 0.5 loses blurred, closed and edge-on hands."""
 
 # The landmark of each of the 133: first 33 of the pose, then 468 of the face, 21 of each hand.
 _LANDMARK_OF: Final = sources(KEYPOINTS_133, HOLISTIC)
@@ -110,9 +116,12 @@ class MediaPipeHolistic:
             except ImportError as error:
                 raise SlrError(f"mediapipe cannot be imported ({error}): {_INSTALL}") from error
         self._solution_base = SolutionBase
+        with _deferred_stderr():
+            self._second_look = second_look.SecondLook(SolutionBase)
         self._thresholds = {
             _DETECTION_THRESHOLD: settings.min_detection_confidence,
             _TRACKING_THRESHOLD: settings.min_tracking_confidence,
+            **dict.fromkeys(_HAND_THRESHOLDS, _HAND_PRESENCE),
         }
         self.name = f"mediapipe-{VERSION}-holistic"
         self.attributes: Attributes = {}
@@ -133,7 +142,9 @@ class MediaPipeHolistic:
                         result = graph.process({"image": frame})
                 else:
                     result = graph.process({"image": frame})
-                keypoints.append(_keypoints(result, width=frame.shape[1], height=frame.shape[0]))
+                found = _keypoints(result, width=frame.shape[1], height=frame.shape[0])
+                self._second_look.correct(frame, found)
+                keypoints.append(found)
         finally:
             if graph is not None:
                 graph.close()
