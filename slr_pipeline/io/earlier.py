@@ -1,57 +1,56 @@
-"""Clips of an earlier feature file: a shard that gets new clips does not make the others anew."""
+"""Clips of earlier feature files: a shard that gets new clips does not make the others anew."""
 
-import json
-from collections.abc import Mapping
-from itertools import accumulate
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
-from slr_pipeline.io.feature_writer import Attributes
+from slr_pipeline.io.container import open_container
+from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore
-from slr_pipeline.io.verified import Verified
+from slr_pipeline.schema import FEATURES
 
 
 class EarlierClips:
-    """Clips of the earlier file `out` with the same version, attributes and settings.
+    """Clips by their digest, from the earlier file `path` and those of shards that it overlaps.
 
-    Also those of the files beside it of shards that have been halved since, whose names begin its
-    own. Damaged and foreign files are ignored.
+    Such files are beside it: a shard that grows is halved, and its halves may join again. Damaged
+    and foreign files are ignored, and those of a version without digests.
     """
 
-    def __init__(
-        self, out: str, feature: str, attributes: Attributes, settings: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, path: str | Path, feature: str) -> None:
         self.taken = 0
-        """Number of clips that `values` has returned."""
-        self._clips: dict[str, tuple[FeatureStore, str]] = {}
-        expected = json.loads(json.dumps(settings))
-        shard = Path(out).stem
-        for earlier in ("all", *(accumulate(shard) if shard != "all" else ())):
+        """Number of clips that `clip` has returned."""
+        self._places: dict[str, tuple[FeatureStore, str, dict[str, int]]] = {}
+        for earlier in _overlapping(Path(path)):
             try:
-                store = FeatureStore(feature, [Path(out).with_name(f"{earlier}.h5")])
-            except ArtifactError:
+                store = FeatureStore(feature, [earlier])
+                with open_container(earlier) as file:
+                    digests = file["digest"].asstr()[:]
+                    counts = {name: file[name][:].tolist() for name in FEATURES[feature].counts}
+            except (ArtifactError, OSError, KeyError):
                 continue
-            found = store.attributes_of(store.samples[0])
-            made = json.loads(found["provenance"])
-            same = all(found.get(name) == value for name, value in attributes.items())
-            if same and made["settings"] == expected:
-                self._clips.update((name, (store, sum_)) for name, sum_ in made["inputs"].items())
+            for row, (sample, digest) in enumerate(zip(store.samples, digests, strict=True)):
+                own = {name: values[row] for name, values in counts.items()}
+                self._places[digest] = (store, sample, own)
 
-    def values(self, row: Verified) -> NDArray[Any] | None:
-        """Values (T, ...) of a row if made from the same video; None if there are none."""
-        store, sha256 = self._clips.get(row.sample, (None, ""))
-        if store is None or sha256 != row.source("color"):
+    def clip(self, sample: str, digest: str) -> NewClip | None:
+        """The clip with this digest as one of `sample`, pictures encoded; None if there is none."""
+        if not digest or digest not in self._places:
             return None
+        store, name, counts = self._places[digest]
         try:
-            clip = store.read(row.sample)
+            clip = store.read(name, decode=False)
         except ArtifactError:
             return None
-        facts = (len(row.feature_frames()), row.width, row.height, row.fps, row.feature_fps)
-        if (len(clip.values), clip.width, clip.height, clip.video_fps, clip.fps) != facts:
-            return None
         self.taken += 1
-        return np.asarray(clip.values)
+        size = (clip.width, clip.height)
+        return NewClip(sample, clip.values, *size, clip.video_fps, clip.boxes, counts, clip.fps)
+
+
+def _overlapping(path: Path) -> Iterator[Path]:
+    """The files of a folder whose shard contains that of `path` or is part of it."""
+    bits = path.stem.removeprefix("all")
+    for other in sorted(path.parent.glob("*.h5")):
+        its = other.stem.removeprefix("all")
+        if its.startswith(bits) or bits.startswith(its):
+            yield other

@@ -16,7 +16,7 @@ from slr_pipeline.errors import ArtifactError, SlrError
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
 from slr_pipeline.io.container import create_container
 from slr_pipeline.io.features import FORMAT, FeatureFile, picture_shape
-from slr_pipeline.io.jpeg import JPEG, Jpeg, encode_jpeg
+from slr_pipeline.io.jpeg import JPEG, Encoded, Jpeg, encode_jpeg
 from slr_pipeline.schema import FEATURES, FeatureSchema
 from slr_pipeline.skeleton import BODY_135, KEYPOINTS_133, POSE_FLOW_KEYPOINTS
 
@@ -39,16 +39,17 @@ class NewClip:
 
     Attributes:
         sample: name of the sample.
-        frames: (T, ...), or an iterable of frames, which is consumed one frame at a time.
+        frames: (T, ...), or an iterable of frames, which is consumed one frame at a time; pictures
+            may be `Encoded`.
         width, height: of the video in px.
         fps: of the video.
         boxes: (T, boxes, 4), or (4,) for all frames.
-        counts: added to the file's attributes once all frames are consumed.
+        counts: what the feature counts, read once all frames are consumed.
         rate: frames per second of `frames`; None: every frame of the video.
     """
 
     sample: str
-    frames: Iterable[NDArray[Any]] = ()
+    frames: Iterable[NDArray[Any]] | Encoded = ()
     width: int = 0
     height: int = 0
     fps: float = 0.0
@@ -69,11 +70,11 @@ def create_feature_file(
 
     An exception in the block removes the unfinished file and names the sample it belongs to.
     """
-    schema = FEATURES[feature]
+    described = _description(feature, jpeg) | dict(sorted(attributes.items()))
+    recipe = json.dumps([described, provenance.get("settings")], sort_keys=True)
     container = create_container(path, lambda partial: FeatureFile(partial, feature))
     with container as (file, check_disk):
-        keypoints = KEYPOINT_NAMES.get(feature, ())
-        writer = FeatureWriter(file, schema, jpeg, check_disk, keypoints)
+        writer = FeatureWriter(file, path, feature, recipe, jpeg, check_disk)
         try:
             yield writer
         except SlrError as error:
@@ -82,40 +83,55 @@ def create_feature_file(
             error.add_note(f"sample {writer.sample}")
             raise
         writer.write_index()
-        file.attrs["format"] = FORMAT
-        file.attrs["feature"] = feature
-        file.attrs["version"] = schema.version
-        file.attrs["dims"] = ",".join(schema.dims)
-        file.attrs["units"] = schema.units
-        if schema.pictures:
-            file.attrs["codec"] = "jpeg"
-            file.attrs["quality"] = jpeg.quality
-            file.attrs["subsampled"] = jpeg.subsampled
-        for name, value in sorted(attributes.items()):
+        for name, value in described.items():
             file.attrs[name] = value
         file.attrs["provenance"] = json.dumps(provenance, sort_keys=True)
+
+
+def _description(feature: str, jpeg: Jpeg) -> Attributes:
+    """The attributes that say what the values of a file mean and how they are stored."""
+    schema = FEATURES[feature]
+    described: Attributes = {
+        "format": FORMAT,
+        "feature": feature,
+        "version": schema.version,
+        "dims": ",".join(schema.dims),
+        "units": schema.units,
+    }
+    if schema.pictures:
+        described |= {"codec": "jpeg", "quality": jpeg.quality, "subsampled": jpeg.subsampled}
+    return described
 
 
 class FeatureWriter:
     """Appends clips to an open file; holds one batch of frames at most.
 
-    `sample` is the sample that errors belong to.
+    Attributes:
+        path: of the finished file.
+        feature: its name.
+        recipe: feature, version, attributes and settings of the file as text.
+        sample: the sample that errors belong to.
+        digests: what decides the values of a sample (docs/reference/artifacts.md), by sample.
     """
 
     def __init__(
         self,
         file: h5py.File,
-        schema: FeatureSchema,
+        path: str | Path,
+        feature: str,
+        recipe: str,
         jpeg: Jpeg,
         check_disk: Callable[[], None],
-        keypoints: Sequence[str],
     ) -> None:
+        self.path = path
+        self.feature = feature
+        self.recipe = recipe
         self.sample = ""
+        self.digests: dict[str, str] = {}
         self._file = file
-        self._schema = schema
+        self._schema = schema = FEATURES[feature]
         self._jpeg = jpeg
         self._check_disk = check_disk
-        self._keypoints = keypoints
         self._rows: list[NewClip] = []
         self._offsets = [0]
         self._picture_ends = [0]
@@ -132,12 +148,10 @@ class FeatureWriter:
     def add(self, clip: NewClip) -> None:
         """Write a clip. ArtifactError unless its frames have shape, dtype and finite values."""
         self.sample = clip.sample
-        frames, remaining = 0, iter(clip.frames)
-        while batch := list(islice(remaining, self._batch)):
-            values = np.stack(batch)
-            _check_values(values, self._schema)
-            _append(self._file["values"], self._encoded(values))
-            frames += len(values)
+        frames = 0
+        for values, count in self._stored(clip.frames):
+            _append(self._file["values"], values)
+            frames += count
         expected = self._schema.frames
         if frames and expected is not None and frames != expected:
             raise ArtifactError(f"expected {expected} frames, found {frames}")
@@ -151,22 +165,37 @@ class FeatureWriter:
         self._rows.append(replace(clip, frames=(), boxes=None))
         self._check_disk()
 
-    def _encoded(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Numbers unchanged; pictures as the bytes of their JPEGs, one after another."""
-        if not self._schema.pictures:
-            return values
-        pictures = values.reshape(-1, *picture_shape(self._schema))
-        encoded = [encode_jpeg(picture, self._jpeg) for picture in pictures]
-        for picture in encoded:
+    def _stored(
+        self, frames: Iterable[NDArray[Any]] | Encoded
+    ) -> Iterator[tuple[NDArray[Any], int]]:
+        """Batches of frames as the file has them, and their numbers of frames."""
+        if isinstance(frames, Encoded):
+            for files in frames.files():
+                yield self._joined(files), 1
+            return
+        remaining = iter(frames)
+        while batch := list(islice(remaining, self._batch)):
+            values = np.stack(batch)
+            _check_values(values, self._schema)
+            if self._schema.pictures:
+                pictures = values.reshape(-1, *picture_shape(self._schema))
+                values = self._joined([encode_jpeg(picture, self._jpeg) for picture in pictures])
+            yield values, len(batch)
+
+    def _joined(self, pictures: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        """The JPEG files of a frame one after another; keeps where each ends."""
+        for picture in pictures:
             self._picture_ends.append(self._picture_ends[-1] + len(picture))
-        return np.concatenate(encoded)
+        return np.concatenate(pictures)
 
     def write_index(self) -> None:
-        """Write names, offsets, sizes and the counts of all clips."""
-        file, rows = self._file, self._rows
+        """Write what the file holds about its clips beside their values."""
+        file, rows, schema = self._file, self._rows, self._schema
         names = [row.sample for row in rows]
-        strings = h5py.string_dtype("utf-8")
-        file.create_dataset("sample", data=names, dtype=strings, shape=(len(rows),))
+        strings = {"dtype": h5py.string_dtype("utf-8"), "shape": (len(rows),)}
+        file.create_dataset("sample", data=names, **strings)
+        digests = [self.digests.get(name, "") for name in names]
+        file.create_dataset("digest", data=digests, **strings)
         file.create_dataset("offset", data=np.asarray(self._offsets, dtype=np.int64))
         size = np.asarray([(row.width, row.height) for row in rows], dtype=np.int32).reshape(-1, 2)
         file.create_dataset("size", data=size)
@@ -175,13 +204,15 @@ class FeatureWriter:
         for name, values in rates.items():
             if name == "fps" or values != rates["fps"]:
                 file.create_dataset(name, data=np.asarray(values, dtype=np.float64))
-        if self._keypoints:
-            file.create_dataset("keypoint", data=self._keypoints, dtype=strings)
-        if self._schema.pictures:
+        if keypoints := KEYPOINT_NAMES.get(self.feature):
+            file.create_dataset("keypoint", data=keypoints, dtype=strings["dtype"])
+        if schema.pictures:
             ends = np.asarray(self._picture_ends, dtype=np.int64)
             file.create_dataset("picture", data=ends, chunks=True, compression="gzip", shuffle=True)
-        for name in self._schema.counts:
-            file.attrs[name] = sum(row.counts[name] for row in rows if row.counts)
+        for name in schema.counts:
+            counts = [row.counts[name] if row.counts else 0 for row in rows]
+            file.create_dataset(name, data=np.asarray(counts, dtype=np.int64))
+            file.attrs[name] = sum(counts)
 
 
 def _create_growing(

@@ -1,5 +1,6 @@
 """Encodes and decodes the JPEG pictures of picture features."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -77,6 +78,11 @@ class Encoded:
             raise ArtifactError(
                 f"{self.where} cannot be read ({error}); delete the file and run again"
             ) from error
+
+    def files(self) -> Iterator[list[NDArray[np.uint8]]]:
+        """The JPEG files of each frame."""
+        for spans in self.spans:
+            yield [self.stored[start:end] for start, end in spans]
 
     def decoded(self) -> NDArray[np.uint8]:
         """All pictures (T, pictures, ...), each decoded once."""

@@ -1,5 +1,8 @@
 """What the feature steps share: the rows of a shard, their checked frames and keypoints."""
 
+import hashlib
+import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 from typing import Any
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.earlier import EarlierClips
 from slr_pipeline.io.feature_writer import FeatureWriter, NewClip
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.progress import progress
@@ -16,23 +20,53 @@ from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.verified import Verified, Video
 from slr_pipeline.io.video import Picture, read_frames, read_grey_frames, sha256_of
 
+log = logging.getLogger(__name__)
 
-def rows_to_make(rows: list[Verified], writer: FeatureWriter) -> Iterator[Verified]:
-    """Yield the rows that the step must add to `writer`, and log progress.
 
-    Quarantined samples are added here, with T = 0. OpenCV runs in one thread: other shards use the
-    other cores, and sums keep their order.
+def rows_to_make(
+    rows: list[Verified],
+    writer: FeatureWriter,
+    video: Video | None = None,
+    keypoints: FeatureStore | None = None,
+) -> Iterator[tuple[Verified, NDArray[np.float32]]]:
+    """Yield the rows that the step must add to `writer`, with their keypoints, and log progress.
+
+    The feature is made from the `video` and the `keypoints`; without `keypoints` those of a row are
+    (0, 133, 3). Quarantined samples are added here, with T = 0, and so are clips of an earlier file
+    that were made in the same way from the same; without both, clips are never taken over. OpenCV
+    runs in one thread: other shards use the other cores, and sums keep their order.
     """
     cv2.setNumThreads(1)
+    earlier = EarlierClips(writer.path, writer.feature)
+    points = np.zeros((0, 133, 3), np.float32)
     with progress(len(rows), frames=sum(row.frames for row in rows if not row.reason)) as advance:
         for row in rows:
             writer.sample = row.sample
             if row.reason:
                 writer.add(NewClip(row.sample))
                 advance(1, 0)
+                continue
+            if keypoints is not None:
+                points = keypoints_of(keypoints, row)
+            source = row.source(video) if video else ""
+            digest = ""
+            if source or (keypoints is not None and video is None):
+                digest = writer.digests[row.sample] = _digest(writer.recipe, row, source, points)
+            if (known := earlier.clip(row.sample, digest)) is not None:
+                writer.add(known)
             else:
-                yield row
-                advance(1, row.frames)
+                yield row, points
+            advance(1, row.frames)
+    if earlier.taken:
+        log.info("%d of %d clips taken over from an earlier file", earlier.taken, len(rows))
+
+
+def _digest(recipe: str, row: Verified, source: str, points: NDArray[np.float32]) -> str:
+    """SHA-256 of all that decides the values of a clip; `source` says from which video it is."""
+    facts = [row.frames, row.width, row.height, row.fps, row.rate, row.times_ms, source]
+    digest = hashlib.sha256(f"{recipe}\n{json.dumps(facts)}\n".encode())
+    digest.update(points.tobytes())
+    return digest.hexdigest()
 
 
 def clip_of(

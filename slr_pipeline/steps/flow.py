@@ -14,7 +14,6 @@ from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import (
     clip_of,
     inputs_of,
-    keypoints_of,
     rows_to_make,
     video_frames,
 )
@@ -38,8 +37,7 @@ def flow(
     attributes: Attributes = {**store.estimator, "method": settings.method, "bound_px": bound_px}
     created = create_feature_file(out, feature, attributes, facts, JPEG[fidelity])
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
-            points = keypoints_of(store, row)
+        for row, points in rows_to_make(rows, writer, video, store):
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
             frames = video_frames(row, video, recordings)
             if fidelity == "published":

@@ -10,7 +10,7 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.recordings import Recordings
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
+from slr_pipeline.io.shards import clip_of, inputs_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import read_verified
 
 
@@ -23,8 +23,7 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "color"))
     created = create_feature_file(out, "frames", store.estimator, facts, JPEG[fidelity])
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
-            points = keypoints_of(store, row)
+        for row, points in rows_to_make(rows, writer, "color", store):
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
             pictures = video_frames(row, "color", recordings)
             crops = (crop_signer(picture, box, interpolation=interpolation) for picture in pictures)

@@ -15,7 +15,6 @@ from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import (
     clip_of,
     inputs_of,
-    keypoints_of,
     rows_to_make,
     video_frames,
 )
@@ -37,8 +36,7 @@ def hand_crops(
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, video))
     created = create_feature_file(out, feature, store.estimator, facts, JPEG[fidelity])
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
-            points = keypoints_of(store, row)
+        for row, points in rows_to_make(rows, writer, video, store):
             hands = hand_boxes(points, width=row.width, height=row.height, fidelity=fidelity)
             crops = (
                 np.stack([crop_hand(frame, box, fidelity=fidelity) for box in pair])

@@ -6,7 +6,7 @@ from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.provenance import provenance
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make
+from slr_pipeline.io.shards import clip_of, inputs_of, rows_to_make
 from slr_pipeline.io.verified import read_verified
 
 
@@ -17,9 +17,9 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints))
     attributes: Attributes = {**store.estimator, "source": "drawn"}
     with create_feature_file(out, "heatmaps", attributes, facts) as writer:
-        for row in rows_to_make(rows, writer):
+        for row, points in rows_to_make(rows, writer, keypoints=store):
             maps = draw_heatmaps(
-                keypoints_of(store, row),
+                points,
                 width=row.width,
                 height=row.height,
                 sigma=settings.sigma,

@@ -18,7 +18,7 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.recordings import Recordings
-from slr_pipeline.io.shards import clip_of, inputs_of, keypoints_of, rows_to_make, video_frames
+from slr_pipeline.io.shards import clip_of, inputs_of, rows_to_make, video_frames
 from slr_pipeline.io.verified import Verified, read_verified
 
 _FULL_CHROMA = replace(JPEG["corrected"], subsampled=False)
@@ -34,8 +34,7 @@ def hha(settings: HhaSettings, verified: str, keypoints: str, out: str) -> None:
     facts = provenance(settings=settings.model_dump(), inputs=inputs_of(rows, keypoints, "depth"))
     created = create_feature_file(out, "hha", store.estimator, facts, jpeg)
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
-            points = keypoints_of(store, row)
+        for row, points in rows_to_make(rows, writer, "depth", store):
             box = signer_box(points, width=row.width, height=row.height, fidelity=fidelity)
             counts = {"clips_without_person": int(not points[..., 2].any()), "empty_frames": 0}
             greys = video_frames(row, "depth", recordings)

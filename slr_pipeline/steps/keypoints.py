@@ -3,7 +3,6 @@
 If the config takes heat-maps from the estimator's network, the same pass makes them too.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,20 +13,17 @@ from slr_pipeline.config.estimators import KeypointsSettings, MmposeSettings
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.one_euro import smooth
-from slr_pipeline.io.earlier import EarlierClips
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.shards import clip_of, rows_to_make, video_frames
-from slr_pipeline.io.verified import Verified, read_verified
+from slr_pipeline.io.verified import Verified, Video, read_verified
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.imported import ImportedKeypoints
 from slr_pipeline.pose.interface import PoseClip, PoseEstimator
 
 if TYPE_CHECKING:
     from slr_pipeline.pose.network_heatmaps import NetworkHeatmaps
-
-log = logging.getLogger(__name__)
 
 
 def keypoints(
@@ -76,7 +72,7 @@ def write_both(
     facts = provenance(settings=both, inputs={row.sample: row.source("color") for row in rows})
     created = create_feature_file(heatmaps_out, "heatmaps", attributes, facts)
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
+        for row, _ in rows_to_make(rows, writer, "color"):
             keypoints[row.sample], maps = source.estimate(pose_clip(row, recordings))
             writer.add(clip_of(row, maps))
     write_keypoints(out, rows, settings, source.estimator, keypoints)
@@ -91,8 +87,7 @@ def write_keypoints(
 ) -> None:
     """Write the keypoints of each row, smoothed if the settings say so.
 
-    They come from `estimated`, by sample, if given; else from an earlier file of the same settings,
-    estimator and video; else from the estimator.
+    They come from `estimated`, by sample, or else from the estimator.
     """
     attributes: Attributes = {
         "layout": "coco-wholebody-133",
@@ -104,18 +99,13 @@ def write_keypoints(
     }
     inputs = {row.sample: row.source("color") for row in rows}
     facts = provenance(settings=settings.model_dump(), inputs=inputs)
-    earlier = None
-    if estimated is None and not isinstance(estimator, ImportedKeypoints):
-        earlier = EarlierClips(out, "keypoints", attributes, facts["settings"])
+    # The digest of a video says nothing about the files of imported keypoints.
+    video: Video | None = None if isinstance(estimator, ImportedKeypoints) else "color"
     created = create_feature_file(out, "keypoints", attributes, facts)
     with created as writer, Recordings() as recordings:
-        for row in rows_to_make(rows, writer):
-            if earlier and (known := earlier.values(row)) is not None:
-                writer.add(clip_of(row, known))
-                continue
-            if estimated:
-                values = estimated[row.sample]
-            else:
+        for row, _ in rows_to_make(rows, writer, video):
+            values = (estimated or {}).get(row.sample)
+            if values is None:
                 values = estimator.estimate(pose_clip(row, recordings))
             if settings.smoothing is not None:
                 values = smooth(
@@ -127,8 +117,6 @@ def write_keypoints(
                     speed_cutoff_hz=settings.smoothing.speed_cutoff_hz,
                 )
             writer.add(clip_of(row, values))
-    if earlier and earlier.taken:
-        log.info("%d of %d clips taken over from an earlier file", earlier.taken, len(rows))
 
 
 def pose_clip(row: Verified, recordings: Recordings | None = None) -> PoseClip:

@@ -51,8 +51,8 @@ def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "samples": "3, 1 of them quarantined",
         "frames": "12; 5 to 7 per sample",
         "values": "(12, 133, 3) float32, (frame, keypoint, channel): px, px, score in [0, 1]",
-        "arrays": "fps (3) float64, keypoint (133) str, offset (4) int64, sample (3) str, "
-        "size (3, 2) int32",
+        "arrays": "digest (3) str, fps (3) float64, keypoint (133) str, offset (4) int64, "
+        "sample (3) str, size (3, 2) int32",
         "videos": "512 x 512, 640 x 480 px, 25, 29.97 frames per second",
         "estimator": "some-1.0, weights 0123456789ab",
         "attributes": "mirrored False",

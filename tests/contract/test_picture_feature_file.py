@@ -62,6 +62,8 @@ def test_pictures_are_read_back_by_name(tmp_path: Path, feature: str) -> None:
         assert clip.boxes.ravel().tolist() == list(range(clip.boxes.size))
     for name in FEATURES[feature].counts:
         assert FeatureFile(tmp_path / "all.h5", feature).attributes[name] == sum(FRAMES.values())
+        with h5py.File(tmp_path / "all.h5") as file:
+            assert file[name][:].tolist() == list(FRAMES.values())
 
 
 @pytest.mark.parametrize("feature", ["frames", "hand_crops", "flow"])

@@ -35,7 +35,7 @@ def write(path: Path, error: Exception | None, *, late: bool = False) -> None:
         yield np.zeros((133, 3), np.float32)
 
     with create_feature_file(path, "keypoints", {}, {}) as writer:
-        for row in rows_to_make(ROWS, writer):
+        for row, _ in rows_to_make(ROWS, writer):
             if error and row.sample == "bad" and not late:
                 raise error
             writer.add(clip_of(row, frames(row)))

@@ -21,6 +21,7 @@ from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureFile, FeatureStore
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
+from slr_pipeline.io.video import sha256_of
 from slr_pipeline.samples.segments import Segment
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, Fidelity
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
@@ -106,7 +107,8 @@ def make_shard(folder: Path, clips: dict[str, tuple[np.ndarray, int, int]], **gr
         if name in greys:
             depth = str(folder / f"{name}_depth.mkv")
             write_grey(depth, [np.full((height, width), greys[name], np.uint8)] * T)
-        rows.append(Verified(name, color, depth, "", frames=T, width=width, height=height, fps=25))
+        row = Verified(name, color, depth, "", frames=T, width=width, height=height, fps=25)
+        rows.append(replace(row, color_sha256=sha256_of(color), depth_sha256=sha256_of(depth)))
     rows.append(Verified("gone", "gone.mp4", "gone.mp4", "there is no such file"))
     shard = Shard(folder)
     write_verified(shard.verified, rows)
@@ -242,6 +244,48 @@ def test_a_video_that_changed_is_named(lacking: Shard, tmp_path: Path, feature: 
         DataError, match=r"nobody.*4 frames, `verify` counted 5.*run the same command again"
     ):
         changed(lacking, tmp_path, frames=5).make(feature)
+
+
+def renamed(shard: Shard, folder: Path, names: dict[str, str]) -> Shard:
+    """Some clips of a shard as a shard, by their new names."""
+    rows = {row.sample: row for row in read_verified(shard.verified)}
+    store = FeatureStore("keypoints", [shard.keypoints])
+    part = Shard(folder)
+    folder.mkdir(exist_ok=True)
+    write_verified(part.verified, [replace(rows[old], sample=new) for new, old in names.items()])
+    clips = {new: store.read(old) for new, old in names.items()}
+    new_clips = [NewClip(name, c.values, c.width, c.height, c.fps) for name, c in clips.items()]
+    write_feature(part.keypoints, "keypoints", new_clips, {}, {})
+    return part
+
+
+@pytest.mark.parametrize("feature", MADE)
+def test_only_new_and_changed_clips_are_made(
+    lacking: Shard, tmp_path: Path, feature: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The bytes are those of a file made at once."""
+    caplog.set_level("INFO")
+    after = {"changed": "depthless", "comes": "flat", "gone": "gone", "stays": "handless"}
+    renamed(lacking, tmp_path / "1", after).make(feature)
+    before = {"changed": "nobody", "gone": "gone", "leaves": "nobody", "stays": "handless"}
+    renamed(lacking, tmp_path / "2", before).make(feature)
+    assert "taken over" not in caplog.text
+    renamed(lacking, tmp_path / "2", after).make(feature)
+    assert "1 of 4 clips taken over from an earlier file" in caplog.text
+    first, second = (tmp_path / number / f"{feature}_corrected.h5" for number in "12")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_other_keypoints_of_the_same_video_make_a_clip_again(
+    lacking: Shard, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    shard = renamed(lacking, tmp_path, {"a": "handless", "b": "flat"})
+    shard.make("frames")
+    renamed(lacking, tmp_path / "other", {"a": "depthless", "b": "flat"})
+    shutil.copy(tmp_path / "other" / "keypoints.h5", shard.keypoints)
+    shard.make("frames")
+    assert "1 of 2 clips taken over" in caplog.text
 
 
 def test_stored_heatmaps_equal_those_drawn_in_training(lengths: Shard) -> None:

@@ -1,6 +1,7 @@
 """A job runs again if, and only if, its inputs, settings or the version of a feature change."""
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ READERS = {"train": 1, "predict": 2, "evaluate": 1, **SCORES, "submission": 1}
 CONFIG = {"config": 1}
 """The rule that writes the configuration beside the results: it runs after every change."""
 DOUBLED = {"rgb": {"streams": {"joint": 2.0}}}
+VIDEOS = ("color", "depth")
 DRAWN = {"stored": False, "sigma": 2.0}
 
 
@@ -141,7 +143,7 @@ def test_an_added_clip_reruns_its_shard_only(copied_run: WorkflowRun) -> None:
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
-@pytest.mark.parametrize("video", ["color", "depth"])
+@pytest.mark.parametrize("video", VIDEOS)
 def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: str) -> None:
     train, val = (
         next(row for row in copied_run.rows() if row["split"] == split)
@@ -152,27 +154,38 @@ def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: 
     assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
 
 
-def test_the_next_run_estimates_a_replaced_clip_only(copied_run: WorkflowRun) -> None:
+def test_the_next_run_makes_features_of_a_replaced_clip_only(copied_run: WorkflowRun) -> None:
+    """Also if a job fails on the way; the bytes are those of files made at once."""
     results = copied_run.folder / "results"
-    file = max(
-        (results / "features/keypoints/train").iterdir(), key=lambda file: file.stat().st_size
-    )
-    clips = FeatureFile(file, "keypoints").samples
+    largest = max((results / "features/keypoints/train").iterdir(), key=os.path.getsize)
+    clips = FeatureFile(largest, "keypoints").samples
+    features = ("keypoints", "frames")
+    targets = [f"results/features/{feature}/train/{largest.name}" for feature in features]
     rows = {row["sample"]: row for row in copied_run.rows()}
     other = next(row for row in rows.values() if row["split"] == "val")
-    for video in ("color", "depth"):
-        shutil.copy(copied_run.folder / other[video], copied_run.folder / rows[clips[0]][video])
-    target = "results/quality/train.csv"
-    done = copied_run.snakemake(target)
+    videos = {copied_run.folder / rows[clips[0]][v]: copied_run.folder / other[v] for v in VIDEOS}
+    for video, new in videos.items():
+        shutil.copy(new, video)
+    assert copied_run.snakemake(targets[0]).returncode == 0
+    for video in videos:
+        video.rename(video.with_suffix(".away"))
+    failed = copied_run.snakemake(*targets)
+    assert failed.returncode == 1
+    assert f"sample {clips[0]}: " in failed.stdout + failed.stderr
+    for video in videos:
+        video.with_suffix(".away").rename(video)
+    done = copied_run.snakemake(*targets)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert copied_run.planned(target) == {}
-    log = (results / f"logs/keypoints/train/{file.stem}.log").read_text()
-    assert f"{len(clips) - 1} of {len(clips)} clips taken over from an earlier file" in log
-    # The bytes are those of a file made at once.
-    taken_over = file.read_bytes()
-    file.unlink()
-    assert copied_run.snakemake(str(file.relative_to(copied_run.folder))).returncode == 0
-    assert file.read_bytes() == taken_over
+    assert copied_run.planned(*targets) == {}
+    for feature in features:
+        log = (results / f"logs/{feature}/train/{largest.stem}.log").read_text()
+        assert f"{len(clips) - 1} of {len(clips)} clips taken over from an earlier file" in log
+    files = [copied_run.folder / target for target in targets]
+    grown = [file.read_bytes() for file in files]
+    for file in files:
+        file.unlink()
+    assert copied_run.snakemake(*targets).returncode == 0
+    assert [file.read_bytes() for file in files] == grown
 
 
 def test_moved_and_copied_videos_remake_no_feature(copied_run: WorkflowRun) -> None:

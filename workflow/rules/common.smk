@@ -280,7 +280,7 @@ def untracked(value):
 
 def kept(path):
     """A file of a picture feature; without `keep_features`, Snakemake deletes it after its last use."""
-    return path if CONFIG.keep_features else temp(path)
+    return update(path) if CONFIG.keep_features else temp(path)
 
 
 def stored_features():

@@ -1,4 +1,7 @@
-"""Features. In: verify/{split}/{shard}.csv and its videos. Out: features/{feature}/{split}/{shard}.h5, quality/{split}.csv."""
+"""Features. In: verify/{split}/{shard}.csv and its videos. Out: features/{feature}/{split}/{shard}.h5, quality/{split}.csv.
+
+The files are `update`: a step takes over the clips of the earlier file that have not changed.
+"""
 
 
 rule keypoints:
@@ -9,7 +12,6 @@ rule keypoints:
         quarantine=ancient("<results>/quarantine.csv"),
         weights=pose_files(),
     output:
-        # `update`: the step takes over the clips of the earlier file that have not changed.
         update(
             expand(
                 "<results>/features/{feature}/{split}/{shard}.h5",
@@ -151,7 +153,7 @@ rule pose_flow:
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        "<results>/features/pose_flow/{split}/{shard}.h5",
+        update("<results>/features/pose_flow/{split}/{shard}.h5"),
     log:
         "<logs>/pose_flow/{split}/{shard}.log",
     benchmark:
@@ -259,7 +261,7 @@ rule heatmaps:
         quarantine=ancient("<results>/quarantine.csv"),
         keypoints="<results>/features/keypoints/{split}/{shard}.h5",
     output:
-        "<results>/features/heatmaps/{split}/{shard}.h5",
+        update("<results>/features/heatmaps/{split}/{shard}.h5"),
     log:
         "<logs>/heatmaps/{split}/{shard}.log",
     benchmark:

@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 from snakemake.dag import DAG
+from snakemake.io import is_flagged
+from snakemake.jobs import Job
 
 from slr_pipeline.cli.check import header_problems
 from slr_pipeline.cli.interpreter import check_code, check_writable, isolated
@@ -76,3 +78,20 @@ def looking_at_every_job(update_needrun):
 
 
 DAG.update_needrun = looking_at_every_job(DAG.update_needrun)
+
+
+def failed_is_incomplete(postprocess):
+    """Snakemake's work after a job, for a job that failed and got its `update` files back.
+
+    Snakemake records such earlier files as made by the failed job, which then never runs again.
+    """
+
+    async def process(job, *arguments, error=False, **options):
+        await postprocess(job, *arguments, error=error, **options)
+        if error and any(is_flagged(file, "update") for file in job.output):
+            job.dag.workflow.persistence.started(job)
+
+    return process
+
+
+Job.postprocess = failed_is_incomplete(Job.postprocess)
