@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision.models
 import yaml
 
 from slr_pipeline.cli.main import COMMANDS
+from slr_pipeline.models.vision import torchvision
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
