@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slr_pipeline.cli.init import SEED, SHARES, describe, left_out_lines, read_clips, run_command
+from slr_pipeline.cli.init import describe, left_out_lines, read_clips, run_command
+from slr_pipeline.cli.splitting import SEED, SHARES
 from slr_pipeline.config.experiment import Split, TableData, read_config
 from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.messages import first_few

@@ -1,4 +1,4 @@
-"""Write config.yaml and samples.csv for a folder of your own videos."""
+"""Write config.yaml and samples.csv for a folder of videos, a public data set or ELAN files."""
 
 import argparse
 import json
@@ -9,23 +9,21 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from slr_pipeline.config.experiment import SPLITS, Split
+from slr_pipeline.cli.data_sets import FORMATS, read_data_set
+from slr_pipeline.cli.splitting import split_clips
+from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.section import relative_to
-from slr_pipeline.errors import DataError
+from slr_pipeline.errors import ConfigError, DataError
 from slr_pipeline.io.messages import first_few
 from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from slr_pipeline.cli.data_sets import DataSet
     from slr_pipeline.samples.clip_folder import OwnClip
-
-SHARES: Final = {"val": 0.15, "test": 0.2}
-MIN_SIGNERS: Final = 4
-"""Two for train, one for val, one for test."""
-SEED: Final = 1
 
 
 def flags(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +33,20 @@ def flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels",
         type=Path,
-        help="CSV of video,label,signer (default: the sub-folder of a video is its sign)",
+        help="CSV of video,label,signer (default: the sub-folder of a video is its sign); with "
+        "--from, the lists of the data set or the .eaf files: a file, or a folder (default: DIR)",
     )
+    parser.add_argument(
+        "--from",
+        dest="source",
+        default="folders",
+        choices=("folders", *FORMATS),
+        help="what describes the videos (default: folders, or the CSV); docs/how-to/datasets.md",
+    )
+    parser.add_argument(
+        "--top", type=int, metavar="N", help="only the first N signs of wlasl, msasl; 50 of include"
+    )
+    parser.add_argument("--tier", metavar="PATTERN", help="tiers of the signs in elan: '*gloss*'")
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -50,6 +60,11 @@ def main(arguments: argparse.Namespace) -> None:
         if path.exists():
             raise DataError(f"{path}: exists already; `slr add` adds new clips to it; or remove it")
     videos = arguments.videos or arguments.folder
+    if arguments.source != "folders":
+        write_data_set(read_data_set(arguments, videos), arguments.folder, videos)
+        return
+    if arguments.top is not None or arguments.tier is not None:
+        raise ConfigError("--top and --tier need --from; remove them")
     names, left_out = clip_folder.find_videos(videos)
     clips, unlabelled = read_clips(videos, arguments.labels, names)
     left_out[f"not in {arguments.labels}"] = unlabelled
@@ -68,19 +83,41 @@ def main(arguments: argparse.Namespace) -> None:
             "color": [clip.video for clip in clips],
         }
     )
-    write_files(samples, table, config, config_text(arguments.folder, videos, table, not warning))
+    text = config_text(arguments.folder, videos, table, by_signer=not warning)
+    write_files(samples, table, config, text)
     print(describe(table))
     for line in left_out_lines(left_out):
         print(line)
     for text in filter(None, (*spellings, warning)):
         print(f"warning: {text}")
+    print(next_commands(arguments.folder))
+
+
+def write_data_set(data: "DataSet", folder: Path, videos: Path) -> None:
+    """Write the files of a data set; print what they contain and the next commands."""
+    config, samples = folder / "config.yaml", folder / "samples.csv"
+    text = config_text(folder, videos, data.table, by_signer=data.by_signer)
+    if data.classes:
+        text = text.replace(
+            "  table: samples.csv\n", "  table: samples.csv\n  classes: classes.txt\n"
+        )
+    write_files(samples, data.table, config, text, data.classes)
+    print(describe(data.table))
+    for line in data.notes:
+        print(shown(line))
+    print(next_commands(folder))
+
+
+def next_commands(folder: Path) -> str:
+    """What is written, and the commands that use it, as text."""
+    config, samples = folder / "config.yaml", folder / "samples.csv"
     quoted = shlex.quote(str(config))
-    print(
+    return (
         f"wrote {samples} (the clips and their split) and {config} (features, models, training)\n"
         "next, in the folder of the Snakefile:\n"
         f"  slr check {quoted}\n"
         f"  slr plan {quoted}\n"
-        f"  {run_command(arguments.folder)}"
+        f"  {run_command(folder)}"
     )
 
 
@@ -113,28 +150,6 @@ def run_command(folder: Path) -> str:
     )
 
 
-def split_clips(clips: Sequence["OwnClip"]) -> tuple[list[Split], str]:
-    """The split of each clip (N,), and a warning where signers are not kept apart, else empty."""
-    from slr_pipeline.samples import splits
-
-    labels, signers = [clip.label for clip in clips], {clip.signer for clip in clips}
-    if "" in signers:
-        reason = f"{sum(not clip.signer for clip in clips)} clips have no signer"
-    elif len(signers) < MIN_SIGNERS:
-        reason = f"there are {len(signers)} signers and a split by signer needs {MIN_SIGNERS}"
-    else:
-        signer_of = [clip.signer for clip in clips]
-        split = splits.stratified_split(labels, signer_of, **SHARES, seed=SEED)
-        trained = {label for label, name in zip(labels, split, strict=True) if name == "train"}
-        if trained == set(labels):
-            return split, ""
-        reason = f"train would have no clip of {first_few(sorted(set(labels) - trained))}"
-    return splits.clip_split(labels, **SHARES, seed=SEED), (
-        f"split by clip and not by signer: {reason}. The accuracy will hold for these signers and "
-        "not for new ones"
-    )
-
-
 def describe(table: "pd.DataFrame") -> str:
     """The clips of each sign, and the clips and signers of each split, as text."""
     signs = table["label"].value_counts().sort_index()
@@ -152,11 +167,19 @@ def describe(table: "pd.DataFrame") -> str:
     return "\n".join(lines)
 
 
-def write_files(samples: Path, table: "pd.DataFrame", config: Path, config_text: str) -> None:
-    """Write both files or none, and .gitignore. DataError if the folder cannot be written."""
+def write_files(
+    samples: Path,
+    table: "pd.DataFrame",
+    config: Path,
+    config_text: str,
+    classes: Sequence[str] = (),
+) -> None:
+    """Write all files or none, and .gitignore. DataError if the folder cannot be written."""
     from slr_pipeline.io.atomic import write_text
 
     try:
+        if classes:
+            write_text(samples.with_name("classes.txt"), "".join(f"{name}\n" for name in classes))
         write_text(samples, table.to_csv(index=False, lineterminator="\n"))
         write_text(config, config_text)
         ignore_videos(samples.parent)
@@ -170,7 +193,7 @@ def write_files(samples: Path, table: "pd.DataFrame", config: Path, config_text:
             samples.unlink()
 
 
-def config_text(folder: Path, videos: Path, table: "pd.DataFrame", by_signer: bool) -> str:
+def config_text(folder: Path, videos: Path, table: "pd.DataFrame", *, by_signer: bool) -> str:
     """The config: streams that are small enough for few clips and no GPU."""
     import torch
 
