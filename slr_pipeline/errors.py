@@ -4,6 +4,9 @@ import logging
 import sys
 from collections.abc import Callable
 
+INSTALL_FORMATS = "pip install -c requirements/constraints.txt -e '.[formats]'"
+"""The remedy where a library for a foreign format is missing."""
+
 
 class SlrError(Exception):
     """An error the user can fix, shown as one line without a traceback."""

@@ -1,4 +1,4 @@
-"""Export trained streams as ONNX files, or keypoints of a run for other programs."""
+"""Export trained streams as ONNX files, or keypoints and answers of a run for other programs."""
 
 import argparse
 from pathlib import Path
@@ -13,11 +13,16 @@ def flags(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--keypoints", choices=("pose", "openpose", "mmaction2"), help="format of keypoints"
     )
+    what.add_argument(
+        "--elan", action="store_true", help="signs and answers as tiers of ELAN, a file per video"
+    )
     parser.add_argument(
         "--results", type=Path, default=Path("results"), help="results folder of the run"
     )
     parser.add_argument("--out", type=Path, required=True, help="output folder")
-    parser.add_argument("--samples", nargs="+", help="samples for --keypoints (default: all)")
+    parser.add_argument(
+        "--samples", nargs="+", help="samples of --keypoints, --elan (default: all)"
+    )
     parser.add_argument(
         "--layout",
         help="keypoint layout (default: coco-wholebody-133; of openpose: body-25), see "
@@ -31,6 +36,14 @@ def main(given: argparse.Namespace) -> None:
         if given.samples or given.layout:
             raise ConfigError("--samples and --layout need --keypoints; remove them")
         export_onnx(given.results, given.onnx, given.out)
+        return
+    if given.elan:
+        if given.layout:
+            raise ConfigError("--layout needs --keypoints; remove it")
+        from slr_pipeline.io.foreign.elan_export import export_elan
+
+        files, count = export_elan(given.results, given.out, given.samples)
+        print(f"{given.out}: {files} files of {count} samples")
         return
     from slr_pipeline.io.foreign.exporting import export_keypoints
 

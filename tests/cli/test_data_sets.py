@@ -2,6 +2,9 @@
 
 import csv
 import json
+import re
+import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -24,9 +27,38 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
+PAGE = Path(__file__).parents[2] / "docs/how-to/datasets.md"
+COMMANDS = re.findall(r"^\| .* \| `slr (init .*?)` \|", PAGE.read_text(), re.MULTILINE)
+
+
+def follow(source: str, *more: str) -> SampleTable:
+    """The table that the documented command of a format writes, in a folder `data`."""
+    (command,) = (command for command in COMMANDS if f"--from {source}" in command)
+    main([*shlex.split(command), *more])
+    return checked(Path("data", source.replace("-", "_")).absolute())
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """A maker of the folder of a format."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(source: str) -> Path:
+        folder = tmp_path / "data" / source
+        folder.mkdir(parents=True)
+        return folder
+
+    return make
+
+
 def init(folder: Path, *arguments: Path | str) -> SampleTable:
-    """The table that the command writes, after all checks."""
+    """The table that a command writes."""
     main(["init", str(folder), *map(str, arguments)])
+    return checked(folder)
+
+
+def checked(folder: Path) -> SampleTable:
+    """The written table, after all checks."""
     config = read_config(str(folder / "config.yaml"))
     table = load_samples(config.data)
     check_streams(config, table)
@@ -65,23 +97,26 @@ def wlasl(folder: Path, glosses: dict[str, list[dict]]) -> Path:
     return folder / "WLASL_v0.3.json"
 
 
-def test_wlasl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wlasl(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     """Three clips of five are there, and raw videos of YouTube with frame numbers from 1."""
+    folder = data("wlasl")
     raw = {"url": "https://www.youtube.com/watch?v=hjS0dQDgbjo&t=3", "frame_start": 11}
     glosses = {
         "book": [instance(n, split) for n, split in enumerate(SPLITS, start=1)],
         "drink": [instance(4, "train", **raw, frame_end=20), instance(5, "test")],
         "lost": [instance(6, "train"), instance(7, "test")],
-        "last": [instance(8, "train")],
+        "last": [instance(8, "test")],
     }
-    wlasl(tmp_path, glosses)
-    touch(tmp_path, "videos/00001.mp4", "videos/00002.mp4", "videos/00003.mp4", "videos/00007.mp4")
-    (tmp_path / "raw_videos").mkdir()
-    write(tmp_path / "raw_videos/hjS0dQDgbjo.mp4", signer(64, 48, 4))
-    table = init(tmp_path, "--from", "wlasl", "--top", "3")
+    wlasl(folder, glosses)
+    touch(folder, "videos/00001.mp4", "videos/00002.mp4", "videos/00003.mp4", "videos/00007.mp4")
+    (folder / "raw_videos").mkdir()
+    write(folder / "raw_videos/hjS0dQDgbjo.mp4", signer(64, 48, 4))
+    table = follow("wlasl")
     out = capsys.readouterr().out
-    assert "missing: 2 of 7 videos (train 1, test 1), of 2 classes: drink 1, lost 1\n" in out
-    assert "1 of 3 classes have no video in train (lost 2), and with them 1 videos\n" in out
+    assert (
+        "missing: 3 of 8 videos (train 1, test 2), of 3 classes: drink 1, lost 1, last 1\n" in out
+    )
+    assert "2 of 4 classes have no video in train (lost 2, last 1), and with them 1 videos\n" in out
     assert table.classes == ("book", "drink")
     samples = {sample.name: sample for sample in table.samples}
     assert list(samples) == ["00001", "00002", "00003", "00004"]
@@ -113,8 +148,9 @@ def test_all_of_wlasl_100(tmp_path: Path) -> None:
     assert tables[0].equals(tables[1])
 
 
-def test_ms_asl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ms_asl(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
     """Clips of videos of YouTube; one is listed twice, one ends before it starts."""
+    folder = data("msasl")
 
     def clip(video: str, start: float, end: float, label: int) -> dict:
         return {
@@ -141,11 +177,11 @@ def test_ms_asl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "val": [clip("bbb-bbb_bbb", 0, 1.5, 0), clip("bbb-bbb_bbb", 0.1, 1.5, 0)],
         "test": [clip("aaaaaaaaaaa", 9, 9.5, 1), clip("ccccccccccc", 9, 10, 1)],
     }
-    lists["train"] += [clip("aaaaaaaaaaa", 8, 8, 1), clip("aaaaaaaaaaa", 20, 21, 2)]
+    lists["train"] += [clip("aaaaaaaaaaa", 8, 8, 1), clip("aaaaaaaaaaa", 20, 21, 100)]
     for split, content in lists.items():
-        (tmp_path / f"MSASL_{split}.json").write_text(json.dumps(content))
-    touch(tmp_path, "aaaaaaaaaaa.mp4", "bbb-bbb_bbb.webm")
-    table = init(tmp_path, "--from", "msasl", "--top", "2")
+        (folder / f"MSASL_{split}.json").write_text(json.dumps(content))
+    touch(folder, "aaaaaaaaaaa.mp4", "bbb-bbb_bbb.webm")
+    table = follow("msasl")
     assert table.classes == ("sign 0", "sign 1")
     assert [sample.name for sample in table.samples] == [
         *(f"train_{n:05d}" for n in range(1, 5)),
@@ -158,27 +194,29 @@ def test_ms_asl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "nearly the same segment of the same sign as another: 1 (val_00002)\n" in out
 
 
-def test_asl_citizen(tmp_path: Path) -> None:
+def test_asl_citizen(data: Callable[[str], Path]) -> None:
     """Glosses come from the lists, not from the names of videos."""
-    (tmp_path / "splits").mkdir()
+    folder = data("asl_citizen")
+    (folder / "splits").mkdir()
     for split in SPLITS:
-        with (tmp_path / f"splits/{split}.csv").open("w", newline="") as file:
+        with (folder / f"splits/{split}.csv").open("w", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["Participant ID", "Video file", "Gloss", "ASL-LEX Code"])
             for number, gloss in enumerate(("HURDLE/TRIP1", "a, b")):
                 video = f"4.{number}{split}-seedX.mp4"
                 rows.writerow([f"P{split}", video, gloss, "C_02_014"])
-                touch(tmp_path, f"videos/{video}")
-    table = init(tmp_path, "--from", "asl-citizen")
+                touch(folder, f"videos/{video}")
+    table = follow("asl-citizen")
     assert table.classes == ("HURDLE/TRIP1", "a, b")
     assert [sample.name for sample in table.samples[:2]] == ["4.0train-seedX", "4.1train-seedX"]
-    assert read_config(str(tmp_path / "config.yaml")).data.signer_independent
+    assert read_config(str(folder / "config.yaml")).data.signer_independent
 
 
-def test_lsa64(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lsa64(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = data("lsa64")
     names = [f"{s:03d}_{p:03d}_00{r}.mp4" for s in (1, 2) for p in range(1, 11) for r in (1, 2)]
-    touch(tmp_path, *(f"all/{name}" for name in names), "all/other.mp4")
-    table = init(tmp_path, "--from", "lsa64")
+    touch(folder, *(f"all/{name}" for name in names), "all/other.mp4")
+    table = follow("lsa64")
     assert [len(table.split(split)) for split in SPLITS] == [32, 4, 4]
     assert table.samples[0].signer == "1"
     assert table.classes == ("sign 001", "sign 002")
@@ -187,43 +225,45 @@ def test_lsa64(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_include(tmp_path: Path) -> None:
+def test_include(data: Callable[[str], Path]) -> None:
     """One file name in two folders; videos that were converted to mp4."""
+    folder = data("include")
     paths = ["Greetings/51. Good Morning/MVI_0099.MOV", "Animals/4. Bird/MVI_0099.MOV"]
-    (tmp_path / "train_test_paths").mkdir()
+    (folder / "train_test_paths").mkdir()
     for size in ("", "50"):
         for split in SPLITS:
             lines = [path.replace("0099", f"0099{split}") for path in paths[: 1 if size else 2]]
             lines += ["Animals/4. Bird/MVI_1.MOV"] if size and split == "train" else []
-            path = tmp_path / f"train_test_paths/include{size}_{split}.txt"
+            path = folder / f"train_test_paths/include{size}_{split}.txt"
             path.write_text("\n".join(lines))
-            touch(tmp_path / "INCLUDE", *(line.replace(".MOV", ".mp4") for line in lines))
-    table = init(tmp_path, "--from", "include")
+            touch(folder / "INCLUDE", *(line.replace(".MOV", ".mp4") for line in lines))
+    table = follow("include")
     assert table.classes == ("Bird", "Good Morning")
     assert [sample.name for sample in table.samples[:2]] == [
         "Good_Morning_MVI_0099train",
         "Bird_MVI_0099train",
     ]
     assert table.samples[1].color.endswith("INCLUDE/Animals/4. Bird/MVI_0099train.mp4")
-    (tmp_path / "samples.csv").unlink()
-    (tmp_path / "config.yaml").unlink()
-    assert len(init(tmp_path, "--from", "include", "--top", "50").samples) == 4
+    (folder / "samples.csv").unlink()
+    (folder / "config.yaml").unlink()
+    assert len(follow("include", "--top", "50").samples) == 4
 
 
-def test_autsl(tmp_path: Path) -> None:
+def test_autsl(data: Callable[[str], Path]) -> None:
     """The order of the classes is that of their numbers."""
-    (tmp_path / "SignList_ClassId_TR_EN.csv").write_text(
+    folder = data("autsl")
+    (folder / "SignList_ClassId_TR_EN.csv").write_text(
         "ClassId,TR,EN\r\n0,zor,hard\r\n1,abla,sister\r\n2,yok,none\r\n"
     )
     files = {"train": "train", "val": "validation", "test": "test"}
     for number, (split, file) in enumerate(files.items()):
         names = [f"signer{number}_sample{n}" for n in (1, 2)]
-        (tmp_path / f"{file}_labels.csv").write_text(f"{names[0]},0\r\n{names[1]},1\r\n")
-        touch(tmp_path, *(f"{split}/{n}_{kind}.mp4" for n in names for kind in ("color", "depth")))
-    table = init(tmp_path, "--from", "autsl")
+        (folder / f"{file}_labels.csv").write_text(f"{names[0]},0\r\n{names[1]},1\r\n")
+        touch(folder, *(f"{split}/{n}_{kind}.mp4" for n in names for kind in ("color", "depth")))
+    table = follow("autsl")
     assert table.classes == ("zor", "abla")
     assert [sample.label for sample in table.samples] == [0, 1] * 3
-    assert table.samples[5].depth == str(tmp_path / "test/signer2_sample2_depth.mp4")
+    assert table.samples[5].depth == str(folder / "test/signer2_sample2_depth.mp4")
     assert table.samples[5].signer == "2"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import DataError, SlrError
+from slr_pipeline.errors import INSTALL_FORMATS, DataError, SlrError
 from slr_pipeline.io.atomic import atomic_write
 from slr_pipeline.io.foreign.files import read_bytes, reading
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames, reorder, to_133
@@ -29,7 +29,6 @@ PLACEHOLDER_SIZE: Final = (1000, 1000)
 
 _VERSIONS: Final = (0.0, 0.1, 0.2)
 
-_INSTALL: Final = "pip install -c requirements/constraints.txt -e '.[formats]'"
 
 _HAND_OF_HOLISTIC: Final = (
     "WRIST",
@@ -70,7 +69,7 @@ def _need_pose_format() -> None:
     try:
         import pose_format  # noqa: F401, PLC0415
     except ImportError as error:
-        raise SlrError(f".pose files need pose-format ({error}): {_INSTALL}") from error
+        raise SlrError(f".pose files need pose-format ({error}): {INSTALL_FORMATS}") from error
 
 
 def _parse(path: Path, data: bytes) -> "Pose":

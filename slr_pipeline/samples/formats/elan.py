@@ -6,13 +6,14 @@ video at the time 0 of the annotations. Parsed by pympi-ling, after defusedxml h
 types and entities.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from slr_pipeline.errors import ConfigError, DataError
+from slr_pipeline.errors import INSTALL_FORMATS, ConfigError, DataError
 from slr_pipeline.samples.clip_folder import VIDEO_SUFFIXES
 from slr_pipeline.samples.formats.listing import Listed, Listing, Videos, find_lists
 from slr_pipeline.samples.segments import Segment
@@ -25,20 +26,22 @@ def read(place: Path, videos: Videos, tier: str | None) -> Listing:
     Without a pattern there must be one tier. The participant of a tier is the signer.
     """
     samples: list[Listed] = []
-    empty = 0
+    left_out: Counter[str] = Counter()
     for path in find_lists(place, ["*.eaf"]):
         document = open_document(path)
         found = []
         for name in _tiers(path, document, tier):
-            signer = composed(document.tiers[name][2].get("PARTICIPANT", ""))
-            for start, end, text, *_ in document.get_annotation_data_for_tier(name):
-                label = composed(" ".join(str(text or "").split()))
-                if label and not refused_character(label):
-                    found.append((start, end, label, signer))
+            signer = composed(document.tiers[name][2].get("PARTICIPANT") or "")
+            for start, end, text in _annotations(path, document, name):
+                label = composed(" ".join(text.split()))
+                if not label or refused_character(label):
+                    left_out["without a text"] += 1
+                elif start is None or end is None:
+                    left_out["without times"] += 1
                 else:
-                    empty += 1
+                    found.append((start, end, label, signer))
         samples += _listed(path, sorted(found), *_media(path, document, videos))
-    notes = [f"left out, annotations without a text: {empty}"] if empty else []
+    notes = [f"left out, annotations {why}: {count}" for why, count in left_out.items()]
     return Listing(samples, notes)
 
 
@@ -49,14 +52,12 @@ def open_document(path: Path) -> Any:
         from defusedxml.common import DefusedXmlException  # noqa: PLC0415
         from pympi.Elan import Eaf  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError(
-            f"{path}: needs {error.name}; install it with `pip install 'slr_pipeline[elan]'`"
-        ) from error
+        raise ConfigError(f"{path}: needs {error.name}; install it: {INSTALL_FORMATS}") from error
     try:
         root = defusedxml.ElementTree.parse(path, forbid_dtd=True).getroot()
         if root.tag != "ANNOTATION_DOCUMENT":
             raise ValueError(f"its root is {root.tag}")
-        document = Eaf(str(path))
+        document = Eaf(str(path), suppress_version_warning=True)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except (DefusedXmlException, SyntaxError, ValueError, KeyError, TypeError) as error:
@@ -77,6 +78,32 @@ def _tiers(path: Path, document: Any, pattern: str | None) -> list[str]:
             "with --tier, such as --tier '*gloss*'"
         )
     return fitting
+
+
+def _annotations(
+    path: Path, document: Any, tier: str
+) -> Iterator[tuple[int | None, int | None, str]]:
+    """Start, end and text of the annotations of a tier; times are those of the aligned parent."""
+    aligned, references, *_ = document.tiers[tier]
+    for name, (*_, text, _) in aligned.items():
+        yield *_times(path, document, name), text
+    for name, (_, text, *_) in references.items():
+        yield *_times(path, document, name), text
+
+
+def _times(path: Path, document: Any, annotation: str) -> tuple[int | None, int | None]:
+    seen = set()
+    try:
+        while annotation not in seen:
+            seen.add(annotation)
+            aligned, references, *_ = document.tiers[document.annotations[annotation]]
+            if annotation in aligned:
+                start, end, *_ = aligned[annotation]
+                return document.timeslots[start], document.timeslots[end]
+            annotation = references[annotation][0]
+    except KeyError as error:
+        raise DataError(f"{path}: refers to {error}, which is not there; save it again") from error
+    raise DataError(f"{path}: annotation {annotation} refers to itself; save it with ELAN")
 
 
 def _media(path: Path, document: Any, videos: Videos) -> tuple[str, int]:
