@@ -23,7 +23,7 @@ from slr_pipeline.samples.formats import (
     wlasl,
 )
 from slr_pipeline.samples.formats.listing import Listed, Videos, without_lost_classes
-from slr_pipeline.samples.segments import Segment, repeated
+from slr_pipeline.samples.segments import SEGMENT_COLUMNS, Segment, repeated
 from slr_pipeline.samples.table import SAMPLE_NAME
 
 if TYPE_CHECKING:
@@ -59,17 +59,10 @@ class DataSet:
 
 def read_data_set(arguments: argparse.Namespace, folder: Path) -> DataSet:
     """The samples whose videos are below `folder`. DataError if a split has none."""
-    import pandas as pd
-
-    choice = CHOICES.get(arguments.source)
-    for option in ("top", "tier"):
-        if option != choice and getattr(arguments, option) is not None:
-            names = " and ".join(name for name, own in CHOICES.items() if own == option)
-            raise ConfigError(f"--{option}: is of {names}; remove it")
+    choice = _choice(arguments)
     videos = Videos(folder, find_videos(folder)[0], _rate)
     place = arguments.labels or arguments.folder
-    given = getattr(arguments, choice) if choice else None
-    listing = FORMATS[arguments.source].read(place, videos, given)
+    listing = FORMATS[arguments.source].read(place, videos, choice)
     samples, notes = without_lost_classes(listing.samples)
     notes = [*listing.notes, *notes]
     if videos.repeated:
@@ -85,9 +78,34 @@ def read_data_set(arguments: argparse.Namespace, folder: Path) -> DataSet:
                 "\n".join([f"{folder}: no video of split {name} is there, of {place}", *notes])
             )
     signers = {(sample.signer, own) for sample, own in zip(samples, split, strict=True)}
+    labels = {sample.label for sample in samples}
+    return DataSet(
+        _table(samples, split),
+        notes,
+        by_signer=len(signers) == len({signer for signer, _ in signers} - {""}),
+        classes=tuple(name for name in listing.classes if name in labels),
+    )
+
+
+def _choice(arguments: argparse.Namespace) -> int | str | None:
+    """The value of the option of the format. ConfigError for one of another format."""
+    own = CHOICES.get(arguments.source)
+    for option in ("top", "tier"):
+        if option != own and getattr(arguments, option) is not None:
+            names = " and ".join(name for name, its in CHOICES.items() if its == option)
+            raise ConfigError(f"--{option}: is of {names}; remove it")
+    if arguments.top is not None and arguments.top < 2:
+        raise ConfigError(f"--top {arguments.top}: expected 2 signs or more")
+    return getattr(arguments, own) if own else None
+
+
+def _table(samples: Sequence[Listed], split: Sequence[str]) -> "pd.DataFrame":
+    """The columns of a sample table."""
+    import pandas as pd
+
     rows: dict[str, list[Any]] = {
         "sample": _names(samples),
-        "split": split,
+        "split": [*split],
         "label": [sample.label for sample in samples],
         "signer": [sample.signer for sample in samples],
         "color": [sample.video for sample in samples],
@@ -96,13 +114,8 @@ def read_data_set(arguments: argparse.Namespace, folder: Path) -> DataSet:
         rows["depth"] = [sample.depth for sample in samples]
     if any(sample.segment for sample in samples):
         cells = [sample.segment.cells() if sample.segment else {} for sample in samples]
-        rows |= {column: [cell.get(column) for cell in cells] for column in ("start_s", "end_s")}
-    return DataSet(
-        pd.DataFrame(rows),
-        notes,
-        by_signer=len(signers) == len({signer for signer, _ in signers} - {""}),
-        classes=tuple(name for name in listing.classes if name in set(rows["label"])),
-    )
+        rows |= {column: [cell.get(column) for cell in cells] for column in SEGMENT_COLUMNS}
+    return pd.DataFrame(rows)
 
 
 def _rate(path: Path) -> float:

@@ -79,7 +79,9 @@ def _hashes(run: FinishedRun) -> dict[str, str]:
     """SHA-256 of inputs, models and submissions."""
     hashes = {"labels": labels_digest(run.table, ("train", "val", "test"))}
     if run.verified:
-        sums = sorted(f"{row.sample} {row.color_sha256} {row.depth_sha256}" for row in run.verified)
+        sums = sorted(
+            f"{row.sample} {row.source('color')} {row.source('depth')}" for row in run.verified
+        )
         hashes["all videos"] = hashlib.sha256("\n".join(sums).encode()).hexdigest()
     for stream in run.streams:
         model = run.results / "streams" / stream.name / stream.phase / "model.safetensors"

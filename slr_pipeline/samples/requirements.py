@@ -78,18 +78,21 @@ def _missing_estimator(keypoints: KeypointsSettings) -> Iterator[str]:
 def missing_videos(config: Config, table: SampleTable) -> Iterator[str]:
     """The videos that do not exist, of the splits that the streams read."""
     samples = [sample for sample in table.samples if sample.split in config.read_splits()]
-    videos = [
-        (sample.name, path) for sample in samples for path in (sample.color, sample.depth) if path
-    ]
-    missing = [(name, path) for name, path in videos if not os.path.isfile(path)]
+    videos: dict[str, list[str]] = {}
+    for sample in samples:
+        for path in filter(None, (sample.color, sample.depth)):
+            videos.setdefault(path, []).append(sample.name)
+    missing = [path for path in videos if not os.path.isfile(path)]
     if missing and len(missing) == len(videos):
         yield (
-            f"data: none of the {len(videos)} videos is there, first {missing[0][1]}; correct "
+            f"data: none of the {len(videos)} videos is there, first {missing[0]}; correct "
             "data.root or the table"
         )
         return
-    for name, path in missing:
-        yield f"sample {name}: {path} is not there; correct the path, or remove the row"
+    for path in missing:
+        first, *others = videos[path]
+        more = f" and {len(others)} more" if others else ""
+        yield f"sample {first}{more}: {path} is not there; correct the path, or remove the row"
 
 
 def _classes_problems(data: DataSettings, table: SampleTable) -> Iterator[str]:
