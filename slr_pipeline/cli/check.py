@@ -85,7 +85,7 @@ def describe(config: Config, table: SampleTable) -> str:
             f"  {split}: {len(samples)} samples, {len(signers) or 'no known'} signers, "
             f"{len(shards(samples, config.shard_size))} shards, {unlabelled} without label"
         )
-    warnings = (*table.warnings, *signer_warnings(table), *_duplicates(config, table))
+    warnings = (*table.warnings, *signer_warnings(table), *_duplicates(config))
     lines += [f"  warning: {warning}" for warning in warnings]
     for name, stream in config.streams.items():
         epochs = "" if stream.model == "imported" else f", {stream.training.epochs} epochs"
@@ -99,11 +99,13 @@ def describe(config: Config, table: SampleTable) -> str:
     return "\n".join(lines)
 
 
-def _duplicates(config: Config, table: SampleTable) -> list[str]:
-    """Warnings about equal videos, as far as `verify` has read them."""
-    if not os.path.isdir(os.path.join(config.results, "verify")):
+def _duplicates(config: Config) -> list[str]:
+    """Warnings about copies of videos, as far as the run has looked for them."""
+    path = os.path.join(config.results, "duplicates.csv")
+    if not os.path.exists(path):
         return []
     # Late: it imports pandas.
-    from slr_pipeline.io.verified import read_all_verified, sums_of
+    from slr_pipeline.io.duplicates import read_duplicates
 
-    return duplicate_warnings(table, sums_of(read_all_verified(config.results)))
+    excluded = config.data.duplicates == "exclude"
+    return duplicate_warnings(read_duplicates(path), excluded=excluded)

@@ -44,6 +44,15 @@ SIGNER_INDEPENDENT = (
     "checked. `false`: accuracy is not that of unseen signers."
 )
 
+Duplicates = Literal["warn", "exclude", "error"]
+
+DUPLICATES = (
+    "What to do about one video that is several samples, as it is or encoded, scaled, trimmed or "
+    "mirrored: `warn` lists them in `results/duplicates.csv`; `exclude` also trains without those "
+    "that are copies of samples which are predicted, so test stays whole; `error` stops the run "
+    "if copies are in several splits or have several labels."
+)
+
 
 class AutslData(Section):
     """AUTSL's folders: `{train,val,test}/signerX_sampleY_{color,depth}.mp4`."""
@@ -59,6 +68,7 @@ class AutslData(Section):
     depth: bool = False
     """Whether every sample has a depth video."""
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
+    duplicates: Duplicates = Field("warn", description=DUPLICATES)
 
 
 class TableData(Section):
@@ -78,6 +88,7 @@ class TableData(Section):
     classes: RelativePath | None = None
     """Text file with one gloss per line, in class order; null: the sorted labels of the table."""
     signer_independent: bool = Field(True, description=SIGNER_INDEPENDENT)
+    duplicates: Duplicates = Field("warn", description=DUPLICATES)
 
 
 DataSettings = Annotated[AutslData | TableData, Field(discriminator="layout")]

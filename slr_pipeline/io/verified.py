@@ -27,7 +27,8 @@ class Verified:
     `reason` is empty if the videos can be decoded. Otherwise the sample is quarantined, and frames,
     sizes (pixels) and rates are 0. `rate` is the frame rate of the features; 0: they have every
     frame of the video. `times_ms` are the times of the frames, separated by blanks; empty for a
-    constant rate. `segment` is the part of both videos that is the sample; None: all of them.
+    constant rate. `perceptual_hash` is that of the colour video, as base64. `segment` is the part
+    of both videos that is the sample; None: all of them.
     """
 
     sample: str
@@ -42,6 +43,7 @@ class Verified:
     depth_sha256: str = ""
     rate: float = 0.0
     times_ms: str = ""
+    perceptual_hash: str = ""
     segment: Segment | None = None
 
     @property

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import DataError
+from slr_pipeline.features.perceptual_hash import LONGEST_S, RATE, THUMBNAIL_PX
 from slr_pipeline.io.decoding import MOST_PIXELS, OpenVideo, decode, opened, reason_of
 from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.samples.segments import Segment
@@ -29,6 +30,9 @@ Matrix = tuple[float, float, float, float]
 
 _UPRIGHT: Matrix = (1.0, 0.0, 0.0, 1.0)
 """The display matrix of a picture that is stored as it is shown."""
+
+_LUMA_FIRST = frozenset({"yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gray"})
+"""Pixel formats whose first plane is the brightness, in 8 bits."""
 
 _SQUARE = 0.01
 """Pixels are square up to this: scaling to even sizes leaves ratios such as 1216:1215."""
@@ -86,16 +90,49 @@ def read_grey_frames(
         yield np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
+class Thumbnails:
+    """Small grey pictures of a video's first minute, taken while `probe` decodes it."""
+
+    def __init__(self) -> None:
+        self._moments: list[int] = []
+        self._pictures: list[Picture] = []
+        self._matrix = _UPRIGHT
+
+    def add(self, frame: av.VideoFrame, matrix: Matrix, seconds: float) -> None:
+        """Add a frame that is shown so many seconds after the first, if its picture is needed."""
+        moment = int(seconds * RATE)
+        if moment >= LONGEST_S * RATE or (self._moments and moment <= self._moments[-1]):
+            return
+        grey = frame if frame.format.name in _LUMA_FIRST else frame.reformat(format="gray")
+        plane = grey.planes[0]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+        # Not INTER_AREA, which takes several times as long: the hash has low frequencies alone.
+        small = cv2.resize(rows[:, : plane.width], (THUMBNAIL_PX, THUMBNAIL_PX))
+        self._moments.append(moment)
+        self._pictures.append(np.asarray(small, np.uint8))
+        self._matrix = matrix
+
+    def stacked(self) -> NDArray[np.uint8]:
+        """Pictures (T, 64, 64) as shown, `RATE` per second; the last one stays until the next."""
+        pictures = np.asarray(self._pictures)
+        # Their pixels are not those of the video: only its turns and mirroring apply.
+        turns = tuple(np.rint(np.divide(self._matrix, np.abs(self._matrix).max())).tolist())
+        if turns != _UPRIGHT:
+            pictures = _as_shown(pictures.transpose(1, 2, 0), turns, "").transpose(2, 0, 1)
+        return np.repeat(pictures, np.diff([*self._moments, self._moments[-1] + 1]), axis=0)
+
+
 def probe(
     path: str | Path,
     segment: Segment | None = None,
     *,
     grey: bool = False,
     recordings: Recordings | None = None,
+    thumbnails: Thumbnails | None = None,
 ) -> VideoInfo:
     """Frame count, size and frame rate of a video or its segment, by decoding every frame.
 
-    Errors as `read_frames`, or as `read_grey_frames` if `grey`.
+    `thumbnails` get the frames. Errors as `read_frames`, or as `read_grey_frames` if `grey`.
     """
     times: list[float | None] = []
     size = (0, 0)
@@ -105,8 +142,18 @@ def probe(
                 height, width, _ = _rgb(frame, matrix, path).shape
                 size = (width, height)
             times.append(frame.time)
+            if thumbnails is not None:
+                thumbnails.add(frame, matrix, _shown_after(times, video.rate))
     fps = _mean_rate(times, video.rate)
     return VideoInfo(len(times), *size, fps=fps, times_ms=_variable_times(times, fps))
+
+
+def _shown_after(times: list[float | None], stated: float) -> float:
+    """Seconds from the first frame to the middle of the latest."""
+    step = 1 / (stated or 25)
+    first, last = times[0], times[-1]
+    seconds = (len(times) - 1) * step if first is None or last is None else last - first
+    return seconds + step / 2
 
 
 @contextmanager

@@ -12,10 +12,12 @@ from slr_pipeline.config.experiment import Config, Split
 from slr_pipeline.config.streams import ImportedSettings
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, read_run_config
+from slr_pipeline.io.duplicates import read_duplicates
 from slr_pipeline.io.predictions import read_answers
 from slr_pipeline.io.quality import read_quality
 from slr_pipeline.io.tables import read_table
 from slr_pipeline.io.verified import COLUMNS, Verified, read_verified
+from slr_pipeline.samples.duplicates import Duplicate
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import SampleTable, load_samples
 
@@ -61,13 +63,14 @@ class Scored:
 class FinishedRun:
     """A finished run.
 
-    `verified` and `quality` have the splits whose videos were read: none if every stream is
-    imported. `answers` is the predictions.csv of each track.
+    `verified`, `duplicates` and `quality` have the splits whose videos were read: none if every
+    stream is imported. `answers` is the predictions.csv of each track.
     """
 
     config: Config
     table: SampleTable
     verified: tuple[Verified, ...]
+    duplicates: tuple[Duplicate, ...]
     quality: dict[Split, pd.DataFrame]
     streams: tuple[Scored, ...]
     tracks: tuple[Scored, ...]
@@ -141,6 +144,9 @@ def read_run(config_file: str) -> FinishedRun:
         config=config,
         table=table,
         verified=tuple(_read_verified(config, table)),
+        duplicates=tuple(
+            read_duplicates(results / "duplicates.csv") if config.read_splits() else ()
+        ),
         quality={
             split: read_quality(results / "quality" / f"{split}.csv")
             for split in config.read_splits()

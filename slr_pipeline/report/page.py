@@ -9,11 +9,16 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.verified import sums_of
 from slr_pipeline.io.video import sha256_of
 from slr_pipeline.report import figures, tables
 from slr_pipeline.report.finished_run import FinishedRun
-from slr_pipeline.report.page_images import Pair, Sheet, confused_pairs, sample_sheet
+from slr_pipeline.report.page_images import (
+    Pair,
+    Sheet,
+    confused_pairs,
+    duplicate_pairs,
+    sample_sheet,
+)
 from slr_pipeline.report.summary import summary
 from slr_pipeline.samples.duplicates import duplicate_warnings
 from slr_pipeline.samples.shards import labels_digest
@@ -38,7 +43,8 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
     )
     sheet: Sheet | None = None
     pairs: list[Pair] = []
-    no_sheet = no_pairs = ""
+    copies: list[Pair] = []
+    no_sheet = no_pairs = no_copies = ""
     if run.verified:
         try:
             sheet = sample_sheet(run, shard, features)
@@ -48,12 +54,16 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
             pairs = confused_pairs(run)
         except DataError as error:
             no_pairs = str(error)
+        try:
+            copies = duplicate_pairs(run)
+        except DataError as error:
+            no_copies = str(error)
     spelling = [f"{warning[0].upper()}{warning[1:]}." for warning in run.table.warnings]
     content: str = environment.get_template("page.html.j2").render(
         run=run,
         models=(*run.tracks, *run.streams),
         warnings=[
-            *duplicate_warnings(run.table, sums_of(run.verified)),
+            *duplicate_warnings(run.duplicates, excluded=run.config.data.duplicates == "exclude"),
             *signer_warnings(run.table),
             *spelling,
         ],
@@ -65,6 +75,8 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
         shows_depth=not set(features).isdisjoint(DEPTH_FEATURES),
         pairs=pairs,
         no_pairs=no_pairs,
+        copies=copies,
+        no_copies=no_copies,
         versions={
             "Python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

@@ -14,6 +14,7 @@ from slr_pipeline.report.contact_sheet import sample_rows
 from slr_pipeline.report.drawing import Row, fitted
 from slr_pipeline.report.figures import PageImage, data_uri
 from slr_pipeline.report.finished_run import FinishedRun
+from slr_pipeline.samples.table import Sample
 
 COLUMNS = 4
 TILE_PX = 156
@@ -41,10 +42,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two confused signs, how often, and a frame of a train clip of each."""
+    """Two confused signs or two copies of a clip, what is said of them, and a frame of each."""
 
-    sign: str
-    taken_for: str
+    first: str
+    second: str
     about: str
     pictures: tuple[PageImage, PageImage]
 
@@ -109,14 +110,38 @@ def _sign(run: FinishedRun, gloss: str) -> PageImage | None:
     samples = [sample for sample in train if sample.name not in run.quarantined]
     if not samples:
         return None
-    sample = samples[0]
-    middle = frames[sample.name] // 2
+    alt = f"The sign {gloss}, middle frame of train clip {samples[0].name}"
+    return _middle_frame(samples[0], frames[samples[0].name], alt)
+
+
+def duplicate_pairs(run: FinishedRun) -> list[Pair]:
+    """The first sample of the first groups of copies and its twin, with a frame of each.
+
+    DataError if a video is missing.
+    """
+    sample_of = {sample.name: sample for sample in run.table.samples}
+    frames = {row.sample: row.frames for row in run.verified}
+    firsts = {row.group: row for row in reversed(run.duplicates)}
+    pairs = []
+    for group in sorted(firsts)[:MOST_PAIRS]:
+        row = firsts[group]
+        named = [sample_of[name] for name in (row.sample, row.twin)]
+        pictures = [
+            _middle_frame(sample, frames[sample.name], f"Middle frame of clip {sample.name}")
+            for sample in named
+        ]
+        first, second = (f"{sample.name} ({sample.split})" for sample in named)
+        pairs.append(Pair(first, second, row.kind, (pictures[0], pictures[1])))
+    return pairs
+
+
+def _middle_frame(sample: Sample, frames: int, alt: str) -> PageImage:
+    middle = frames // 2
     picture = next(islice(read_frames(sample.color, sample.segment), middle, None), None)
     if picture is None:
         raise DataError(
             f"{sample.color}: has no frame {middle}; restore the video that the run used"
         )
-    alt = f"The sign {gloss}, middle frame of train clip {sample.name}"
     return _jpeg(fitted(picture, THUMBNAIL_PX), alt)
 
 

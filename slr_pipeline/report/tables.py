@@ -10,6 +10,7 @@ import pandas as pd
 from slr_pipeline.config.experiment import SPLITS, Split
 from slr_pipeline.io.messages import frequent
 from slr_pipeline.report.finished_run import FinishedRun, Scored
+from slr_pipeline.samples.duplicates import Duplicate
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,31 @@ def _counts(run: FinishedRun, group: str) -> pd.DataFrame:
     """Clips of each group by split; clips of an unknown group are left out."""
     counts = pd.crosstab(run.samples[group], run.samples["split"])
     return counts.reindex(columns=list(SPLITS), fill_value=0)
+
+
+def duplicates_table(run: FinishedRun) -> Table | None:
+    """Samples that are copies of each other; None if there are none."""
+    rows = pd.DataFrame(run.duplicates, columns=list(Duplicate._fields))
+    return table("Clips that are copies", rows[list(Duplicate._fields[:8])])
+
+
+def without_twins_table(run: FinishedRun) -> Table | None:
+    """Accuracy of each track on test without copies of training clips; None without copies."""
+    scored = [(track, track.metrics.get("test_without_twins")) for track in run.tracks]
+    return table(
+        "Accuracy on test without copies of training clips",
+        [
+            {
+                "track": track.name,
+                "copies": own["twins"],
+                "clips": own["samples"],
+                "accuracy without them": percent(own.get("top1")),
+                "accuracy": percent(track.main_metrics()["top1"]),
+            }
+            for track, own in scored
+            if own is not None and own["twins"]
+        ],
+    )
 
 
 def quarantine_table(run: FinishedRun) -> Table | None:

@@ -17,7 +17,7 @@ from slr_pipeline.samples.shards import digest_of
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import Fidelity
 
-VERSION = 2
+VERSION = 3
 """Raise it when `verify` judges or measures a video in another way: all are examined again."""
 
 FAST_FPS = 45
@@ -44,6 +44,7 @@ class Examined(NamedTuple):
     color_sha256: str = ""
     depth_sha256: str = ""
     times_ms: str = ""
+    perceptual_hash: str = ""
 
 
 Known = Mapping[str, Sequence[Examined]]

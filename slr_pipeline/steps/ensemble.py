@@ -16,12 +16,14 @@ from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.documents import write_document
+from slr_pipeline.io.duplicates import read_duplicates
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.predictions import write_answers
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.submission import read_predictions, read_template, write_submission
 from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples, signer_warnings
+from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.scoring.ensemble import (
     Calibration,
     Fused,
@@ -37,7 +39,7 @@ from slr_pipeline.scoring.ensemble import (
 )
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.scoring.statistics import mcnemar_exact
-from slr_pipeline.steps.evaluate import detailed_metrics
+from slr_pipeline.steps.evaluate import detailed_metrics, label_of
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +55,14 @@ def ensemble(
     metrics: str,
     val: list[str] | None = None,
     out_of_fold: list[list[str]] | None = None,
+    duplicates: str | None = None,
 ) -> None:
     """Write submission.csv and .zip of test; predictions.csv and metrics.json of test and val.
 
     `val` and `test` are files of logits, one per stream, those of `untuned` last; no `val` if a
     stream has no logits of val. Temperatures and weights are fitted on `out_of_fold` (logits of
-    train by stream) if given, else on val.
+    train by stream) if given, else on val. `duplicates` is duplicates.csv, for the accuracy without
+    copies of training clips; None: unknown.
     """
     files: dict[Split, list[str]] = {"test": test} if val is None else {"val": val, "test": test}
     table = load_samples(data)
@@ -96,6 +100,7 @@ def ensemble(
             for split, streams in scaled.items()
             if any(label is not None for label in labels_of(table, split))
         },
+        "test_without_twins": score_without_twins(table, fused["test"], protocol, duplicates),
         "val_left_out": score_left_out_signers(table, track, joined.get("val"), out_of_fold),
         "baseline": compare_with_baseline(table, track, fused["test"]),
         "protocol": protocol,
@@ -218,6 +223,29 @@ def labelled_scores(
     samples = table.split(split)
     rows = [row for row, sample in enumerate(samples) if sample.label is not None]
     return [samples[row] for row in rows], fused.scores[rows]
+
+
+def score_without_twins(
+    table: SampleTable, fused: Fused, protocol: str, duplicates: str | None
+) -> dict[str, float] | None:
+    """Accuracy on the labelled test clips that are no copies of training clips.
+
+    `twins` is the number of copies. Protocol challenge also trains on val. None without
+    duplicates.csv or labels.
+    """
+    samples, scores = labelled_scores(table, "test", fused)
+    if duplicates is None or not samples:
+        return None
+    rows = read_duplicates(duplicates)
+    splits = ("train", "val") if protocol == "challenge" else ("train",)
+    trained = {row.group for row in rows if row.split in splits}
+    twins = {row.sample for row in rows if row.group in trained}
+    kept = [n for n, sample in enumerate(samples) if sample.name not in twins]
+    if not kept:
+        return {"samples": 0, "twins": len(samples)}
+    scored = evaluate(scores[kept].astype(np.float32), [label_of(samples[n]) for n in kept])
+    names = ("samples", "correct", "top1", "top1_low", "top1_high")
+    return {**{name: scored[name] for name in names}, "twins": len(samples) - len(kept)}
 
 
 def answer_rows(

@@ -6,25 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slr_pipeline.config.checks import VerifySettings
-from slr_pipeline.config.experiment import DataSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.verified import read_verified, sums_of, write_verified
-from slr_pipeline.samples.duplicates import duplicate_warnings
-from slr_pipeline.samples.table import load_samples
+from slr_pipeline.io.verified import read_verified, write_verified
 from slr_pipeline.samples.videos import mark_stop
 
 log = logging.getLogger(__name__)
 
 
 def quarantine(
-    data: DataSettings,
     settings: VerifySettings,
     verified: list[str],
     out: str,
     known: str | None = None,
 ) -> None:
-    """Write quarantine.csv, and warn of equal videos; DataError with the list if it is too long.
+    """Write quarantine.csv; DataError with the list if it is too long.
 
     The causes may then be gone at the next command: each shard with a failed sample is marked in
     the folder `known`, so that `verify` examines it again.
@@ -32,8 +28,6 @@ def quarantine(
     tables = {path: read_verified(path) for path in verified}
     rows = [row for table in tables.values() for row in table]
     failed = [row for row in rows if row.reason]
-    for warning in duplicate_warnings(load_samples(data), sums_of(rows)):
-        log.warning("%s", warning)
     try:
         stop_if_too_many(
             {row.sample: row.reason for row in failed},

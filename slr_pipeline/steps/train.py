@@ -16,6 +16,7 @@ from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.duplicates import read_duplicates
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.foreign.weights import check_sha256
 from slr_pipeline.io.models import save_model
@@ -23,6 +24,7 @@ from slr_pipeline.io.provenance import provenance
 from slr_pipeline.io.quality import read_quality, read_quarantined
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.io.video import sha256_of
+from slr_pipeline.samples.duplicates import twins_elsewhere
 from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.splits import signer_folds
 from slr_pipeline.samples.table import SampleTable, load_samples
@@ -66,6 +68,7 @@ def train(
     fold: int | None = None,
     folds: int | None = None,
     protocol: str | None = None,
+    duplicates: str | None = None,
 ) -> None:
     """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
@@ -73,7 +76,8 @@ def train(
     `state` is the folder of the state to resume from. `heatmaps` are the settings to draw heat-maps
     from keypoints; None: heat-maps are stored. `init` are start weights; None: random. `fold` is
     the number from 1 of the fold whose signers are left out; None: all of train. `protocol` is that
-    of weights that were trained elsewhere; None: that of the phase.
+    of weights that were trained elsewhere; None: that of the phase. `duplicates` is duplicates.csv,
+    to leave out copies of samples that the phase does not train on; None: they are used.
     """
     stores = open_features(features, read_quarantined(quality))
     chosen = choose_device(device)
@@ -84,7 +88,8 @@ def train(
     model = start_weights(stream, phase, init, table)
     samples, rate, training, val = [], None, None, None
     if recipe.epochs:
-        samples = labelled(table, stores, SPLITS_OF[phase], set(held_out))
+        left_out = {*held_out, *copies(table, SPLITS_OF[phase], held_out, duplicates)}
+        samples = labelled(table, stores, SPLITS_OF[phase], left_out)
         check_classes(table, samples, left_out=bool(held_out))
         rate = frame_rate(stream, stores, samples)
         training = build_dataset(
@@ -99,6 +104,7 @@ def train(
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
         "init": None if init is None else sha256_of(init),
+        **({} if duplicates is None else {"duplicates": sha256_of(duplicates)}),
     }
     about = {
         "stream": stream.model_dump(),
@@ -169,6 +175,18 @@ def held_out_samples(table: SampleTable, fold: int, folds: int, seed: int) -> li
     signers = [sample.signer or "" for sample in samples]
     number = signer_folds(labels, signers, folds=folds, seed=seed)
     return [sample.name for sample, n in zip(samples, number, strict=True) if n == fold]
+
+
+def copies(
+    table: SampleTable, splits: Sequence[Split], held_out: Sequence[str], duplicates: str | None
+) -> set[str]:
+    """Samples of some splits that are copies of held-out samples or of those of other splits."""
+    if duplicates is None:
+        return set()
+    names = {sample.name for split in splits for sample in table.split(split)}
+    found = twins_elsewhere(read_duplicates(duplicates), names - set(held_out))
+    log.info("%d samples are left out: they are copies of samples that are predicted", len(found))
+    return found
 
 
 def labelled(

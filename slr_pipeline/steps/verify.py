@@ -10,11 +10,12 @@ from slr_pipeline.config.experiment import DataSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import feature_rate
+from slr_pipeline.features.perceptual_hash import hashes_to_text, perceptual_hashes
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.progress import progress
 from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.io.verified import COLUMNS, Verified, write_known, write_verified
-from slr_pipeline.io.video import VideoInfo, probe, sha256_of
+from slr_pipeline.io.video import Thumbnails, VideoInfo, probe, sha256_of
 from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.shards import shards
 from slr_pipeline.samples.table import Sample, load_samples
@@ -30,7 +31,7 @@ from slr_pipeline.schema import Fidelity
 
 log = logging.getLogger(__name__)
 
-Examine = Callable[[str, str | None, bool, Segment | None], tuple[VideoInfo, str]]
+Examine = Callable[[str, str | None, bool, Segment | None], tuple[VideoInfo, str, str]]
 """An `Examiner`, or the same in a child process."""
 
 
@@ -120,15 +121,20 @@ class Examiner:
 
     def __call__(
         self, path: str, sha256: str | None, grey: bool, segment: Segment | None
-    ) -> tuple[VideoInfo, str]:
-        """Facts and SHA-256 of a colour or grey video. DataError if that is not `sha256`."""
+    ) -> tuple[VideoInfo, str, str]:
+        """Facts and SHA-256 of a colour or grey video, and the perceptual hash of a colour one.
+
+        DataError if its SHA-256 is not `sha256`.
+        """
         if sha256 is not None and (actual := self._sum(path, segment)) != sha256:
             raise DataError(
                 f"{path}: has SHA-256 {actual}, the sample table says {sha256}; copy it again from "
                 "its source"
             )
-        info = probe(path, segment, grey=grey, recordings=self._recordings)
-        return info, sha256 or self._sum(path, segment)
+        thumbnails = None if grey else Thumbnails()
+        info = probe(path, segment, grey=grey, recordings=self._recordings, thumbnails=thumbnails)
+        hashed = thumbnails and hashes_to_text(perceptual_hashes(thumbnails.stacked()))
+        return info, sha256 or self._sum(path, segment), hashed or ""
 
     def _sum(self, path: str, segment: Segment | None) -> str:
         if segment is None:
@@ -148,10 +154,12 @@ def verify_sample(
     examine = examine or Examiner()
     row = Verified(sample.name, sample.color, sample.depth or "", "", segment=sample.segment)
     try:
-        info, color_sha256 = examine(sample.color, sample.color_sha256, False, sample.segment)
+        info, color_sha256, hashed = examine(
+            sample.color, sample.color_sha256, False, sample.segment
+        )
         depth_sha256 = ""
         if sample.depth:
-            depth_info, depth_sha256 = examine(
+            depth_info, depth_sha256, _ = examine(
                 sample.depth, sample.depth_sha256, True, sample.segment
             )
             _check_depth(sample.depth, depth_info, info)
@@ -166,6 +174,7 @@ def verify_sample(
         color_sha256=color_sha256,
         depth_sha256=depth_sha256,
         times_ms=" ".join(map(str, info.times_ms)),
+        perceptual_hash=hashed,
     )
     return _with_rate(row, fidelity)
 

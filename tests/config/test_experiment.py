@@ -59,7 +59,11 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
     ("path", "value", "line"),
     [
         # Unknown keys.
-        ("data.rooot", "x", "data.rooot: unknown key (known: classes, depth, labels, layout, root"),
+        (
+            "data.rooot",
+            "x",
+            "data.rooot: unknown key (known: classes, depth, duplicates, labels, layout,",
+        ),
         ("stream", {}, "stream: unknown key (known: data, device, features, fidelity, folds, ke"),
         (f"{J}.training.epoch", 3, f"{J}.training.epoch: unknown key (known: batch_size, chance_"),
         # Types and limits.

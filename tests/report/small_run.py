@@ -14,6 +14,7 @@ import numpy as np
 from slr_pipeline.config.experiment import SPLITS, DataSettings, check_config
 from slr_pipeline.config.flags import parse_setting
 from slr_pipeline.config.tracks import TrackSettings
+from slr_pipeline.io.duplicates import write_duplicates
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.tables import write_table
@@ -97,7 +98,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
             gone = sample.name == GONE
             reason = "clip.mp4: there is no such file" if gone else ""
             own = sha256(sample.name.encode()).hexdigest()  # else all samples were one video
-            row = replace(clip, sample=sample.name, color_sha256=own)
+            row = replace(clip, sample=sample.name, color_sha256=own, perceptual_hash="")
             verified.append(Verified(sample.name, "clip.mp4", "", reason) if gone else row)
             faceless = sample.name == FACELESS
             shares = {} if gone else {"person": float(not faceless), "missing_hands": 0.25}
@@ -112,6 +113,7 @@ def _write_samples(results: Path, samples: tuple[Sample, ...]) -> None:
             )
         write_verified(results / "verify" / split / "all.csv", verified)
         write_table(results / "quality" / f"{split}.csv", quality, list(quality[0]))
+    write_duplicates(results / "duplicates.csv", [])
     names = [sample.name for sample in samples if sample.split == "train"]
     for feature in SHOWN:
         schema = FEATURES[feature]

@@ -3,7 +3,6 @@
 import base64
 import re
 import shutil
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,14 +10,16 @@ import pytest
 
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.benchmarks import RuleCost, read_costs
-from slr_pipeline.io.documents import read_metrics, write_document
-from slr_pipeline.io.verified import read_verified, write_verified
+from slr_pipeline.io.documents import read_metrics, read_run_config, write_document
+from slr_pipeline.io.duplicates import write_duplicates
 from slr_pipeline.report.finished_run import read_run
+from slr_pipeline.samples.duplicates import Twins, duplicates_of
+from slr_pipeline.samples.table import load_samples
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
 
 SECTIONS = (
-    *("data", "quarantine", "features", "training", "accuracy", "confusion", "groups"),
-    *("calibration", "ensemble", "answers", "provenance"),
+    *("data", "duplicates", "quarantine", "features", "training", "accuracy", "confusion"),
+    *("groups", "calibration", "ensemble", "answers", "provenance"),
 )
 
 
@@ -104,17 +105,19 @@ def test_page_and_metrics_warn_first_if_signers_are_unknown_or_shared(
         assert read_metrics(config.parent / model / "metrics.json")["warnings"] == [warning]
 
 
-def test_the_page_warns_first_of_one_video_in_two_splits(tmp_path: Path) -> None:
+def test_the_page_warns_first_of_copies_in_two_splits_and_shows_them(tmp_path: Path) -> None:
     config = make_results(tmp_path)
-    train, val = (config.parent / f"verify/{split}/all.csv" for split in ("train", "val"))
-    twin = next(row for row in read_verified(train) if not row.reason)
-    rows = read_verified(val)
-    first = next(row for row in rows if not row.reason)
-    rows[rows.index(first)] = replace(first, color_sha256=twin.color_sha256)
-    write_verified(val, rows)
-    head = rendered(config)[1].partition("</h1>")[2].lstrip()
+    table = load_samples(read_run_config(config.parent).data)
+    twins = [Twins("train_0", "test_t1_3", "near", 0.1), Twins("train_5", "train_6", "equal", 0.0)]
+    write_duplicates(config.parent / "duplicates.csv", duplicates_of(table, twins))
+    page = rendered(config)[1]
+    head = page.partition("</h1>")[2].lstrip()
     assert head.startswith('<p class="warning">The accuracy is too high: 1 video is in several')
-    assert f"first {twin.sample} (train), {first.sample} (val)." in head
+    assert "first train_0 (train), test_t1_3 (test); set data.duplicates: exclude." in head
+    section = page.partition('<section id="duplicates">')[2].partition("</section>")[0]
+    assert "<b>train_0 (train)</b> and <b>test_t1_3 (test)</b>: near" in section
+    assert "<b>train_5 (train)</b> and <b>train_6 (train)</b>: equal" in section
+    assert section.count("<img") == 4
 
 
 def test_the_first_words_name_signers_that_look_alike(tmp_path: Path) -> None:

@@ -10,12 +10,20 @@ import pytest
 from slr_pipeline.config.experiment import Split
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import DataError
+from slr_pipeline.io.duplicates import write_duplicates
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.io.predictions import read_answers, write_answers
+from slr_pipeline.samples.duplicates import Twins, duplicates_of
 from slr_pipeline.samples.table import Sample, SampleTable
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fit_calibration, fuse, join
 from slr_pipeline.scoring.logits import Logits
-from slr_pipeline.steps.ensemble import answer_rows, calibration_of_track, fitted_on, read_streams
+from slr_pipeline.steps.ensemble import (
+    answer_rows,
+    calibration_of_track,
+    fitted_on,
+    read_streams,
+    score_without_twins,
+)
 
 NAMES = ("a", "b", "c", "d")
 
@@ -58,6 +66,26 @@ def test_given_weights_stay_and_raw_logits_need_no_temperature() -> None:
     raw = TrackSettings(streams=given, fusion="published", untuned={"bone": 0.25})
     assert fitted(LABELLED, raw) == Calibration({}, {**given, "bone/train": 0.25})
     assert fitted_on(raw, None) is None
+
+
+def test_copies_of_training_clips_do_not_count(tmp_path: Path) -> None:
+    test = table(0, 1, 1, None, split="test")  # b is answered wrongly
+    copied = replace(test.samples[0], name="copied", split="train")
+    seen = replace(test.samples[0], name="seen", split="val")
+    samples = SampleTable(test.classes, (*test.samples, copied, seen))
+    fused = fuse(join({"joint": logits()}, NAMES), {"joint": 1.0}, np.full(2, 0.5))
+    path = tmp_path / "duplicates.csv"
+    twins = [Twins("a", "copied", "near", 0.1), Twins("c", "seen", "equal", 0.0)]
+    write_duplicates(path, duplicates_of(samples, twins))
+
+    def scored(protocol: str) -> dict[str, float]:
+        found = score_without_twins(samples, fused, protocol, str(path))
+        assert found is not None
+        return {name: found[name] for name in ("samples", "correct", "top1", "twins")}
+
+    assert scored("strict") == {"samples": 2, "correct": 1, "top1": 0.5, "twins": 1}
+    assert scored("challenge") == {"samples": 1, "correct": 0, "top1": 0.0, "twins": 2}
+    assert score_without_twins(samples, fused, "strict", None) is None
 
 
 def test_nothing_is_fitted_to_training_samples() -> None:

@@ -1,5 +1,6 @@
 """What a training refuses, each in one line that says where and what."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import weights_settings
 from slr_pipeline.errors import ArtifactError, DataError
+from slr_pipeline.io.duplicates import write_duplicates
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.models import save_model
+from slr_pipeline.samples.duplicates import Twins, duplicates_of
 from slr_pipeline.samples.table import Sample, SampleTable
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.steps.train import (
     check_classes,
     common_frames,
+    copies,
     fingerprint,
     labelled,
     start_weights,
@@ -58,6 +62,19 @@ def test_labelled_samples_with_frames_are_trained_on(tmp_path: Path) -> None:
     assert labelled(table(None, 1, 2), stores, ("train", "val")) == [("s1", 1)]
     with pytest.raises(DataError, match=r"^train: no labelled sample has frames; see results/quar"):
         labelled(table(None, None, 2), stores, ("train",))
+
+
+def test_copies_of_predicted_clips_are_left_out(tmp_path: Path) -> None:
+    train = table(0, 1, 2, 0)
+    others = [replace(train.samples[0], name=split, split=split) for split in ("val", "test")]
+    samples = SampleTable(train.classes, (*train.samples, *others))
+    twins = [Twins(*pair, "near", 0.1) for pair in (("s0", "val"), ("s1", "test"), ("s2", "s3"))]
+    path = str(tmp_path / "duplicates.csv")
+    write_duplicates(path, duplicates_of(samples, twins))
+    assert copies(samples, ("train",), [], path) == {"s0", "s1"}
+    assert copies(samples, ("train", "val"), [], path) == {"s1"}
+    assert copies(samples, ("train",), ["s2"], path) == {"s0", "s1", "s3"}  # a fold without s2
+    assert copies(samples, ("train",), [], None) == set()
 
 
 def test_features_of_unequal_length_name_sample_and_files(tmp_path: Path) -> None:

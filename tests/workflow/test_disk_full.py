@@ -21,7 +21,8 @@ RULES += ("train", "predict", "ensemble", "report")
 
 
 def test_every_rule_that_writes_much_is_tested(commands: dict[str, list[str]]) -> None:
-    small = {"config", "quarantine", "evaluate", "overview"}  # text files, written like `quality`
+    # Text files, written like `quality`.
+    small = {"config", "duplicates", "quarantine", "evaluate", "overview"}
     alike = {"pose_flow"}  # written like `keypoints`
     assert set(commands) == {*RULES, *small, *alike}
 

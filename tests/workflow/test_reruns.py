@@ -19,6 +19,8 @@ SCORES = {"ensemble": 1, "overview": 1}
 READERS = {"train": 1, "predict": 2, "evaluate": 1, **SCORES, "submission": 1}
 CONFIG = {"config": 1}
 """The rule that writes the configuration beside the results: it runs after every change."""
+VERIFIED = {"verify": 1, "duplicates": 1, "quarantine": 1}
+"""The rules that run after a change of one shard's videos."""
 DOUBLED = {"rgb": {"streams": {"joint": 2.0}}}
 VIDEOS = ("color", "depth")
 DRAWN = {"stored": False, "sigma": 2.0}
@@ -140,7 +142,7 @@ def test_an_added_clip_reruns_its_shard_only(copied_run: WorkflowRun) -> None:
     added = {**rows[0], "sample": name_for_a_shard_with_room(copied_run), "split": "train"}
     copied_run.write_rows([added, *rows])
     planned = copied_run.planned()
-    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
+    assert planned == {**VERIFIED, "keypoints": 1, "quality": 1, **READERS}
 
 
 @pytest.mark.parametrize("video", VIDEOS)
@@ -151,7 +153,7 @@ def test_a_replaced_video_reruns_its_shard_only(copied_run: WorkflowRun, video: 
     )
     shutil.copy(copied_run.folder / val[video], copied_run.folder / train[video])
     planned = copied_run.planned()
-    assert planned == {"verify": 1, "quarantine": 1, "keypoints": 1, "quality": 1, **READERS}
+    assert planned == {**VERIFIED, "keypoints": 1, "quality": 1, **READERS}
 
 
 def test_the_next_run_makes_features_of_a_replaced_clip_only(copied_run: WorkflowRun) -> None:
@@ -191,13 +193,13 @@ def test_the_next_run_makes_features_of_a_replaced_clip_only(copied_run: Workflo
 def test_moved_and_copied_videos_remake_no_feature(copied_run: WorkflowRun) -> None:
     for path in (copied_run.folder / "my videos").iterdir():
         path.touch()
-    assert copied_run.planned().keys() == {"verify", "quarantine"}
+    assert copied_run.planned().keys() == VERIFIED.keys()
     shutil.copytree(copied_run.folder / "my videos", copied_run.folder / "moved")
     rows = copied_run.rows()
     for row in rows:
         row.update({v: row[v].replace("my videos", "moved") for v in ("color", "depth")})
     copied_run.write_rows(rows)
-    assert copied_run.planned().keys() == {"verify", "quarantine"}
+    assert copied_run.planned().keys() == VERIFIED.keys()
 
 
 def test_without_its_videos_a_finished_run_stays_finished(copied_run: WorkflowRun) -> None:
@@ -217,7 +219,7 @@ def test_a_stop_remakes_nothing_that_is_still_true(copied_run: WorkflowRun) -> N
     assert "samples are quarantined" in done.stderr
     shutil.rmtree(videos)
     away.rename(videos)
-    assert copied_run.planned().keys() == {"verify", "quarantine"}
+    assert copied_run.planned().keys() == VERIFIED.keys()
 
 
 def test_a_setting_counts_although_the_quarantine_is_listed_anew(finished_run: WorkflowRun) -> None:
@@ -230,13 +232,13 @@ def test_a_changed_label_reruns_no_feature(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
     other = "0" if rows[0]["label"] != "0" else "1"
     copied_run.write_rows([{**rows[0], "label": other}, *rows[1:]])
-    assert copied_run.planned() == READERS
+    assert copied_run.planned() == {"duplicates": 1, **READERS}
 
 
 def test_a_named_signer_reruns_the_scores_only(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
     copied_run.write_rows([{**row, "signer": f"of {row['split']}"} for row in rows])
-    assert copied_run.planned() == {"evaluate": 1, **SCORES, "submission": 1}
+    assert copied_run.planned() == {"duplicates": 1, "evaluate": 1, **SCORES, "submission": 1}
 
 
 def name_for_a_shard_with_room(run: WorkflowRun) -> str:

@@ -26,6 +26,7 @@ POSE_FEATURES = ["keypoints"]
 if CONFIG.features.heatmaps.source == "network":
     POSE_FEATURES.append("heatmaps")
 SHARDS = {split: shards(TABLE.split(split), CONFIG.shard_size) for split in SPLITS}
+DUPLICATES = "<results>/duplicates.csv"
 # What `verify` remembers of each video.
 VIDEOS = f"{CONFIG.results}/videos"
 DIGESTS = {}
@@ -307,6 +308,30 @@ def shown_files():
         for feature in stored_features()
         if feature in read
     ]
+
+
+def verified_samples():
+    """Results of `verify` for every sample whose video is read; of all samples if none is.
+
+    The target `features` also works where no stream reads a video.
+    """
+    splits = CONFIG.read_splits() or SPLITS
+    return shard_files("<results>/verify/{split}/{shard}.csv", *splits)
+
+
+def excluded(wildcards):
+    """Input function: the duplicates that a phase trains without."""
+    excludes = CONFIG.data.duplicates == "exclude" and has_epochs(wildcards)
+    return [DUPLICATES] if excludes else []
+
+
+def leaks():
+    """The duplicates, if the videos of train and test are read.
+
+    `ancient` waits only: other videos also change the logits.
+    """
+    read = {"train", "test"} <= set(CONFIG.read_splits())
+    return [ancient(DUPLICATES)] if read else []
 
 
 def sample_checks():

@@ -8,6 +8,7 @@ rule ensemble:
         test=stream_logits("test"),
         out_of_fold=lambda wildcards: sum(out_of_fold(wildcards.track), []),
         others=lambda wildcards: other_predictions(wildcards.track),
+        duplicates=leaks(),
     output:
         submission=report(
             "<results>/tracks/{track}/submission.csv",
@@ -48,6 +49,9 @@ rule ensemble:
             for files in out_of_fold(wildcards.track)
             for flag in ("--out-of-fold", *files)
         ],
+        duplicates=lambda wildcards, input: (
+            ["--duplicates", *input.duplicates] if input.duplicates else []
+        ),
         track=lambda wildcards: CONFIG.tracks[wildcards.track].model_dump_json(),
         labels=labels_digest(TABLE, SPLITS),
         signers=signers_digest(TABLE),
@@ -57,6 +61,7 @@ rule ensemble:
         "python -P -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
         "{params.val:q} --test {input.test:q} {params.fit:q} "
+        "{params.duplicates:q} "
         "--out {output.submission:q} --predictions {output.predictions:q} "
         "--metrics {output.metrics:q} 2> {log:q}"
 

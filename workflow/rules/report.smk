@@ -9,6 +9,7 @@ rule report:
         streams=stream_metrics(),
         models=trained_models(),
         samples=sample_checks(),
+        duplicates=ancient(DUPLICATES) if CONFIG.read_splits() else [],
         # The page shows one sample: it needs the features of one shard.
         shown=shown_files(),
     output:

@@ -1,4 +1,4 @@
-"""Samples. In: videos and the sample table. Out: verify/{split}/{shard}.csv, quarantine.csv, config.yaml."""
+"""Samples. In: videos and the sample table. Out: verify/{split}/{shard}.csv, duplicates.csv, quarantine.csv, config.yaml."""
 
 
 rule config:
@@ -49,13 +49,44 @@ rule verify:
         "--known {params.known:q} --out {output:q} 2> {log:q}"
 
 
+rule duplicates:
+    """List the samples that are copies of each other."""
+    input:
+        verified_samples(),
+    output:
+        report(
+            "<results>/duplicates.csv",
+            caption="../report/duplicates.rst",
+            category="Samples",
+        ),
+    log:
+        "<logs>/duplicates.log",
+    benchmark:
+        "<benchmarks>/duplicates.tsv"
+    conda:
+        "../envs/slr.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        data=untracked(DATA),
+        stops=CONFIG.data.duplicates == "error",
+        labels=labels_digest(TABLE, SPLITS),
+        signers=signers_digest(TABLE),
+    message:
+        start_message("{rule}; {log}")
+    shell:
+        "python -P -m slr_pipeline.steps.duplicates --data {params.data:q} "
+        "--verified {input:q} --out {output:q} 2> {log:q}"
+
+
 rule quarantine:
     """List the samples that failed; stop the run if there are too many."""
     input:
-        # The target `features` also works where no stream reads a video.
-        shard_files(
-            "<results>/verify/{split}/{shard}.csv", *(CONFIG.read_splits() or SPLITS)
-        ),
+        verified=verified_samples(),
+        # Features wait for this list: with `error`, nothing is computed from duplicates.
+        duplicates=DUPLICATES if CONFIG.data.duplicates == "error" else [],
     output:
         # `update` keeps the list if this job fails: without it, all features would be made again.
         report(
@@ -74,11 +105,10 @@ rule quarantine:
         mem_mb=1000,
         runtime=10,
     params:
-        data=untracked(DATA),
         settings=as_json(CONFIG.verify),
         known=untracked(VIDEOS),
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.quarantine --data {params.data:q} --settings {params.settings:q} "
-        "--verified {input:q} --known {params.known:q} --out {output:q} 2> {log:q}"
+        "python -P -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
+        "--verified {input.verified:q} --known {params.known:q} --out {output:q} 2> {log:q}"

@@ -15,6 +15,7 @@ rule train:
             else []
         ),
         init=start_weights,
+        duplicates=excluded,
     output:
         model="<results>/streams/{stream}/{phase}/model.safetensors",
         sidecar="<results>/streams/{stream}/{phase}/model.json",
@@ -50,6 +51,9 @@ rule train:
         # State of an interrupted job; outside the outputs, which Snakemake deletes.
         state=lambda wildcards, output: f"{os.path.dirname(output.model)}/state",
         init=lambda wildcards, input: ["--init", *input.init] if input.init else [],
+        duplicates=lambda wildcards, input: (
+            ["--duplicates", *input.duplicates] if input.duplicates else []
+        ),
         phase=lambda wildcards: phase_flags(wildcards.stream, wildcards.phase),
         # The command gets all settings; only those that change the weights rerun it.
         stream=lambda wildcards, output: stream_settings(
@@ -68,7 +72,7 @@ rule train:
         "--data {params.data:q} --stream {params.stream:q} "
         "{params.phase:q} --seed {params.seed} --device {params.device} "
         "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
-        "--quality {input.quality:q} {params.init:q} --state {params.state:q} "
+        "--quality {input.quality:q} {params.duplicates:q} {params.init:q} --state {params.state:q} "
         "--out {output.model:q} --history {output.history:q} 2> {log:q}"
 
 

@@ -1,0 +1,135 @@
+"""Finds videos that are copies of each other, changed or not, by their perceptual hashes.
+
+Pairs are not compared one by one. Copies have moments with nearly equal bits, so these are
+neighbours after sorting, at least if the leading bits are equal: all moments are sorted by each of
+several rotations of their bits (Charikar, 2002, "Similarity estimation techniques from rounding
+algorithms", section 3), and only clips with close neighbours are compared.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slr_pipeline.features.perceptual_hash import BITS, RATE, Hashes, mirrored
+
+LARGEST_DISTANCE = 0.18
+"""Of copies that move for a second or longer. Measured: docs/RESULTS.md."""
+
+LARGEST_DISTANCE_BRIEF = 0.12
+"""Of copies that move for less: takes of a sign by one signer differ less in so few moments."""
+
+_ROTATIONS = 8
+_NEIGHBOURS = 24
+"""Moments that each one is compared with after each sorting."""
+_CLOSE_BITS = 12
+"""Bits of the change, and of the thumbnail, that may differ between neighbours."""
+
+_LEAST_MOVING = 4
+"""Moments at which both clips must move."""
+_LEAST_OVERLAP = 0.6
+"""Share of the shorter clip that must have a counterpart."""
+_ONE_MOVES = 0.25
+"""Distance of a moment at which only one of the clips moves."""
+_AT_ONCE = 200_000
+"""Pairs that are compared at once, which bounds the memory."""
+
+
+class NearDuplicate(NamedTuple):
+    """Two clips by their numbers, `first` < `second`, their distance, and whether mirrored."""
+
+    first: int
+    second: int
+    distance: float
+    mirrored: bool
+
+
+def near_duplicates(clips: Sequence[Hashes]) -> list[NearDuplicate]:
+    """Pairs of clips that are copies of each other, in order.
+
+    The distance is the mean share of bits that differ, of the changes and of the thumbnails, added.
+    """
+    lengths = np.asarray([len(clip) for clip in clips], np.int64)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    hashes = np.concatenate([np.empty((0, 2), np.uint64), *clips])
+    found: dict[tuple[int, int], NearDuplicate] = {}
+    for mirror in (False, True):
+        others = mirrored(hashes) if mirror else hashes
+        aligned = _aligned(hashes, others, lengths)
+        for part in np.array_split(aligned, len(aligned) // _AT_ONCE + 1):
+            distances, moving = _distances(hashes, others, starts, part)
+            most = np.where(moving >= RATE, LARGEST_DISTANCE, LARGEST_DISTANCE_BRIEF)
+            for row in np.flatnonzero((moving >= _LEAST_MOVING) & (distances <= most)):
+                first, second, _ = part[row].tolist()
+                pair = NearDuplicate(first, second, float(distances[row]), mirror)
+                best = found.setdefault((first, second), pair)
+                if pair.distance < best.distance:
+                    found[first, second] = pair
+    return [found[pair] for pair in sorted(found)]
+
+
+def _aligned(hashes: Hashes, others: Hashes, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Unique rows (first clip, second clip, times by which the second is later) of neighbours."""
+    moving = np.flatnonzero(hashes[:, 0])
+    clip = np.repeat(np.arange(len(lengths)), lengths)[moving]
+    time = moving - (np.cumsum(lengths) - lengths)[clip]
+    own = hashes[moving]
+    mirror = others is not hashes
+    if mirror:
+        own = np.concatenate([own, others[moving]])
+        clip, time = np.tile(clip, 2), np.tile(time, 2)
+    is_other = np.arange(len(own)) >= len(moving)
+    longest = int(lengths.max(initial=0))
+    shape = (len(lengths), len(lengths), 2 * longest + 1)
+    found = np.empty(0, np.int64)
+    for rotation in range(0, BITS, BITS // _ROTATIONS):
+        order = np.argsort(_rotated(own[:, 0], rotation), kind="stable")
+        change, thumbnail = own[order].T.copy()
+        neighbours = [found]
+        for step in range(1, _NEIGHBOURS + 1):
+            near = np.flatnonzero(np.bitwise_count(change[step:] ^ change[:-step]) <= _CLOSE_BITS)
+            bits = np.bitwise_count(thumbnail[near + step] ^ thumbnail[near])
+            near = near[bits <= _CLOSE_BITS]
+            a, b = order[near], order[near + step]
+            others_only = clip[a] != clip[b]
+            if mirror:
+                others_only &= is_other[a] != is_other[b]
+            a, b = a[others_only], b[others_only]
+            a, b = np.where(clip[a] < clip[b], a, b), np.where(clip[a] < clip[b], b, a)
+            later = time[a] - time[b] + longest
+            neighbours.append(np.ravel_multi_index((clip[a], clip[b], later), shape))
+        found = np.sort(np.concatenate(neighbours))
+        found = found[np.diff(found, prepend=-1) > 0]
+    first, second, later = np.unravel_index(found, shape)
+    return np.stack([first, second, later - longest], axis=1)
+
+
+def _rotated(words: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:
+    return (words << np.uint64(bits)) | (words >> np.uint64(BITS - bits)) if bits else words
+
+
+def _distances(
+    hashes: Hashes, others: Hashes, starts: NDArray[np.int64], aligned: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Distances of aligned pairs, and the moments at which both move; 0 if the overlap is short."""
+    first, second, later = aligned.T
+    lengths = np.diff(starts)
+    begin = np.maximum(0, later)
+    overlap = np.minimum(lengths[first], lengths[second] + later) - begin
+    # One row per moment of each pair.
+    ends = np.cumsum(overlap)
+    within = np.arange(overlap.sum()) - np.repeat(ends - overlap, overlap)
+    a = hashes[np.repeat(starts[first] + begin, overlap) + within]
+    b = others[np.repeat(starts[second] + begin - later, overlap) + within]
+    differing = np.bitwise_count(a ^ b) / BITS
+    moves_a, moves_b = a[:, 0] != 0, b[:, 0] != 0
+    both, either = moves_a & moves_b, moves_a | moves_b
+    change = np.where(both, differing[:, 0], _ONE_MOVES * either)
+    change, thumbnail, together, moving = (
+        np.add.reduceat(column, ends - overlap) if len(aligned) else np.empty(0)
+        for column in (change, differing[:, 1], both.astype(np.int64), either.astype(np.int64))
+    )
+    enough = overlap >= _LEAST_OVERLAP * np.minimum(lengths[first], lengths[second])
+    distances = change / np.maximum(moving, 1) + thumbnail / overlap
+    return distances, np.where(enough, together, 0)
