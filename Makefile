@@ -62,6 +62,7 @@ benchmarks: .venv/installed-test
 	$(BIN)/python -m benchmarks.pose accuracy --demo demo --keypoints results/features/keypoints/*/*.h5
 	$(BIN)/python -m benchmarks.pose speed
 	$(BIN)/python -m benchmarks.features
+	$(BIN)/python -m benchmarks.rates
 	$(BIN)/python -m benchmarks.flow
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.hha
 

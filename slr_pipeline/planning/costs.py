@@ -80,7 +80,7 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
     if samples := work.shard(job):  # a unit is a frame
         units, features = samples * work.frames, work.config.features
         rate, measured = rates.ms_per_frame(job.rule, features, gpu=on_gpu)
-        seconds = units * rate / 1000
+        seconds = rates.STARTS[job.rule] + units * rate / 1000
         names = [output.split("/")[-3] for output in job.outputs]
         size = sum(rates.file_bytes(name, samples, units, features) for name in names)
     elif _has_model(job):  # a unit is 10^9 floating-point operations

@@ -19,19 +19,23 @@ CLIP_FRAMES = 60.0
 """ASSUME: frames per clip if no video is available; the mean of AUTSL."""
 
 FRAME_COSTS = {
-    "verify": (1.1, 12.0, 1.0),
-    "keypoints": (38.0, 992.0, 1.0),
-    "frames": (2.9, 11343.0, 1.41),
-    "hand_crops": (2.5, 18821.0, 1.42),
-    "depth_hand_crops": (1.8, 8517.0, 1.0),
-    "pose_flow": (0.3, 353.0, 1.0),
-    "flow": (25.8, 4459.0, 1.38),
-    "depth_flow": (21.7, 3779.0, 1.38),
-    "hha": (6.2, 11938.0, 0.96),
-    "heatmaps": (0.9, 0.0, 1.0),
+    "verify": (1.0, 12.0, 1.0),
+    "keypoints": (35.0, 992.0, 1.0),
+    "frames": (2.2, 11343.0, 1.41),
+    "hand_crops": (2.6, 18821.0, 1.42),
+    "depth_hand_crops": (2.0, 8517.0, 1.0),
+    "pose_flow": (0.4, 353.0, 1.0),
+    "flow": (25.3, 4459.0, 1.38),
+    "depth_flow": (21.5, 3779.0, 1.38),
+    "hha": (6.4, 11938.0, 0.96),
+    "heatmaps": (1.3, 0.0, 1.0),
 }
-"""Per frame of the demo: ms with the start of each job, bytes, and the size of `published` relative
-to `corrected`, due to JPEG quality 95. Keypoints by MediaPipe, the rest `corrected`."""
+"""Per frame of the demo: ms of CPU time without the start of the job (`benchmarks.rates`), bytes,
+and the size of `published` relative to `corrected`, due to JPEG quality 95. Keypoints by MediaPipe,
+the rest `corrected`."""
+
+STARTS = {**dict.fromkeys(FRAME_COSTS, 0.8), "verify": 1.4, "keypoints": 1.6}
+"""Seconds of CPU time of a job without a frame (`benchmarks.rates`)."""
 
 HEATMAP_BYTES_PER_CLIP = 41500.0
 """Heat-maps have a fixed number of frames per clip."""
@@ -45,10 +49,10 @@ IMPORTED_MS = 1.0
 NETWORK_MS = {"cpu": 4000.0, "gpu": 100.0}
 """ASSUME: keypoints of a frame by estimators other than MediaPipe."""
 
-START_SECONDS = 4.0
-"""Start of a job with a model: the CPU time to predict 10 to 16 clips with a small model."""
+START_SECONDS = 3.0
+"""Start of a job with a model: 2.5 s of CPU time of a prediction, 4 of a training."""
 
-JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.5, 1.0
+JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.0, 1.0
 """All other jobs: their start, and ms per sample of the table (ASSUME)."""
 
 CPU_GFLOPS = {"slgcn": 22.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}

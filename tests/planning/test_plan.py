@@ -21,6 +21,7 @@ from slr_pipeline.cli.main import main
 from slr_pipeline.config.experiment import check_config, read_config
 from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.benchmarks import read_seconds
+from slr_pipeline.planning import rates
 from slr_pipeline.planning.dry_run import Job, planned_jobs
 from slr_pipeline.planning.fingerprint import count_splits, measure_videos, shared_signers
 from slr_pipeline.planning.plan import (
@@ -102,9 +103,13 @@ def test_sums_by_hand(values: dict[str, Any]) -> None:
     frames = plan.videos.measured["frames"].mean()
     rows = sums(plan)
     assert rows.loc["frames", "bytes"] == pytest.approx(128 * frames * 11343)
-    assert rows.loc["frames", "seconds"] == pytest.approx(128 * frames * 0.0029)
+    starts = rates.STARTS["frames"] * (plan.jobs["rule"] == "frames").sum()
+    work = rates.FRAME_COSTS["frames"][0] / 1000 * 128 * frames
+    assert rows.loc["frames", "seconds"] == pytest.approx(starts + work)
     gflop = (1.458e-3 * 16**2 + 5.4e-3 * 16) * 0.4 * 30 * (3 * 80 + 16)
-    assert rows.loc["train joint", "seconds"] == pytest.approx(gflop / 22 + 4)
+    assert rows.loc["train joint", "seconds"] == pytest.approx(
+        gflop / rates.CPU_GFLOPS["slgcn"] + rates.START_SECONDS
+    )
     assert plan.final_bytes == plan.peak_bytes == plan.missing_bytes
     durations = plan.durations()
     assert durations["work of the cores"] == pytest.approx(plan.jobs["seconds"].sum() / 2)
