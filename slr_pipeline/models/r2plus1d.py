@@ -7,7 +7,11 @@ torchvision; SiLU as in Jiang et al., "Skeleton Aware Multi-modal Sign Language 
 Axes: B batch, C channels, T frames, H and W picture, K classes.
 """
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from slr_pipeline.models.layout import channels_last
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
@@ -36,7 +40,6 @@ class R2Plus1D(nn.Module):
         self.layer4 = _layer(4 * width, 8 * width, stride=2)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(8 * width, classes)
-        _relu_to_silu(self)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -48,21 +51,69 @@ class R2Plus1D(nn.Module):
         """
         if x.ndim != 5 or x.shape[1] != self.channels:
             raise ValueError(f"expected (B, {self.channels}, T, H, W), found {tuple(x.shape)}")
-        x = self.stem(x)  # (B, width, T, H / 2, W / 2)
+        x = self.stem(channels_last(x))  # (B, width, T, H / 2, W / 2)
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)  # at last (B, 8 * width, T / 8, H / 16, W / 16)
         logits: Tensor = self.classifier(self.dropout(x.mean(dim=(2, 3, 4))))
         return logits
 
 
+class FactorConv(nn.Conv3d):
+    """A convolution over pictures, kernel (1, h, w), or over frames, kernel (t, 1, 1); no bias.
+
+    Computed in two dimensions: each picture is an item, or the picture is one axis. With channels
+    last neither copies x, and on the CPU oneDNN is about twice as fast as in three dimensions.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: tuple[int, int, int]
+    ) -> None:
+        t, h, w = (size // 2 for size in kernel)
+        super().__init__(c_in, c_out, kernel, stride=stride, padding=(t, h, w), bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, T, H, W) to (B, c_out, T', H', W')."""
+        if torch.onnx.is_in_onnx_export():
+            return super().forward(x)  # the shorter graph
+        B, C, T, H, W = x.shape
+        if self.kernel_size[0] > 1:
+            y = functional.conv2d(
+                x.reshape(B, C, T, H * W),
+                self.weight[..., 0],
+                stride=(self.stride[0], 1),
+                padding=(self.kernel_size[0] // 2, 0),
+            )
+            return y.view(*y.shape[:3], H, W)
+        pictures = x[:, :, :: self.stride[0]].transpose(1, 2)
+        y = functional.conv2d(
+            pictures.reshape(-1, C, H, W),
+            self.weight[:, :, 0],
+            stride=self.stride[1:],
+            padding=[size // 2 for size in self.kernel_size[1:]],
+        )
+        return y.view(B, -1, *y.shape[1:]).transpose(1, 2)
+
+
+class Conv2Plus1D(nn.Sequential):
+    """A 3x3x3 convolution as one over the picture and one over frames; the form of torchvision."""
+
+    def __init__(self, c_in: int, c_out: int, between: int, stride: int = 1) -> None:
+        super().__init__(
+            FactorConv(c_in, between, (1, 3, 3), stride=(1, stride, stride)),
+            nn.BatchNorm3d(between),
+            nn.SiLU(),
+            FactorConv(between, c_out, (3, 1, 1), stride=(stride, 1, 1)),
+        )
+
+
 def _stem(channels: int, width: int) -> nn.Sequential:
     """7x7 convolution with stride 2, then 3 over frames; 45 channels between them at width 64."""
     between = 45 * width // 64
     return nn.Sequential(
-        nn.Conv3d(channels, between, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
+        FactorConv(channels, between, (1, 7, 7), stride=(1, 2, 2)),
         nn.BatchNorm3d(between),
         nn.SiLU(),
-        nn.Conv3d(between, width, (3, 1, 1), padding=(1, 0, 0), bias=False),
+        FactorConv(between, width, (3, 1, 1), stride=(1, 1, 1)),
         nn.BatchNorm3d(width),
         nn.SiLU(),
     )
@@ -70,25 +121,36 @@ def _stem(channels: int, width: int) -> nn.Sequential:
 
 def _layer(c_in: int, c_out: int, *, stride: int) -> nn.Sequential:
     """Two blocks; the first divides T, H and W by `stride`."""
-    from slr_pipeline.models.vision import Conv2Plus1D, VideoBlock
-
     shortcut = None
     if stride != 1:
         shortcut = nn.Sequential(
-            nn.Conv3d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm3d(c_out)
+            FactorConv(c_in, c_out, (1, 1, 1), stride=(stride, stride, stride)),
+            nn.BatchNorm3d(c_out),
         )
-    return nn.Sequential(
-        VideoBlock(c_in, c_out, Conv2Plus1D, stride, shortcut),
-        VideoBlock(c_out, c_out, Conv2Plus1D),
-    )
+    return nn.Sequential(Block(c_in, c_out, stride, shortcut), Block(c_out, c_out))
 
 
-def _relu_to_silu(module: nn.Module) -> None:
-    for name, child in module.named_children():
-        if isinstance(child, nn.ReLU):
-            setattr(module, name, nn.SiLU())
-        else:
-            _relu_to_silu(child)
+class Block(nn.Module):
+    """Two factorised convolutions and a shortcut; names of weights are those of torchvision.
+
+    `stride` divides T, H and W; with another shape of the output, `shortcut` gives it.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, stride: int = 1, shortcut: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        between = c_in * c_out * 27 // (c_in * 9 + 3 * c_out)  # as many weights as 3x3x3 would have
+        self.conv1 = nn.Sequential(
+            Conv2Plus1D(c_in, c_out, between, stride), nn.BatchNorm3d(c_out), nn.SiLU()
+        )
+        self.conv2 = nn.Sequential(Conv2Plus1D(c_out, c_out, between), nn.BatchNorm3d(c_out))
+        self.downsample = shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, c_in, T, H, W) to (B, c_out, T', H', W')."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return functional.silu(self.conv2(self.conv1(x)) + shortcut)
 
 
 # --- names of weights in other projects ---------------------------------------------------------

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu as swish
 
+from slr_pipeline.models.layout import channels_last
+
 SQUEEZED = 10
 """Squeezed channels per group in the gates of steps 1 to 3."""
 
@@ -87,7 +89,7 @@ class SSTCN(nn.Module):
 
         y = x.reshape(B, T, V * H, W)
         y = self.step_1b(self.step_1a(y))
-        x = swish(y.reshape(B, T * V, H, W) + x)
+        x = channels_last(swish(y.reshape(B, T * V, H, W) + x))
 
         y = shuffled(x, groups=T)  # frame by frame to joint by joint: channel = joint * T + frame
         y = self.step_2b(self.step_2a(y))
@@ -153,7 +155,9 @@ def shuffled(x: Tensor, *, groups: int) -> Tensor:
     Shuffling the result with C / groups gives x back.
     """
     B, C, H, W = x.shape
-    return x.reshape(B, groups, C // groups, H, W).transpose(1, 2).reshape(B, C, H, W)
+    cells = x.permute(0, 2, 3, 1)  # channels last, the layout in which the blocks are fast
+    mixed = cells.reshape(B, H, W, groups, C // groups).transpose(3, 4).reshape(B, H, W, C)
+    return mixed.permute(0, 3, 1, 2)
 
 
 def _published_modules() -> dict[str, str]:

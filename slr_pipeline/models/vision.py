@@ -27,11 +27,5 @@ except RuntimeError as error:
 ImageBlock = torchvision.models.resnet.BasicBlock
 """Two 3x3 convolutions and a shortcut: the block of ResNet-18 and ResNet-34."""
 
-VideoBlock = torchvision.models.video.resnet.BasicBlock
-"""Two convolutions of a given kind and a shortcut: the block of the 18-layer video networks."""
-
-Conv2Plus1D = torchvision.models.video.resnet.Conv2Plus1D
-"""A 3x3x3 convolution as one over the picture and one over frames."""
-
 transforms = torchvision.transforms.v2.functional
 """Operations on pictures (..., C, H, W)."""

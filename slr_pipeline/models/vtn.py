@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from slr_pipeline.models.layout import channels_last
+
 HANDS = 2
 """Crops of a frame in one picture: the signer's left hand, the right hand."""
 
@@ -96,7 +98,8 @@ class VTN(nn.Module):
 
     def _features(self, pictures: Tensor) -> Tensor:
         """Features (B, T, left then right) of pictures (B, T, 2, 3, H, W)."""
-        y = self.trunk(pictures.flatten(0, 2)).mean(dim=(2, 3))  # (B * T * 2, 8 * backbone_width)
+        x = channels_last(pictures.flatten(0, 2))
+        y = self.trunk(x).mean(dim=(2, 3))  # (B * T * 2, 8 * backbone_width)
         features: Tensor = y.reshape(*pictures.shape[:2], -1)
         return features
 

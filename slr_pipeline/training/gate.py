@@ -83,7 +83,7 @@ def _losses(
     for module in learner.modules():
         if isinstance(module, NORMS):
             module.train()
-    optimizer = Adam(learner.parameters(), lr=rate)
+    optimizer = Adam(learner.parameters(), lr=rate, fused=True)
     losses: list[float] = []
     for _ in range(steps):
         logits = learner(*inputs)

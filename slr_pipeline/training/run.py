@@ -57,6 +57,7 @@ def new_run(
     `share` is the number of samples of a batch that a process takes; `prepare` is that of the data
     set.
     """
+    fused = fabric.strategy.precision.precision != "16-mixed"  # its scaler could not clip
     optimizer: Optimizer
     match recipe.optimizer:
         case "sgd":
@@ -65,9 +66,10 @@ def new_run(
                 lr=recipe.learning_rate,
                 momentum=recipe.momentum,
                 nesterov=recipe.momentum > 0,
+                fused=fused,
             )
         case "adam":
-            optimizer = Adam(model.parameters(), lr=recipe.learning_rate)
+            optimizer = Adam(model.parameters(), lr=recipe.learning_rate, fused=fused)
     fabric.to_device(model)
     optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))  # one in, one out
     average = None

@@ -1,6 +1,7 @@
 """What all models have in common."""
 
 import copy
+import math
 from collections.abc import Callable
 
 import pytest
@@ -75,3 +76,21 @@ def test_a_gpu_gives_the_logits_and_gradients_of_the_cpu(name: str) -> None:
         found.append([values.cpu() for values in (logits.detach(), *gradients)])
     for on_cpu, on_gpu in zip(*found, strict=True):
         torch.testing.assert_close(on_gpu, on_cpu)
+
+
+@pytest.mark.parametrize("name", ["sstcn", "r2plus1d", "vtn"])
+def test_large_kernels_see_channels_last(name: str) -> None:
+    """The layout that makes them fast; a wrong one gives the same numbers."""
+    model, inputs = build(name)
+    seen: list[bool] = []
+
+    def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        form = torch.channels_last if inputs[0].ndim == 4 else torch.channels_last_3d
+        seen.append(inputs[0].is_contiguous(memory_format=form))
+
+    for module in model.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)) and math.prod(module.kernel_size) > 1:
+            module.register_forward_pre_hook(note)
+    model(*inputs)
+    assert len(seen) > 5
+    assert all(seen)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import conv3d
 
-from slr_pipeline.models.r2plus1d import R2Plus1D
+from slr_pipeline.models.r2plus1d import FactorConv, R2Plus1D
 
 
 def small(channels: int = 3, width: int = 8, dropout: float = 0.5) -> R2Plus1D:
@@ -31,6 +32,28 @@ def test_odd_sizes(channels: int, B: int, T: int, H: int, W: int) -> None:
     logits = model(clips_of(B, channels, T, H, W))
     assert logits.shape == (B, 5)
     assert torch.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("kernel", [(1, 7, 7), (1, 3, 3), (1, 1, 1), (3, 1, 1)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last_3d])
+def test_factor_convolutions_equal_those_in_three_dimensions(
+    kernel: tuple[int, int, int], stride: int, form: torch.memory_format
+) -> None:
+    steps = (
+        stride if kernel[0] > 1 or kernel == (1, 1, 1) else 1,
+        *(1 if kernel[0] > 1 else stride,) * 2,
+    )
+    x = clips_of(2, 3, 5, 9, 6).double().contiguous(memory_format=form).requires_grad_()
+    layer = FactorConv(3, 4, kernel, stride=steps).double()
+    y = layer(x)
+    expected = conv3d(x, layer.weight, stride=steps, padding=layer.padding)
+    torch.testing.assert_close(y, expected)
+    g = torch.rand_like(expected)
+    leaves = (x, layer.weight)
+    torch.testing.assert_close(
+        torch.autograd.grad(y, leaves, g), torch.autograd.grad(expected, leaves, g)
+    )
 
 
 def test_wrong_shapes_are_refused() -> None:
