@@ -47,7 +47,7 @@ def find_videos(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
     files, left_out = _walk(folder)
     videos: list[str] = []
     for file in files:
-        hidden = any(part.startswith(".") for part in file.split("/"))
+        hidden = _is_hidden(file)
         is_video = PurePosixPath(file).suffix.lower() in VIDEO_SUFFIXES
         if hidden and is_video:
             left_out["hidden by a dot"].append(file)
@@ -84,7 +84,7 @@ def _walk(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
     for path, names, below in os.walk(folder, followlinks=True, onerror=note):
         place = PurePosixPath(os.path.relpath(path, folder))
         files += [str(place / name) for name in below]
-        if not names and not below:
+        if not (names or below or _is_hidden(str(place))):
             left_out["empty folders"].append(str(place))
         for name in sorted(names):
             real = os.path.realpath(os.path.join(path, name))
@@ -93,6 +93,11 @@ def _walk(folder: str | Path) -> tuple[list[str], dict[str, list[str]]]:
                 left_out["links to a folder that is read anyway"].append(str(place / name))
             read.add(real)
     return sorted(files), left_out
+
+
+def _is_hidden(path: str) -> bool:
+    """Whether a file or one of its folders has a name that begins with a dot."""
+    return any(part.startswith(".") for part in path.split("/") if part != ".")
 
 
 def check_name(path: str | Path) -> None:

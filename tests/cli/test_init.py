@@ -113,6 +113,7 @@ def test_sub_folders_are_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str
         touch(videos / sign, *(f"monday/{number}.mov" for number in range(5)))
     touch(videos / "evet", "._0.mov", "notes.txt")  # macOS leaves the first beside a file
     touch(videos, ".git/x.txt", ".trash/a.mp4", ".b.mp4")
+    (videos / ".snakemake" / "locks").mkdir(parents=True)
     (videos / "tamam").mkdir()
     init(folder, "--videos", videos)
     out = capsys.readouterr().out
