@@ -60,6 +60,9 @@ CLASSES = 226
 WARM_UP = 5
 """Most steps that do not count."""
 
+COUNTED_SECONDS = 10
+"""Slow rows count fewer steps."""
+
 LOADER_SECONDS = 3
 ROW_SECONDS = 120
 """Longest row, with the time in which torch compiles or chooses algorithms."""
@@ -74,8 +77,8 @@ class Enough(Exception):  # noqa: N818 - nothing went wrong
     """Ends a row: all steps are measured."""
 
 
-class OutOfTime(Exception):  # noqa: N818
-    """Ends a row, or all of them."""
+class OutOfTime(BaseException):
+    """Ends a row, or all of them; torch.compile wraps other exceptions."""
 
 
 @dataclass(frozen=True)
@@ -175,10 +178,10 @@ def cases(bench: Bench) -> list[Case]:
             Case(1, "predict", name, "fp32", plain),
             Case(2, "train", name, fast, not plain),
         ]
-        if fast != "fp32":
-            rows.append(Case(3, "train", name, "fp32", plain))
-        if on_gpu and "compile" in type(stream.training).model_fields:
+        if on_gpu:
             rows.append(Case(4, "train", name, fast, plain, compile=True))
+        if fast != "fp32":
+            rows += [Case(2, "predict", name, fast, plain), Case(3, "train", name, "fp32", plain)]
     return sorted(rows, key=lambda case: case.group)
 
 
@@ -200,7 +203,7 @@ def rows(bench: Bench, deadline: float, out: TextIO | None) -> int:
             cells = [f"more than {ROW_SECONDS} s"]
         except Exception as error:  # the other rows are worth having
             failed += 1
-            cells = [f"{type(error).__name__}: {str(error).splitlines()[0]}"]
+            cells = [" ".join(f"{type(error).__name__}: {error}".replace("|", "/").split())[:200]]
         about = [case.work, f"`{case.stream}`", batch_of(bench, case), case.precision]
         choices = (case.deterministic, case.compile) if case.work == "train" else ()
         about += ["yes" if choice else "no" for choice in choices] or ["", ""]
@@ -218,7 +221,9 @@ def row(bench: Bench, case: Case) -> tuple[list[str], float]:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     if case.work == "train":
-        measured, loading = train(bench, case), loading_rate(bench, case.stream)
+        measured = train(bench, case)
+        gc.collect()  # the workers of the training end
+        loading = loading_rate(bench, case.stream)
     else:
         measured, loading = predicted(bench, case), None
     computing = measured.items / (measured.seconds - measured.waited)
@@ -237,11 +242,11 @@ def train(bench: Bench, case: Case) -> Measured:
     """Train until all steps are counted."""
     stream = bench.streams[case.stream]
     changes: dict[str, Any] = {"precision": case.precision, "deterministic": case.deterministic}
-    if case.compile:
-        changes["compile"] = True
     recipe = stream.training.model_copy(update={**changes, "epochs": 1, "overfit_steps": 0})
     torch.manual_seed(1)
     model = build_model(stream, CLASSES)
+    if case.compile:
+        model.compile()
     starter, last = epoch_starter(stream, recipe, model), stream.training.epochs - 1
     # More batches than are counted, so that the workers do not become idle.
     count = recipe.batch_size * (bench.warm_up + bench.steps + 2 * bench.workers)
@@ -270,7 +275,8 @@ def predicted(bench: Bench, case: Case) -> Measured:
     torch.manual_seed(1)
     size = stream.training.batch_size
     data = dataset(bench, case.stream, size * (bench.warm_up + bench.steps), train=False)
-    with counted_steps(bench) as (measured, step):
+    half = torch.autocast(bench.device.type, torch.bfloat16, enabled=case.precision == "bf16")
+    with counted_steps(bench) as (measured, step), half:
         predict(
             build_model(stream, CLASSES),
             data,
@@ -323,16 +329,18 @@ def counted_steps(bench: Bench) -> Iterator[tuple[Measured, Callable[[int], None
     It raises Enough, which ends here, after the last step.
     """
     measured, start, seen = Measured(), _mark(bench.device), 0
+    began = time.perf_counter()
 
     def step(items: int) -> None:
-        nonlocal start, seen
+        nonlocal start, began, seen
         seen += 1
         if seen <= bench.warm_up:
-            start = _mark(bench.device)
+            start, began = _mark(bench.device), time.perf_counter()
             waits.clear()
             return
         measured.items += items
-        if seen == bench.warm_up + bench.steps:
+        enough = time.perf_counter() - began > COUNTED_SECONDS
+        if enough or seen == bench.warm_up + bench.steps:
             raise Enough
 
     with timed_loading(bench.device) as waits:
