@@ -1,10 +1,11 @@
 """Start of each job in seconds and its rate in ms per frame, as `slr plan` counts them.
 
-Runs the step of each feature on few and on more clips of the demo, with the settings of its config.
-CPU time: the machine may be shared. (Snakemake's benchmark files miss the end of short jobs.) Copy
-the numbers into slr_pipeline/planning/rates.py.
+Runs the step of each feature on few and on more clips of the demo, with the settings of its
+config. CPU time: the machine may be shared. (Snakemake's benchmark files miss the end of short
+jobs.) If the demo's run is finished, its benchmark files give the rate of each training on a CPU.
+Copy the numbers into slr_pipeline/planning/rates.py.
 
-python -m benchmarks.rates
+snakemake --cores 2 && python -m benchmarks.rates
 """
 
 import csv
@@ -17,7 +18,8 @@ from pathlib import Path
 
 from slr_pipeline.config.experiment import Config, read_config
 from slr_pipeline.io.features import FeatureFile
-from slr_pipeline.planning.rates import FRAME_COSTS, STARTS
+from slr_pipeline.planning.plan import make_plan
+from slr_pipeline.planning.rates import CPU_GFLOPS, FRAME_COSTS, START_SECONDS, STARTS
 from slr_pipeline.samples.table import load_samples
 
 FEW, MORE = 3, 24
@@ -35,6 +37,10 @@ def main() -> None:
         rate = (more[rule] - few[rule]) / (frames - few_frames)
         start = few[rule] - few_frames * rate
         print(f"| `{rule}` | {start:.1f} | {STARTS[rule]} | {1000 * rate:.1f} | {planned} |")
+    print("\n| training | GFLOP/s of a core | planned |\n|---|---:|---:|")
+    for stream, speed in training_speeds("config.yaml").items():
+        planned = CPU_GFLOPS[config.streams[stream].model]
+        print(f"| `{stream}` | {speed:.1f} | {planned} |")
 
 
 def costs(config: Config, folder: Path, clips: int) -> tuple[dict[str, float], int]:
@@ -68,6 +74,18 @@ def costs(config: Config, folder: Path, clips: int) -> tuple[dict[str, float], i
         subprocess.run(command, cwd=folder, check=True, stderr=subprocess.PIPE)
         seconds[rule] = cpu_seconds() - before
     return seconds, int(FeatureFile(folder / keypoints[1], "keypoints").offset[-1])
+
+
+def training_speeds(path: str) -> dict[str, float]:
+    """10^9 floating-point operations per CPU second of each finished training of a config."""
+    jobs = make_plan(path, nodes=1, cores=2, gpus=0).jobs
+    speeds = {}
+    for file in sorted(Path(read_config(path).results, "benchmarks/train").glob("*/train.tsv")):
+        with file.open(newline="") as opened:
+            seconds = sum(float(row["cpu_time"]) for row in csv.DictReader(opened, delimiter="\t"))
+        stream = file.parent.name
+        speeds[stream] = jobs.loc[f"train {stream} train", "units"] / (seconds - START_SECONDS)
+    return speeds
 
 
 def cpu_seconds() -> float:
