@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import pandas as pd
 
@@ -70,7 +71,16 @@ def job_table(work: Workload, jobs: Sequence[Job]) -> pd.DataFrame:
 
 
 def _has_model(job: Job) -> bool:
-    return job.rule in ("train", "predict")
+    return job.rule == "train" or _predicts(job)
+
+
+def _predicts(job: Job) -> bool:
+    """Whether a job has logits as output; the rule depends on their splits."""
+    return job.rule.startswith("predict")
+
+
+def _predicted_splits(job: Job) -> list[str]:
+    return [PurePath(output).stem for output in job.outputs]
 
 
 def _forecast(work: Workload, job: Job) -> dict[str, object]:
@@ -92,8 +102,9 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
             speed = rates.GPU_GFLOPS[settings.model] * job.gpus
         seconds = units / speed + rates.START_SECONDS
         size = 4 * rates.parameters(settings)
-        if job.rule == "predict":
-            size = work.split(job.wildcards["split"]) * work.classes * rates.BYTES_PER_LOGIT
+        if _predicts(job):
+            clips = sum(map(work.split, _predicted_splits(job)))
+            size = clips * work.classes * rates.BYTES_PER_LOGIT
     else:  # a unit is a job
         units, measured = 1.0, False
         seconds = rates.JOB_SECONDS + rates.JOB_MS_PER_SAMPLE * sum(work.shards.values()) / 1000
@@ -105,10 +116,12 @@ def _passes(work: Workload, job: Job, settings: TrainedStream) -> float:
     """Items through the model; a training item counts three times, for forward and backward."""
     left_out = 1 / work.config.folds if work.config.folds else 0.0
     phase = job.wildcards["phase"]
-    if job.rule == "predict":
+    if _predicts(job):
         clips = settings.test_clips if isinstance(settings, R2plus1dSettings) else 1
-        split = job.wildcards["split"]
-        return work.split(split) * clips * (left_out if split == "train" else 1.0)
+        part = {"train": left_out}  # a fold
+        return clips * sum(
+            work.split(split) * part.get(split, 1.0) for split in _predicted_splits(job)
+        )
     train, val = work.split("train"), work.split("val")
     if phase == "finetune":
         return recipe_of(settings, "finetune").epochs * 3 * (train + val)

@@ -83,15 +83,7 @@ def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
     if 0 < machines.gpus < most.gpus:
         raise ConfigError(f"--gpus {gpus}: {most.name} needs {most.gpus}; raise it, or set it to 0")
     videos = measure_videos(table, config.results, config.seed)
-    measured = videos.measured
-    frames = CLIP_FRAMES if measured.empty else float(measured["feature_frames"].mean())
-    samples: dict[tuple[str, str], int] = {
-        (split, shard): len(part)
-        for split in SPLITS
-        for shard, part in shards(table.split(split), config.shard_size).items()
-    }
-    work = Workload(config, len(table.classes), samples, frames, gpu=machines.gpus > 0)
-    costs = job_table(work, jobs)
+    costs = job_table(workload(config, table, videos, gpu=machines.gpus > 0), jobs)
     missing_bytes = _missing_bytes(jobs, costs)
     return Plan(
         config=config,
@@ -112,6 +104,18 @@ def make_plan(path: str, nodes: int, cores: int, gpus: int | None) -> Plan:
             *_runtime_warnings(costs),
         ],
     )
+
+
+def workload(config: Config, table: SampleTable, videos: Videos, *, gpu: bool) -> Workload:
+    """What the costs of all jobs depend on."""
+    measured = videos.measured
+    frames = CLIP_FRAMES if measured.empty else float(measured["feature_frames"].mean())
+    samples: dict[tuple[str, str], int] = {
+        (split, shard): len(part)
+        for split in SPLITS
+        for shard, part in shards(table.split(split), config.shard_size).items()
+    }
+    return Workload(config, len(table.classes), samples, frames, gpu=gpu)
 
 
 def readers_of(jobs: Sequence[Job]) -> dict[str, list[str]]:

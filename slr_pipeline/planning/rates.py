@@ -6,8 +6,10 @@ Times are for one core of the machine named there and videos of 512 x 512.
 from math import sqrt
 from typing import assert_never
 
+from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.features import FeatureSettings, FlowSettings
 from slr_pipeline.config.streams import (
+    ImportedSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
@@ -111,6 +113,23 @@ def forward_gflop(settings: TrainedStream) -> float:
             return settings.frames * (crops * crop + settings.layers * block)
         case _:
             assert_never(settings)
+
+
+def training_order(config: Config) -> list[str]:
+    """The streams with a model, those of the first track first.
+
+    Of these the longest training is first, so that it is not the last to end beside free cores.
+    """
+
+    def place(name: str) -> tuple[int, float]:
+        settings = config.streams[name]
+        assert not isinstance(settings, ImportedSettings)
+        tracks = [name in (*track.streams, *track.untuned) for track in config.tracks.values()]
+        gflop = settings.training.epochs * forward_gflop(settings)
+        return [*tracks, True].index(True), -gflop / CPU_GFLOPS[settings.model]
+
+    trained = (name for name, own in config.streams.items() if own.model != "imported")
+    return sorted(trained, key=place)
 
 
 def parameters(settings: TrainedStream) -> float:

@@ -1,4 +1,4 @@
-"""Logits of one split from a trained stream."""
+"""Logits of a trained stream."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,17 +26,23 @@ from slr_pipeline.training.streams import build_dataset, build_model, test_views
 
 def main(
     model: str,
-    features: list[str],
-    quality: str,
-    out: str,
+    features: list[list[str]],
+    quality: list[str],
+    out: list[str],
     device: str = "auto",
     threads: int = 1,
     test_clips: int | None = None,
 ) -> None:
-    """Predict a split; `quality` is the table with the samples to leave out."""
+    """Predict several splits.
+
+    Of each split, `features` are files, `quality` is the table with the samples to leave out, and
+    `out` is the file of logits.
+    """
     chosen = choose_device(device)
     workers = loading_workers(chosen, threads)
-    predict(load_trained(model, test_clips), chosen, workers, features, quality, out)
+    trained = load_trained(model, test_clips)
+    for files, table, path in zip(features, quality, out, strict=True):
+        predict(trained, chosen, workers, files, table, path)
 
 
 @dataclass(frozen=True)

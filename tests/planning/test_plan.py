@@ -142,12 +142,18 @@ def test_critical_path_of_a_diamond() -> None:
 @pytest.mark.parametrize(
     ("changes", "counts"),
     [
-        ({"protocol": "challenge"}, {"train": 22, "predict": 33, "evaluate": 22}),
-        ({"protocol": "challenge", "folds": 3}, {"train": 22 + 33, "predict": 33 + 33}),
+        (
+            {"protocol": "challenge"},
+            {"train": 22, "predict": 11, "predict_test": 11, "evaluate": 22},
+        ),
+        (
+            {"protocol": "challenge", "folds": 3},
+            {"train": 22 + 33, "predict": 11, "predict_fold": 33},
+        ),
         ({"features": {"heatmaps": {"stored": False}}}, {"heatmaps": 0}),
         (
             {"features": {"keypoints": MMPOSE, "heatmaps": NETWORK}, "device": "auto"},
-            {"heatmaps": 0, "keypoints": 6, "hha": 6},
+            {"heatmaps": 0, "keypoints": 4, "hha": 4},
         ),
     ],
     ids=["challenge", "folds", "heat-maps drawn", "heat-maps of the network"],

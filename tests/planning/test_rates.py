@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.training_forecast import item_shapes
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.config.streams import ImportedSettings
-from slr_pipeline.planning.rates import forward_gflop, parameters
+from slr_pipeline.planning.rates import forward_gflop, parameters, training_order
 from slr_pipeline.training.streams import build_model
 
 ROOT = Path(__file__).parents[2]
@@ -30,3 +30,16 @@ def test_work_and_weights(config: str, tolerance: float, stream: str) -> None:
     weights = sum(parameter.numel() for parameter in model.parameters())
     assert forward_gflop(settings) == pytest.approx(gflop, rel=tolerance)
     assert parameters(settings) == pytest.approx(weights, rel=tolerance)
+
+
+def test_the_first_track_is_trained_first_and_its_longest_stream_before_others() -> None:
+    config = read_config(str(ROOT / "config.yaml"))
+    order = training_order(config)
+    assert set(order) == set(config.streams)
+    first = len(config.tracks["rgb"].streams)
+    assert set(order[:first]) == set(config.tracks["rgb"].streams)
+    assert order[0] == "rgb"
+    assert order[first] == "hha"
+    # Of a fitted track the first names are the same, and the rest follow without a track.
+    tracks = {"rgbd": config.tracks["rgbd"]}
+    assert training_order(config.model_copy(update={"tracks": tracks}))[-1] == "vtn_hcpf"

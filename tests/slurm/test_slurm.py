@@ -49,7 +49,7 @@ def test_a_submission_on_several_nodes_is_the_local_one(
     grouped = [job for job in jobs if "verify" in job["Comment"] or "pose_flow" in job["Comment"]]
     assert [job["NumCPUs"] for job in grouped] == ["3", "3"]
     on_gpu = [job for job in jobs if job["Comment"].startswith(("rule_train", "rule_predict"))]
-    assert len(on_gpu) == 2 * (1 + 2)  # two streams; train, and predict val and test
+    assert len(on_gpu) == 2 * 2  # two streams; train, and predict val and test
     assert_one_at_a_time(on_gpu)
     assert differing(copied_run, local_run, "results") == set()
 

@@ -1,6 +1,7 @@
 """Bad input stops a run before the first job, with one clear line; a failed job is named."""
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -64,6 +65,9 @@ def test_a_run_prints_a_line_per_job_and_names_the_sample_that_fails(run: Workfl
     assert not [line for line in lines if "python -P" in line or "reason:" in line]
     assert f"{jobs} of {jobs} steps (100%) done" in lines
     assert [line for line in lines if "keypoints train all; results/logs/keypoints/train/" in line]
+    left = [line for line in lines if re.fullmatch(r"about \d+ (s|min) left", line)]
+    assert len(left) == jobs - 1
+    assert lines[lines.index(left[0]) - 1] == f"1 of {jobs} steps (20%) done"
 
     video, sample = rows["train"]["color"], rows["train"]["sample"]
     path = run.folder / video

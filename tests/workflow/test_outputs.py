@@ -16,6 +16,7 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.verified import read_verified
 from slr_pipeline.schema import FEATURES
+from tests.workflow.commands import environment
 from tests.workflow.conftest import MISSING, WorkflowRun, make_run, quality_of
 
 # A network namespace without a connection to the outside.
@@ -59,6 +60,24 @@ def test_a_missing_video_is_quarantined_and_still_answered(finished_run: Workflo
     for feature in FEATURES:
         store = FeatureStore(feature, results(finished_run).glob(f"features/{feature}/test/*.h5"))
         assert store.frames(MISSING) == 0
+
+
+def test_a_change_in_test_does_not_change_the_logits_of_val(
+    commands: dict[str, list[str]], finished_run: WorkflowRun, copied_run: WorkflowRun
+) -> None:
+    """One job predicts both splits."""
+    table = results(copied_run) / "quality/test.csv"
+    sample = next(name for name in quality_of(results(copied_run), "test") if name != MISSING)
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join(x + "jitter" * x.startswith(sample) for x in rows) + "\n")
+    (command,) = commands["predict"]
+    subprocess.run(["bash", "-c", command], cwd=copied_run.folder, env=environment(), check=True)
+    logits = "streams/joint/train/logits"
+    again = read_logits(results(copied_run) / logits / "test.h5")
+    unanswered = {name for name, own in zip(again.samples, again.answered, strict=True) if not own}
+    assert unanswered == {MISSING, sample}
+    val = [(results(run) / logits / "val.h5").read_bytes() for run in (finished_run, copied_run)]
+    assert val[0] == val[1]
 
 
 def test_every_feature_has_every_sample_with_equal_numbers_of_frames(

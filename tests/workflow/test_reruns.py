@@ -16,7 +16,8 @@ from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from tests.workflow.conftest import ROOT, WorkflowRun
 
 SCORES = {"ensemble": 1, "overview": 1}
-READERS = {"train": 1, "predict": 2, "evaluate": 1, **SCORES, "submission": 1}
+READERS = {"train": 1, "predict": 1, "evaluate": 1, **SCORES, "submission": 1}
+FINETUNED = {"predict_test" if rule == "predict" else rule: n for rule, n in READERS.items()}
 CONFIG = {"config": 1}
 """The rule that writes the configuration beside the results: it runs after every change."""
 VERIFIED = {"verify": 1, "duplicates": 1, "quarantine": 1}
@@ -39,7 +40,7 @@ def test_a_second_run_has_nothing_to_do(finished_run: WorkflowRun) -> None:
         (["submission"], {"tracks": DOUBLED}, SCORES),
         (["all"], {"tracks": DOUBLED}, {**SCORES, "report": 1}),
         (["submission"], {"seed": 2}, READERS),
-        (["submission"], {"protocol": "challenge"}, {**READERS, "predict": 1}),
+        (["submission"], {"protocol": "challenge"}, FINETUNED),
         (["submission", "features"], {"quality": {"max_swapped": 0.5}}, {"quality": 3, **READERS}),
         (["submission", "features"], {"features": {"heatmaps": DRAWN}}, {}),
     ],

@@ -6,13 +6,15 @@ import os
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
 from slr_pipeline.config.streams import recipe_of, weights_settings
+from slr_pipeline.planning.rates import training_order
 from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
 from slr_pipeline.samples.videos import digests
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
-TRAINED = [
-    name for name, stream in CONFIG.streams.items() if stream.model != "imported"
-]
+# In the order in which free cores take them.
+TRAINED = training_order(CONFIG)
+# Priority of short jobs that many wait for, or that the user does.
+FIRST = len(TRAINED) + 1
 # Each fold trains without some signers of train and computes logits for them.
 FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
 # On a CPU, streams train side by side with one thread each: torch's threads busy-wait, so two of
@@ -178,6 +180,25 @@ def drawn_heatmaps(stream):
     return ["--heatmaps", CONFIG.features.heatmaps.model_dump_json()]
 
 
+def predicted_splits(wildcards):
+    """Splits that a model has logits for: those it has not seen; of a fold, train."""
+    if wildcards.phase in FOLDS:
+        return ("train",)
+    return CONFIG.unseen_splits(wildcards.stream, wildcards.phase)
+
+
+def by_split(paths, splits):
+    """Flags with the feature files of each split."""
+    return [
+        word
+        for split in splits
+        for word in (
+            "--features",
+            *(path for path in paths if path.split("/")[-2] == split),
+        )
+    ]
+
+
 def stream_logits(split):
     """Input function: logits of a track's streams on a split, in the order of its weights.
 
@@ -259,6 +280,18 @@ def other_predictions(track):
     """Files made elsewhere: the template of a track's submission and a baseline to compare with."""
     settings = CONFIG.tracks[track]
     return [path for path in (settings.template, settings.baseline) if path]
+
+
+def urgency(*streams):
+    """Priority of a job that these streams wait for."""
+    return max((len(TRAINED) - TRAINED.index(name) for name in streams), default=0)
+
+
+def feature_urgency(feature):
+    """Priority of a job that makes a feature."""
+    return urgency(
+        *(name for name in TRAINED if feature in CONFIG.stream_features(name))
+    )
 
 
 def start_message(text):

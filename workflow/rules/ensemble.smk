@@ -33,6 +33,7 @@ rule ensemble:
         "<logs>/ensemble/{track}.log",
     benchmark:
         "<benchmarks>/ensemble/{track}.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1

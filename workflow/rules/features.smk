@@ -23,6 +23,7 @@ rule keypoints:
         "<logs>/keypoints/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/keypoints/{split}/{shard}.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -56,6 +57,7 @@ rule quality:
         "<logs>/quality/{split}.log",
     benchmark:
         "<benchmarks>/quality/{split}.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -83,6 +85,7 @@ rule frames:
         "<logs>/frames/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/frames/{split}/{shard}.tsv"
+    priority: feature_urgency("frames")
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -112,6 +115,7 @@ rule hand_crops:
         "<logs>/hand_crops/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/hand_crops/{split}/{shard}.tsv"
+    priority: feature_urgency("hand_crops")
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -137,6 +141,7 @@ use rule hand_crops as depth_hand_crops with:
         "<logs>/depth_hand_crops/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/depth_hand_crops/{split}/{shard}.tsv"
+    priority: feature_urgency("depth_hand_crops")
     resources:
         mem_mb=1000,
         runtime=120,
@@ -158,6 +163,7 @@ rule pose_flow:
         "<logs>/pose_flow/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/pose_flow/{split}/{shard}.tsv"
+    priority: feature_urgency("pose_flow")
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -187,6 +193,7 @@ rule flow:
         "<logs>/flow/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/flow/{split}/{shard}.tsv"
+    priority: feature_urgency("flow")
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -212,6 +219,7 @@ use rule flow as depth_flow with:
         "<logs>/depth_flow/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/depth_flow/{split}/{shard}.tsv"
+    priority: feature_urgency("depth_flow")
     resources:
         mem_mb=1000,
         runtime=flow_minutes(CONFIG.features.depth_flow),
@@ -233,6 +241,7 @@ rule hha:
         "<logs>/hha/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/hha/{split}/{shard}.tsv"
+    priority: feature_urgency("hha")
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -266,6 +275,7 @@ rule heatmaps:
         "<logs>/heatmaps/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/heatmaps/{split}/{shard}.tsv"
+    priority: feature_urgency("heatmaps")
     conda:
         "../envs/slr.yaml"
     threads: 1

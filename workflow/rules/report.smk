@@ -22,6 +22,7 @@ rule report:
         "<logs>/report.log",
     benchmark:
         "<benchmarks>/report.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1

@@ -27,6 +27,7 @@ rule verify:
         "<logs>/verify/{split}/{shard}.log",
     benchmark:
         "<benchmarks>/verify/{split}/{shard}.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1
@@ -98,6 +99,7 @@ rule quarantine:
         "<logs>/quarantine.log",
     benchmark:
         "<benchmarks>/quarantine.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1

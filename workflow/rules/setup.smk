@@ -7,11 +7,13 @@ from pathlib import Path
 from snakemake.dag import DAG
 from snakemake.io import is_flagged
 from snakemake.jobs import Job
+from snakemake.logging import logger
 
 from slr_pipeline.cli.check import header_problems
 from slr_pipeline.cli.interpreter import check_code, check_writable, isolated
 from slr_pipeline.config.experiment import Config, check_config, named_by, read_values
 from slr_pipeline.errors import SlrError
+from slr_pipeline.planning.remaining import TimeLeft
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.table import SampleTable, load_samples
 
@@ -33,6 +35,9 @@ try:
         weights = not workflow.output_settings.dryrun
         if problems := list(header_problems(CONFIG, TABLE, weights=weights)):
             raise SlrError("\n".join(problems))
+        # Of a module, the jobs of the workflow around it are unknown.
+        if len(workflow.modifier_stack) == 1:
+            logger.addHandler(TimeLeft(workflow, CONFIG, TABLE))
 except SlrError as error:
     sys.exit(f"error: {error}")
 

@@ -29,6 +29,7 @@ rule train:
         "<logs>/train/{stream}/{phase}.log",
     benchmark:
         "<benchmarks>/train/{stream}/{phase}.tsv"
+    priority: lambda wildcards: urgency(wildcards.stream)
     conda:
         "../envs/slr.yaml"
     threads: lambda wildcards: TRAINING_THREADS * CONFIG.streams[wildcards.stream].gpus
@@ -77,36 +78,72 @@ rule train:
 
 
 rule predict:
-    """Compute the logits of a trained stream for a split."""
+    """Compute the logits of a trained stream for all splits that it has not seen."""
     input:
         model="<results>/streams/{stream}/{phase}/model.safetensors",
         sidecar="<results>/streams/{stream}/{phase}/model.json",
-        features=lambda wildcards: stream_features(wildcards.stream, wildcards.split),
-        quality="<results>/quality/{split}.csv",
+        features=lambda wildcards: stream_features(
+            wildcards.stream, *predicted_splits(wildcards)
+        ),
+        quality=lambda wildcards: expand(
+            "<results>/quality/{split}.csv", split=predicted_splits(wildcards)
+        ),
     output:
-        "<results>/streams/{stream}/{phase}/logits/{split}.h5",
+        expand(
+            "<results>/streams/{{stream}}/{{phase}}/logits/{split}.h5",
+            split=("val", "test"),
+        ),
     log:
-        "<logs>/predict/{stream}/{phase}/{split}.log",
+        "<logs>/predict/{stream}/{phase}.log",
     benchmark:
-        "<benchmarks>/predict/{stream}/{phase}/{split}.tsv"
+        "<benchmarks>/predict/{stream}/{phase}.tsv"
+    wildcard_constraints:
+        # (?!) matches nothing; an empty pattern would match every stream.
+        stream="|".join(
+            name for name in TRAINED if "val" in CONFIG.unseen_splits(name, "train")
+        )
+        or "(?!)",
+        phase="train",
+    priority: lambda wildcards: urgency(wildcards.stream)
     conda:
         "../envs/slr.yaml"
     threads: TRAINING_THREADS
     resources:
         gpu=GPUS,
         mem_mb=4000,
-        runtime=120,
+        runtime=240,
     params:
         device=untracked(CONFIG.device),
+        features=lambda wildcards, input: by_split(
+            input.features, predicted_splits(wildcards)
+        ),
         test_clips=lambda wildcards: test_clips(wildcards.stream),
     message:
-        start_message(
-            "{rule} {wildcards.stream}, phase {wildcards.phase}, split {wildcards.split}; {log}"
-        )
+        start_message("predict {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "python -P -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
-        "--threads {threads} --features {input.features:q} --quality {input.quality:q} "
+        "--threads {threads} {params.features:q} --quality {input.quality:q} "
         "{params.test_clips:q} --out {output:q} 2> {log:q}"
+
+
+# The output of a rule is fixed: a model that has seen val answers test alone.
+ruleorder: predict > predict_test
+
+
+use rule predict as predict_test with:
+    output:
+        "<results>/streams/{stream}/{phase}/logits/test.h5",
+    wildcard_constraints:
+        stream="|".join(TRAINED),
+        phase="train|finetune",
+
+
+# A model of a fold answers the samples of train whose signers it has not seen.
+use rule predict as predict_fold with:
+    output:
+        "<results>/streams/{stream}/{phase}/logits/train.h5",
+    wildcard_constraints:
+        phase="fold[0-9]+",
 
 
 rule evaluate:
@@ -127,6 +164,7 @@ rule evaluate:
         "<logs>/evaluate/{stream}/{phase}.log",
     benchmark:
         "<benchmarks>/evaluate/{stream}/{phase}.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1
