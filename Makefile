@@ -23,7 +23,7 @@ submission: .venv/installed
 	@echo "Report page: results/report/index.html"
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 test-slurm: .venv/installed-test
 	$(BIN)/pytest -m slurm tests/slurm

@@ -12,13 +12,19 @@ settings.load_profile("no deadline")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share what is slow to make stay in one process; without a GPU some are skipped."""
+    """Several processes share the tests by file; files with long tests first, so that none is last.
+
+    The run that many tests copy is made once, by the first process that needs it: those that would
+    wait for it have other long tests before. Without a GPU some tests are skipped.
+    """
     gpu = torch.cuda.is_available()
+    marked = {item.path for item in items if item.get_closest_marker("slow")}
+    copying = {item.path for item in items if "finished_run" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in marked, item.path not in copying))
     for item in items:
         if item.get_closest_marker("gpu") and not gpu:
             item.add_marker(pytest.mark.skip(reason="no GPU"))
-        one_run = item.path.parent.name == "workflow"
-        item.add_marker(pytest.mark.xdist_group("workflow" if one_run else str(item.path)))
+        item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 @pytest.fixture(autouse=True)

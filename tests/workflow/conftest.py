@@ -1,6 +1,8 @@
 """A small run of the whole workflow on demo clips, shared by the tests of this folder."""
 
 import csv
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,21 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demo"
 SIGNS = 4
 MISSING = "signer_gone"
+CONFIG: dict[str, Any] = {
+    "name": "tiny",
+    "device": "cpu",
+    "shard_size": 6,  # two shards of train
+    "data": {"layout": "table", "table": "samples.csv"},
+    "verify": {"max_quarantined": 0.1},
+    "streams": {
+        "joint": {
+            "model": "slgcn",
+            "width": 16,
+            "training": {"epochs": 2, "batch_size": 4, "warmup_epochs": 1},
+        }
+    },
+    "tracks": {"rgb": {"streams": {"joint": 1.0}}},
+}
 
 
 @dataclass(frozen=True)
@@ -111,34 +128,25 @@ def make_run(folder: Path) -> WorkflowRun:
             shutil.copy(source, folder / row[video])
     gone = {"color": "my videos/gone.mp4", "depth": "my videos/gone_depth.mp4"}
     rows.append({"sample": MISSING, "split": "test", "label": "0", **gone})
-    run = WorkflowRun(
-        folder,
-        {
-            "name": "tiny",
-            "device": "cpu",
-            "shard_size": 4,
-            "data": {"layout": "table", "table": "samples.csv"},
-            "verify": {"max_quarantined": 0.1},
-            "streams": {
-                "joint": {
-                    "model": "slgcn",
-                    "width": 16,
-                    "training": {"epochs": 2, "batch_size": 4, "warmup_epochs": 1},
-                }
-            },
-            "tracks": {"rgb": {"streams": {"joint": 1.0}}},
-        },
-    )
+    run = WorkflowRun(folder, CONFIG)
     run.write_rows(rows)
     return run
 
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
-    run = make_run(tmp_path_factory.mktemp("run") / "a folder with spaces")
-    done = run.snakemake("all", "features")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return run
+    """A finished run; the first process of a test session that needs it makes it for all."""
+    own = tmp_path_factory.getbasetemp()
+    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with (common / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (common / "run").exists():
+            made = make_run(common / "run in the making")
+            done = made.snakemake("all", "features", cores=len(os.sched_getaffinity(0)))
+            assert done.returncode == 0, done.stdout + done.stderr
+            made.folder.rename(common / "run")
+    copy = shutil.copytree(common / "run", own / "run of this process" / "a folder with spaces")
+    return WorkflowRun(copy, CONFIG)
 
 
 @pytest.fixture

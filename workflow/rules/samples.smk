@@ -64,6 +64,7 @@ rule duplicates:
         "<logs>/duplicates.log",
     benchmark:
         "<benchmarks>/duplicates.tsv"
+    priority: FIRST
     conda:
         "../envs/slr.yaml"
     threads: 1
