@@ -20,8 +20,8 @@ _MOVING = [*range(5), *_LEFT_ARM, *_RIGHT_ARM, *LEFT_HAND, *RIGHT_HAND]
 SAME_PLACE = 0.25
 """Share of a hand's size below which two positions of a hand are the same.
 
-MediaPipe placed 50 of the rendered demo's 6,002 detected hands on the other hand, in 50 frames.
-With a quarter, `swapped_frames` detects 48 of them, and one frame that is right.
+MediaPipe Holistic alone placed 50 of the rendered demo's 6,002 detected hands on the other hand, in
+50 frames. With a quarter, `swapped_frames` detects 48 of them, and one frame that is right.
 """
 
 NORMAL_MAD = 1.4826

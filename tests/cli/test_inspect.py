@@ -47,7 +47,7 @@ def keypoints(tmp_path: Path) -> Path:
 
 def test_features(keypoints: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert inspected(capsys, keypoints) == {
-        "format": "slr-feature, version 1: keypoints",
+        "format": "slr-feature, version 2: keypoints",
         "samples": "3, 1 of them quarantined",
         "frames": "12; 5 to 7 per sample",
         "values": "(12, 133, 3) float32, (frame, keypoint, channel): px, px, score in [0, 1]",

@@ -52,11 +52,16 @@ def keypoints() -> np.ndarray:
 @NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 @pytest.mark.parametrize("hand", [LEFT_HAND, RIGHT_HAND], ids=["left", "right"])
+@pytest.mark.parametrize("presence", [0, 0.1], ids=["missing", "doubtful"])
 def test_a_lost_hand_is_found_where_it_is(
-    second_look: SecondLook, frame: np.ndarray, keypoints: np.ndarray, hand: range
+    second_look: SecondLook,
+    frame: np.ndarray,
+    keypoints: np.ndarray,
+    hand: range,
+    presence: float,
 ) -> None:
     expected = keypoints.copy()
-    keypoints[hand] = 0
+    keypoints[hand] = (256, 120, presence) if presence else 0
     second_look.correct(frame, keypoints)
     size = np.ptp(expected[hand, :2], axis=0).max()
     away = np.linalg.norm(keypoints[hand, :2] - expected[hand, :2], axis=1)
@@ -64,6 +69,18 @@ def test_a_lost_hand_is_found_where_it_is(
     assert (keypoints[hand, 2] > 0.5).all()
     others = [i for i in range(133) if i not in hand]
     assert np.array_equal(keypoints[others], expected[others])
+
+
+@NEEDS_MEDIAPIPE
+@pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
+def test_a_sure_hand_stays_as_it_is(
+    second_look: SecondLook, frame: np.ndarray, keypoints: np.ndarray
+) -> None:
+    keypoints[LEFT_HAND, 2] = 0.5
+    keypoints[LEFT_HAND, 0] += 30
+    expected = keypoints.copy()
+    second_look.correct(frame, keypoints)
+    assert np.array_equal(keypoints, expected)
 
 
 @NEEDS_MEDIAPIPE

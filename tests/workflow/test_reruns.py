@@ -126,7 +126,7 @@ def test_a_schema_version_reruns_the_feature_and_its_readers(
     schema = project / "slr_pipeline" / "schema.py"
     text = schema.read_text()
     keypoints = text.index('"keypoints": FeatureSchema(')
-    schema.write_text(text[:keypoints] + text[keypoints:].replace("version=1,", "version=2,", 1))
+    schema.write_text(text[:keypoints] + text[keypoints:].replace("version=2,", "version=3,", 1))
     planned = finished_run.planned("submission", project=project)
     assert planned == {"keypoints": shard_count(finished_run), "quality": 3, **READERS}
 
