@@ -109,7 +109,7 @@ def test_wlasl(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) 
     }
     wlasl(folder, glosses)
     touch(folder, "videos/00001.mp4", "videos/00002.mp4", "videos/00003.mp4", "videos/00007.mp4")
-    (folder / "raw_videos").mkdir()
+    touch(folder, "raw_videos/00001.mp4")  # uncut
     write(folder / "raw_videos/hjS0dQDgbjo.mp4", signer(64, 48, 4))
     table = follow("wlasl")
     out = capsys.readouterr().out
@@ -122,6 +122,7 @@ def test_wlasl(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) 
     assert list(samples) == ["00001", "00002", "00003", "00004"]
     assert samples["00004"].segment == Segment(0.4, 0.8)  # frames 11 to 20 of 25 a second
     assert (samples["00002"].split, samples["00002"].signer) == ("val", "2")
+    assert samples["00001"].color == str(folder / "videos/00001.mp4")
     assert samples["00001"].segment is None
 
 

@@ -52,11 +52,16 @@ def _by_gloss(path: Path, glosses: list[Any], videos: Videos) -> Iterator[Listed
             name = text_of(instance, "video_id", f"{path}, {label}")
             split = text_of(instance, "split", f"{path}, {name}")
             signer = text_of(instance, "signer_id", f"{path}, {name}")
-            video, segment = videos.find(f"{name}.mp4"), None
+            video, segment = _clip(name, videos), None
             youtube = YOUTUBE_ID.search(str(instance.get("url", "")))
             if not video and youtube and (video := videos.find(f"{youtube[1]}.mp4")):
                 segment = _frames(instance, videos.rate(video))
             yield Listed(name, split, label, signer, video, segment=segment)
+
+
+def _clip(name: str, videos: Videos) -> str:
+    """A clip that is cut is preferred to the uncut video of the same name."""
+    return videos.find(f"videos/{name}.mp4") or videos.find(f"{name}.mp4")
 
 
 def _frames(instance: dict[str, Any], rate: float) -> Segment | None:
@@ -79,4 +84,4 @@ def _by_number(
             raise DataError(f"{path}, {name}: no `action` with a class number; download it again")
         if top is None or action[0] < top:
             label = f"class {action[0]}"
-            yield Listed(name, split, label, "", videos.find(f"{name}.mp4"))
+            yield Listed(name, split, label, "", _clip(name, videos))
