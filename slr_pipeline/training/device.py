@@ -91,6 +91,22 @@ def _held(address: str) -> bool:
     return True
 
 
+ALLOCATION_FAILURES = (
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDA error: out of memory",
+    "Unable to find a valid cuDNN algorithm",  # each needs more memory than there is
+    "DefaultCPUAllocator: can't allocate memory",
+)
+"""What torch says where another allocator than its own for a GPU finds no memory."""
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error of torch means that memory is exhausted, on a GPU or a CPU."""
+    failures = map(str(error).__contains__, ALLOCATION_FAILURES)
+    return isinstance(error, torch.OutOfMemoryError) or any(failures)
+
+
 def loading_workers(device: torch.device, threads: int, gpus: int = 1) -> int:
     """Worker processes that load items for each of `gpus` processes that share the threads.
 

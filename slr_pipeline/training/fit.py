@@ -257,15 +257,16 @@ def _val_scores(run: TrainingRun, val: StreamDataset, *, workers: int) -> dict[s
     if world > 1:  # batch norm of each process has seen other samples
         for buffer in run.result.buffers():
             distributed.broadcast(buffer, 0)
-    logits = predict(
-        run.result,
-        val,
-        batch_size=run.progress.micro_batch,
-        device=fabric.device,
-        workers=workers,
-        # The last shares start again at the first samples, so that all have the same length.
-        samples=[number % N for number in range(rank, N + -N % world, world)],
-    )
+    with fabric.autocast():
+        logits = predict(
+            run.result,
+            val,
+            batch_size=max(1, run.recipe.batch_size // world),
+            device=fabric.device,
+            workers=workers,
+            # The last shares start again at the first samples, so that all have the same length.
+            samples=[number % N for number in range(rank, N + -N % world, world)],
+        )
     K = logits.shape[1]
     gathered = fabric.all_gather(torch.from_numpy(logits))
     assert isinstance(gathered, Tensor)

@@ -16,6 +16,7 @@ from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import SlrError
+from slr_pipeline.training.device import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ def check_learns(
         for rate in GATE_RATES:
             try:
                 losses = _losses(model, inputs, labels, rate=rate, steps=recipe.overfit_steps)
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 log.warning("out of memory: skipped the check that the model can learn")
                 return
             if losses is None:

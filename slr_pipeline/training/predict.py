@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.errors import SlrError
+from slr_pipeline.training.device import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,10 @@ def _logits(
     """Logits on the CPU; None where memory is exhausted."""
     try:
         logits: Tensor = model(*dataset.prepare(inputs, device)).float().cpu()
-    except torch.OutOfMemoryError:
-        pass  # the traceback, gone after this, keeps the tensors that fill the memory
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        # The traceback, gone after this, keeps the tensors that fill the memory.
     else:
         return logits
     if device.type == "cuda":

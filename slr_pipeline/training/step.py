@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from slr_pipeline.data.loading import Batch
 from slr_pipeline.errors import SlrError
+from slr_pipeline.training.device import is_out_of_memory
 from slr_pipeline.training.numerics import random_state, set_random_state
 from slr_pipeline.training.run import TrainingRun
 
@@ -67,12 +68,16 @@ def _gradients_in_memory(
     """
     progress, device = run.progress, run.fabric.device
     while True:
-        random = random_state(device)
-        buffers = [buffer.clone() for buffer in run.model.buffers()]  # such as those of batch norm
+        can_halve = progress.micro_batch > 1 and run.fabric.world_size == 1
+        random = random_state(device) if can_halve else []
+        # Such as those of batch norm.
+        buffers = [buffer.clone() for buffer in run.model.buffers()] if can_halve else []
         try:
             return _gradients(run, wrapped, inputs, labels)
-        except torch.OutOfMemoryError as error:
-            if progress.micro_batch == 1 or run.fabric.world_size > 1:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if not can_halve:
                 raise _out_of_memory(run, names) from error
         # Not in the handler: its traceback keeps the tensors that fill the memory.
         run.optimizer.zero_grad()

@@ -52,29 +52,31 @@ def test_batch_norm_sees_parts_of_even_size() -> None:
 # --- memory --------------------------------------------------------------------------------------
 
 
+NO_MORE = torch.OutOfMemoryError("no more")
+
+
 class Greedy(Net):
     """Short of memory, forward or backward, with more than `most` items in training."""
 
-    def __init__(self, most: int, *, backward: bool = False) -> None:
+    def __init__(self, most: int, *, backward: bool = False, error: RuntimeError = NO_MORE) -> None:
         super().__init__(dropout=0.3, norm=most > 1)
-        self.most, self.backward = most, backward
+        self.most, self.backward, self.error = most, backward, error
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         logits = super().forward(x, y)  # has changed the statistics and drawn random numbers
         if self.training and len(x) > self.most:
             if not self.backward:
-                raise torch.OutOfMemoryError("no more")
-            logits.register_hook(_no_more)
+                raise self.error
+            logits.register_hook(self.no_more)
         return logits
 
+    def no_more(self, gradient: Tensor) -> Tensor:
+        raise self.error
 
-def _no_more(gradient: Tensor) -> Tensor:
-    raise torch.OutOfMemoryError("no more")
 
-
-def greedy(most: int, *, backward: bool = False) -> Greedy:
+def greedy(most: int, *, backward: bool = False, error: RuntimeError = NO_MORE) -> Greedy:
     torch.manual_seed(0)
-    return Greedy(most, backward=backward)
+    return Greedy(most, backward=backward, error=error)
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -89,6 +91,29 @@ def test_out_of_memory_halves_the_micro_batch_and_leaves_no_trace(
     assert [row["train_loss"] for row in short.history] == [
         row["train_loss"] for row in planned.history
     ]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+        "[enforce fail at alloc_cpu.cpp:121] . DefaultCPUAllocator: can't allocate memory: you "
+        "tried to allocate 96 bytes. Error code 12 (Cannot allocate memory)",
+    ],
+)
+def test_failed_allocations_of_libraries_are_shortage_of_memory(message: str) -> None:
+    for backward in (False, True):
+        short = trained(greedy(3, backward=backward, error=RuntimeError(message)), batch_size=6)
+        assert equal(short, trained(greedy(3), batch_size=6, micro_batch=3))
+
+
+def test_other_errors_of_torch_are_raised_as_they_are() -> None:
+    wrong = RuntimeError("cuDNN error: CUDNN_STATUS_BAD_PARAM")
+    with pytest.raises(RuntimeError, match="BAD_PARAM"):
+        trained(greedy(2, error=wrong), batch_size=6)
 
 
 def test_one_sample_that_does_not_fit_is_named() -> None:
