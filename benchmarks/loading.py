@@ -1,88 +1,162 @@
-"""Speed of loading training items, and its share of a training step on this CPU.
+"""Speed of loading training items at published sizes, and the memory of batches on their way.
 
-For every stream of a config whose features exist: items per second of the main process, of one and
-of two workers; and the share of loading in a training step without workers. Items are augmented, at
-the stream's own sizes (`--published`: at the sizes of AUTSL's recipes, on the same features). The
-first batch, which opens files, does not count.
+Items per second of processor time of one process, for streams of config/autsl.yaml: 60 frames a
+clip, pictures of 256 x 256. The clips are those of a run's features, played to and fro until they
+have 60 frames. `--against` names another checkout, whose code reads the same files in turn.
+`--memory` loads with 7 workers and prints the most bytes in /dev/shm beside those of the formula.
 
-python -m benchmarks.loading --config config.yaml
+What was tried and did not pay:
+
+- PyAV's MJPEG decoder: 124 instead of 170 us a picture, but it gives other colours (YCbCr, own
+  rounding), and converting them takes up the gain;
+- Pillow: 166 us;
+- decoding at half size (`IMREAD_REDUCED_COLOR_2`): 122 us, but crops of 112 px become clips of 128;
+- rotation by `remap` with tables shared by the frames of a clip: 111 instead of 121 us for
+  `warpAffine`;
+- resizing hand crops with torchvision (antialiased): 50 to 110 us a picture, OpenCV 45 to 55;
+- reading each frame of a clip on its own: a frame is less than a chunk of the file.
+
+python -m benchmarks.loading --config config.yaml --against ../before
 """
 
 import argparse
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import torch
 
-from slr_pipeline.config.experiment import Config, read_config
-from slr_pipeline.config.streams import StreamSettings, features_of
+from slr_pipeline.config.experiment import read_config
+from slr_pipeline.config.streams import features_of
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.loading import batches
-from slr_pipeline.io.features import open_features
-from slr_pipeline.samples.table import load_samples
-from slr_pipeline.training.streams import build_dataset, build_model
+from slr_pipeline.io.feature_writer import NewClip, create_feature_file
+from slr_pipeline.io.features import FeatureStore, open_features
+from slr_pipeline.io.jpeg import JPEG
+from slr_pipeline.schema import FEATURES
+from slr_pipeline.training.streams import build_dataset
 
-BATCH = 8
+AUTSL = Path(__file__).parents[1] / "config/autsl.yaml"
+CLIPS, FRAMES = 12, 60
+STREAMS = ("vtn_hcpf", "vtn_hcpf_d", "rgb", "flow", "sstcn")
+ROUNDS = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="config.yaml")
-    parser.add_argument(
-        "--published", action="store_true", help="use the sizes of config/autsl.yaml"
-    )
-    parser.add_argument("--items", type=int, default=80, help="at least 40")
+    parser.add_argument("--config", default="config.yaml", help="config of a run with features")
+    parser.add_argument("--against", type=Path, help="another checkout")
+    parser.add_argument("--memory", action="store_true", help="measure memory, not speed")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
     flags = parser.parse_args()
+    if flags.measure:
+        print(*[seconds(dataset(name, Path(flags.measure))) for name in STREAMS])
+        return
+    with TemporaryDirectory() as folder:
+        write_long_clips(Path(read_config(flags.config).results), Path(folder))
+        if flags.memory:
+            print_memory(Path(folder))
+        else:
+            print_speed(Path(folder), flags.against)
+
+
+def write_long_clips(results: Path, folder: Path) -> None:
+    """Feature files with clips of 60 frames."""
+    config = read_config(AUTSL)
+    streams = [config.streams[name] for name in STREAMS]
+    for feature in {name for stream in streams for name in features_of(stream, config.features)}:
+        shards = (results / "features" / feature / "train").glob("*.h5")
+        store = FeatureStore(feature, sorted(shards))
+        if not store.samples:
+            sys.exit(f"{results}/features/{feature}/train: no files; run the features first")
+        path = folder / f"{feature}.h5"
+        with create_feature_file(path, feature, {}, {}, JPEG["corrected"]) as writer:
+            for name in store.samples[:CLIPS]:
+                clip = store.read(name)
+                T = len(clip.values)
+                index = np.arange(FRAMES) % (2 * T - 2)
+                index = np.where(index < T, index, 2 * T - 2 - index)
+                counts = dict.fromkeys(FEATURES[feature].counts, 0)
+                shown = clip.values[index], clip.width, clip.height, clip.fps, clip.boxes[index]
+                writer.add(NewClip(name, *shown, counts))
+
+
+def dataset(name: str, folder: Path) -> StreamDataset:
+    """The training items of a stream."""
+    config = read_config(AUTSL)
+    stream = config.streams[name]
+    stores = open_features(folder / f"{f}.h5" for f in features_of(stream, config.features))
+    samples = [(sample, 0) for sample in next(iter(stores.values())).samples]
+    return build_dataset(stream, stores, samples, train=True, seed=1)
+
+
+def seconds(data: StreamDataset) -> float:
+    """Processor time of an item; the first round, which opens files, does not count."""
     torch.set_num_threads(1)
-    config = read_config(flags.config)
-    streams = read_config("config/autsl.yaml").streams if flags.published else config.streams
-    print("| stream | items/s, main process | 1 worker | 2 workers | loading, share of a step |")
+    for epoch in range(ROUNDS + 1):
+        if epoch == 1:
+            started = time.process_time()
+        data.set_epoch(epoch)
+        for index in range(len(data)):
+            data[index]
+    return (time.process_time() - started) / (ROUNDS * len(data))
+
+
+def print_speed(folder: Path, against: Path | None) -> None:
+    """The median of three turns of each checkout."""
+    checkouts = [Path(__file__).parents[1], *([against.resolve()] if against else [])]
+    turns: list[list[list[float]]] = [[] for _ in checkouts]
+    for _ in range(3):
+        for number, checkout in enumerate(checkouts):
+            done = subprocess.run(
+                [sys.executable, "-P", __file__, "--measure", str(folder)],
+                env={**os.environ, "PYTHONPATH": str(checkout)},
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
+            turns[number].append([float(word) for word in done.stdout.split()])
+    now, *before = (np.median(turn, axis=0) for turn in turns)
+    print("| stream | items/s | before | ratio |")
+    print("|---|---:|---:|---:|")
+    for number, name in enumerate(STREAMS):
+        older = before[0][number] if before else np.nan
+        print(f"| `{name}` | {1 / now[number]:.0f} | {1 / older:.0f} | {older / now[number]:.1f} |")
+
+
+def print_memory(folder: Path) -> None:
+    """The most bytes of batches in /dev/shm while 7 workers load two batches each."""
+    # Late: an older checkout lacks them.
+    from slr_pipeline.config.memory import (  # noqa: PLC0415
+        MB,
+        MOST_IN_FLIGHT,
+        affordable,
+        in_flight,
+        item_bytes,
+    )
+    from slr_pipeline.data.loading import Loader, shared_bytes  # noqa: PLC0415
+
+    print("| stream | MB per batch | ahead of each | MB by formula | MB measured |")
     print("|---|---:|---:|---:|---:|")
-    for name, stream in streams.items():
-        data = dataset(config, stream, flags.items)
-        if data is None:
-            continue
-        rates = [f"{rate(data, workers):.0f}" for workers in (0, 1, 2)]
-        waiting = "" if flags.published else f"{share(stream, data):.0%}"
-        print(f"| `{name}` | {' | '.join(rates)} | {waiting} |")
-
-
-def dataset(config: Config, stream: StreamSettings, items: int) -> StreamDataset | None:
-    """The training items of a stream, or None if a feature is missing."""
-    files = [
-        sorted(Path(config.results).glob(f"features/{feature}/train/*.h5"))
-        for feature in features_of(stream, config.features)
-    ]
-    if not all(files):
-        return None
-    stores = open_features(path for paths in files for path in paths)
-    samples = [(s.name, s.label or 0) for s in load_samples(config.data).split("train")]
-    return build_dataset(stream, stores, samples[:items], train=True, seed=1)
-
-
-def rate(data: StreamDataset, workers: int) -> float:
-    """Items per second."""
-    loader = batches(data, batch_size=BATCH, workers=workers)
-    next(loader)
-    started = time.perf_counter()
-    count = sum(len(names) for _, _, names in loader)
-    return count / (time.perf_counter() - started)
-
-
-def share(stream: StreamSettings, data: StreamDataset) -> float:
-    """Share of loading in the time of training steps."""
-    model = build_model(stream, classes=8)
-    loader = batches(data, batch_size=BATCH)
-    next(loader)
-    loading = computing = 0.0
-    for _ in range(4):
-        started = time.perf_counter()
-        inputs, labels, _ = next(loader)
-        loaded = time.perf_counter()
-        torch.nn.functional.cross_entropy(model(*inputs), labels).backward()
-        loading += loaded - started
-        computing += time.perf_counter() - loaded
-    return loading / (loading + computing)
+    for name in STREAMS:
+        stream = read_config(AUTSL).streams[name]
+        batch = stream.training.batch_size
+        batch_bytes = batch * item_bytes(stream)
+        workers, ahead = affordable(batch_bytes, 7, MOST_IN_FLIGHT)
+        data = dataset(name, folder)
+        order = [index % len(data) for index in range(2 * workers * batch)]
+        before, most = shared_bytes(), 0
+        with Loader(data, workers=workers, prefetch=ahead) as loader:
+            for _ in loader.batches(data, batch_size=batch, order=order):
+                time.sleep(0.5)  # a model that is slower than the workers
+                most = max(most, before - shared_bytes())
+        columns = (batch_bytes, in_flight(batch_bytes, workers, ahead), most)
+        large, formula, measured = (round(count / MB) for count in columns)
+        print(f"| `{name}` | {large} | {ahead} | {formula} | {measured} |")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,17 @@ def mounted(folder: str, options: str) -> list[str]:
     return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
 
 
+def limited(shared_mb: int, memory_mb: int) -> list[str]:
+    """Starts a command in a container's view: little shared memory, a cgroup with a limit."""
+    groups, limit = "/sys/fs/cgroup", memory_mb * 10**6
+    script = (
+        f"mount -t tmpfs -o size={shared_mb}m tmpfs /dev/shm && mount -t tmpfs tmpfs {groups} && "
+        f"mkdir {groups}/memory && echo {limit} > {groups}/memory.max && "
+        f'echo {limit} > {groups}/memory/memory.limit_in_bytes && exec "$@"'
+    )
+    return ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh"]
+
+
 NEEDS_OWN_MOUNTS = pytest.mark.skipif(
     shutil.which("unshare") is None
     or subprocess.run([*mounted("/dev/shm", "size=64k"), "true"], check=False).returncode != 0,

@@ -95,15 +95,14 @@ class ClipTransform:
         which is made `speed` times as fast. Without `rng` there is no augmentation.
         """
         view, change = self._augmentation(rng)
-        if self.kind != "flow":
-            return np.stack(
-                [self._seen(pictures[t, 0], view) for t in range(len(pictures))]
-            ), change
-        planes = [
-            [self._seen(scaled_flow(pictures[t, component], speed), view) for component in (0, 1)]
-            for t in range(len(pictures))
-        ]
-        return np.array(planes), change
+        flow = self.kind == "flow"
+        places = (len(pictures), 2 if flow else 1)
+        shape = (self.size, self.size) if flow else (self.size, self.size, 3)
+        seen = np.empty((*places, *shape), np.uint8)
+        for place in np.ndindex(places):
+            picture = scaled_flow(pictures[place], speed) if flow else pictures[place]
+            self._show(picture, view, seen[place])
+        return seen if flow else seen[:, 0], change
 
     def _augmentation(self, rng: np.random.Generator | None) -> tuple[View, Change]:
         spare = SIDE_PX - self.crop
@@ -116,14 +115,15 @@ class ClipTransform:
         view = View(top, left, angle_rad, mirrored and self.fidelity == "published")
         return view, Change(mirrored, angle_rad, *factors)
 
-    def _seen(self, picture: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-        """Picture (256, 256[, C]) to (size, size[, C])."""
+    def _show(self, picture: NDArray[np.uint8], view: View, out: NDArray[np.uint8]) -> None:
+        """Write the view of a picture (256, 256[, 3]) to `out` (size, size[, 3])."""
         if self.fidelity == "published":
-            return _published(picture, view, self.crop, self.size)
+            out[:] = _published(picture, view, self.crop, self.size)
+            return
         # Enough samples per output pixel that neighbours are at most one input pixel apart.
         samples = math.ceil(self.crop / self.size)
         matrix = _window(view, self.crop, samples * self.size)
-        return _corrected(picture, matrix, samples, self.size, FILL[self.kind])
+        _show_corrected(picture, matrix, samples, FILL[self.kind], out)
 
 
 def scaled_flow(pictures: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
@@ -164,20 +164,25 @@ def _resized_as_pillow(picture: NDArray[np.uint8], size: int) -> NDArray[np.uint
     return small[0].permute(1, 2, 0).numpy().reshape(size, size, *picture.shape[2:])
 
 
-def _corrected(
-    picture: NDArray[np.uint8], matrix: NDArray[np.float64], samples: int, size: int, fill: int
-) -> NDArray[np.uint8]:
-    """Sample the window of `matrix`: (size, size[, C]), each pixel a mean of samples x samples."""
+def _show_corrected(
+    picture: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    samples: int,
+    fill: int,
+    out: NDArray[np.uint8],
+) -> None:
+    """Write the window of `matrix` to `out`, each pixel a mean of samples x samples."""
+    size = out.shape[0]
     large = cv2.warpAffine(
         picture,
         matrix,
         (samples * size, samples * size),
+        dst=out if samples == 1 else None,
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderValue=(fill, fill, fill),
     )
     if samples > 1:
-        large = cv2.resize(large, (size, size), interpolation=cv2.INTER_AREA)
-    return np.asarray(large, np.uint8)
+        cv2.resize(large, (size, size), dst=out, interpolation=cv2.INTER_AREA)
 
 
 def _window(view: View, side: int, pixels: int) -> NDArray[np.float64]:

@@ -53,11 +53,11 @@ class StreamDataset(Dataset[Item]):
         self._make = make
         self._train = train
         self._seed = seed
-        self._epoch = 0
+        self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch of the augmentation; call this before a data loader starts its workers."""
-        self._epoch = epoch
+        """Set the epoch of the augmentation."""
+        self.epoch = epoch
 
     def __len__(self) -> int:
         """Number of samples times views."""
@@ -70,7 +70,7 @@ class StreamDataset(Dataset[Item]):
         rng = None
         if self._train:
             key = zlib.crc32(name.encode())  # independent of the list of samples
-            rng = np.random.default_rng((self._seed, self._epoch, key))
+            rng = np.random.default_rng((self._seed, self.epoch, key))
         try:
             arrays = self._make(name, self.views[view], rng)
         except SlrError:  # its message names the sample

@@ -112,7 +112,8 @@ class HandTransform:
         for frame, slot in np.ndindex(pictures.shape[:2]):
             # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
             # stretched. ASSUME: this depends on the slot, not on the picture in it.
-            seen = self._seen(hands[frame][slot], window, padded=slot in DEPTH_SLOTS)
+            seen = np.empty((self.size, self.size, *hands[frame][slot].shape[2:]), np.uint8)
+            self._show(hands[frame][slot], window, seen, padded=slot in DEPTH_SLOTS)
             pictures[frame, slot] = np.atleast_3d(seen)
         return [pictures], change
 
@@ -132,25 +133,33 @@ class HandTransform:
 
     def _cut(self, pictures: Pictures, window: Window) -> NDArray[np.uint8]:
         """The window of the pictures of both hands: (frames, 2, size, size[, 3])."""
-        places = np.ndindex(len(pictures), HANDS)
-        seen = [self._seen(pictures[frame, hand], window) for frame, hand in places]
-        return np.stack(seen).reshape(-1, HANDS, *seen[0].shape)
+        channels = pictures[0, 0].shape[2:]
+        cut = np.empty((len(pictures), HANDS, self.size, self.size, *channels), np.uint8)
+        for place in np.ndindex(len(pictures), HANDS):
+            self._show(pictures[place], window, cut[place])
+        return cut
 
-    def _seen(
-        self, picture: NDArray[np.uint8], window: Window, *, padded: bool = False
-    ) -> NDArray[np.uint8]:
-        """The window of a picture: (size, size[, 3]); `padded`: with black beyond the crop."""
+    def _show(
+        self,
+        picture: NDArray[np.uint8],
+        window: Window,
+        out: NDArray[np.uint8],
+        *,
+        padded: bool = False,
+    ) -> None:
+        """Write the window of a picture to `out` (size, size[, 3]); `padded`: black beyond it."""
         bottom, right = window.top + window.height, window.left + window.width
         seen = picture[window.top : bottom, window.left : right]
         below, beside = max(bottom - SIDE_PX, 0), max(right - SIDE_PX, 0)
         if padded and (below or beside):
             border = (0, below, 0, beside, cv2.BORDER_CONSTANT)
             seen = np.asarray(cv2.copyMakeBorder(seen, *border), np.uint8)
-        if seen.shape[:2] == (self.size, self.size):
-            return seen.copy()  # does not keep the whole picture in memory
+        if seen.shape == out.shape:
+            out[:] = seen
+            return
         shrinks = self.fidelity == "corrected" and min(window.height, window.width) >= self.size
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(seen, (self.size, self.size), interpolation=method), np.uint8)
+        cv2.resize(seen, (self.size, self.size), dst=out, interpolation=method)
 
 
 def published_hands(crops: Pictures, missing: Flags, depth: Pictures | None) -> Hands:

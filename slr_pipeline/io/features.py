@@ -134,7 +134,7 @@ class FeatureStore:
         self.feature = feature
         self._quarantined = frozenset(quarantined)
         self._places: dict[str, tuple[FeatureFile, int]] = {}
-        self._open: OrderedDict[Path, h5py.File] = OrderedDict()
+        self._open: OrderedDict[Path, dict[str, h5py.Dataset]] = OrderedDict()
         self._process = os.getpid()
         estimators: dict[str | Path, Estimator] = {}
         for path in paths:
@@ -201,8 +201,8 @@ class FeatureStore:
             chosen = chosen - chosen.min()
         try:
             values = self._values(sample, start, end, chosen)
-            file = self._file(index.path)
-            boxes = file["box"][start:end][chosen] if "box" in file else None
+            stored = self._datasets(index.path)
+            boxes = stored["box"][start:end][chosen] if "box" in stored else None
         except (OSError, ArtifactError) as error:
             raise ArtifactError(
                 f"{index.path}: sample {sample} cannot be read ({error}); "
@@ -216,13 +216,15 @@ class FeatureStore:
         rates = float(index.rate[row]), float(index.fps[row])
         return Clip(sample, values, boxes, width, height, *rates)
 
-    def _file(self, path: Path) -> h5py.File:
+    def _datasets(self, path: Path) -> dict[str, h5py.Dataset]:
+        """The open datasets of a file; looking them up takes as long as reading a few frames."""
         if self._process != os.getpid():
             self._open, self._process = OrderedDict(), os.getpid()
         if path not in self._open:
             while len(self._open) >= MOST_OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-            self._open[path] = open_container(path)
+                self._open.popitem(last=False)[1]["values"].file.close()
+            file = open_container(path)
+            self._open[path] = {name: file[name] for name in ("values", "box") if name in file}
         self._open.move_to_end(path)
         return self._open[path]
 
@@ -231,13 +233,12 @@ class FeatureStore:
     ) -> NDArray[Any] | Encoded:
         """The chosen of the frames from `start` to `end` of a sample's file."""
         index, _ = self._place(sample)
-        file = self._file(index.path)
-        schema = FEATURES[self.feature]
+        dataset, schema = self._datasets(index.path)["values"], FEATURES[self.feature]
         if not schema.pictures:
-            values: NDArray[Any] = file["values"][start:end]
+            values: NDArray[Any] = dataset[start:end]
             return values[chosen]
         ends = index.picture[start * schema.pictures : end * schema.pictures + 1]
-        stored: NDArray[np.uint8] = file["values"][int(ends[0]) : int(ends[-1])]
+        stored: NDArray[np.uint8] = dataset[int(ends[0]) : int(ends[-1])]
         spans = (np.stack([ends[:-1], ends[1:]], axis=1) - ends[0]).reshape(-1, schema.pictures, 2)
         return Encoded(
             stored, spans[chosen], picture_shape(schema), f"{index.path}: sample {sample}"

@@ -20,6 +20,7 @@ from slr_pipeline.io.quality import read_quarantined
 from slr_pipeline.models.published import refuse, unusable
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.training.device import choose_device, loading_workers
+from slr_pipeline.training.memory import open_loader
 from slr_pipeline.training.predict import predict as predict_logits
 from slr_pipeline.training.streams import build_dataset, build_model, test_views
 
@@ -106,14 +107,20 @@ def predict(
             views=views,
             heatmaps=model.heatmaps,
         )
-        with progress(len(dataset), "clip") as done:
+        # The order of float additions depends on the size of a batch.
+        batch_size = 1 if device.type == "cpu" else settings.training.batch_size
+        with (
+            progress(len(dataset), "clip") as done,
+            open_loader(
+                model.network, [dataset], batch_size=batch_size, workers=workers, device=device
+            ) as loader,
+        ):
             values[answered] = predict_logits(
                 model.network,
                 dataset,
-                # The order of float additions depends on the size of a batch.
-                batch_size=1 if device.type == "cpu" else settings.training.batch_size,
+                batch_size=batch_size,
                 device=device,
-                workers=workers,
+                loader=loader,
                 advance=lambda clips: done(clips, 0),
             )
     logits = Logits(

@@ -22,12 +22,13 @@ from torch import Tensor, distributed, nn
 
 from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.loading import batches
+from slr_pipeline.data.loading import Loader
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.progress import terminal_bars
 from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training import schedules
 from slr_pipeline.training.gate import check_above_chance, check_learns
+from slr_pipeline.training.memory import open_loader
 from slr_pipeline.training.numerics import own_randomness, set_random_state
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.processes import ends_with_the_others, make_fabric
@@ -114,6 +115,14 @@ def fit(
         ends_with_the_others(fabric),
         own_randomness(fabric.device, recipe.deterministic),
         signals as received,
+        open_loader(
+            model,
+            [train] if val is None else [train, val],
+            batch_size=size // fabric.world_size,
+            workers=workers,
+            device=fabric.device,
+            processes=gpus,
+        ) as loader,
     ):
         run = new_run(fabric, model, recipe, size // fabric.world_size, train.prepare)
         _resume_or_check(run, train, state)
@@ -122,7 +131,7 @@ def fit(
             started = time.monotonic()
             rate = _set_rates(run, val)
             start_epoch(progress.epoch)
-            for _ in _train_epoch(run, train, seed=seed, workers=workers):
+            for _ in _train_epoch(run, train, loader, seed=seed):
                 _save_or_stop(run, state, received)
             row: EpochRow = {
                 "epoch": progress.epoch,
@@ -131,7 +140,7 @@ def fit(
                 "train_accuracy": progress.correct / progress.count,
             }
             if val is not None:
-                scores = _val_scores(run, val, workers=workers)
+                scores = _val_scores(run, val, loader)
                 row |= {"val_loss": scores["loss"], "val_accuracy": scores["top1"]}
             progress.history.append(row | {"seconds": time.monotonic() - started})
             log.info(_line(progress.history[-1]))
@@ -188,7 +197,7 @@ def _set_rates(run: TrainingRun, val: StreamDataset | None) -> float:
 
 
 def _train_epoch(
-    run: TrainingRun, train: StreamDataset, *, seed: int, workers: int
+    run: TrainingRun, train: StreamDataset, loader: Loader, *, seed: int
 ) -> Iterator[None]:
     """The remaining steps of an epoch; yields after each."""
     progress, fabric = run.progress, run.fabric
@@ -209,12 +218,10 @@ def _train_epoch(
     wrapped = fabric.setup_module(run.model)
     size = _batch_size(train, run.recipe, fabric)
     steps = len(train) // size
-    shares = batches(
+    shares = loader.batches(
         train,
         batch_size=size // world,
         order=order[progress.step * size : steps * size][rank::world],
-        workers=workers,
-        pin_memory=fabric.device.type == "cuda",
     )
     with _epoch_bars(run, steps) as advance:
         while progress.step < steps:
@@ -250,7 +257,7 @@ def _batch_size(train: StreamDataset, recipe: TrainingSettings, fabric: Fabric) 
     return size - size % fabric.world_size
 
 
-def _val_scores(run: TrainingRun, val: StreamDataset, *, workers: int) -> dict[str, float]:
+def _val_scores(run: TrainingRun, val: StreamDataset, loader: Loader) -> dict[str, float]:
     """Scores of `evaluate` on val; each process predicts a share of it."""
     fabric, N = run.fabric, len(val.names)
     rank, world = fabric.global_rank, fabric.world_size
@@ -263,7 +270,7 @@ def _val_scores(run: TrainingRun, val: StreamDataset, *, workers: int) -> dict[s
             val,
             batch_size=max(1, run.recipe.batch_size // world),
             device=fabric.device,
-            workers=workers,
+            loader=loader,
             # The last shares start again at the first samples, so that all have the same length.
             samples=[number % N for number in range(rank, N + -N % world, world)],
         )

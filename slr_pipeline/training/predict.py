@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.loading import batches
+from slr_pipeline.data.loading import Loader
 from slr_pipeline.errors import SlrError
 from slr_pipeline.training.device import is_out_of_memory
 
@@ -24,13 +24,14 @@ def predict(
     *,
     batch_size: int,
     device: torch.device | str = "cpu",
-    workers: int = 0,
+    loader: Loader | None = None,
     samples: Sequence[int] | None = None,
     advance: Callable[[int], None] = lambda clips: None,
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
-    `samples` are the numbers of the samples to predict; None: all. `model` is moved to `device` and
+    `samples` are the numbers of the samples to predict; None: all. Without `loader` this process
+    loads them. `model` is moved to `device` and
     left in eval mode, in which batches do not affect logits. Out of memory, `batch_size` is halved
     from then on; SlrError where one clip does not fit. `advance` is called with the number of clips
     of each batch; a sample has one per view.
@@ -41,7 +42,8 @@ def predict(
     model.to(device).eval()
     logits = []
     at_once = batch_size
-    for inputs, _, names in batches(dataset, batch_size=batch_size, order=order, workers=workers):
+    loader = loader or Loader(dataset)
+    for inputs, _, names in loader.batches(dataset, batch_size=batch_size, order=order):
         done = 0
         while done < len(names):
             part = [values[done : done + at_once] for values in inputs]

@@ -1,13 +1,15 @@
+import os
 import traceback
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.loading import batches
+from slr_pipeline.data.loading import Loader, batches
 from slr_pipeline.errors import DataError
 
 SAMPLES = [(f"signer{i}_sample{i}", i % 3) for i in range(11)]
@@ -67,20 +69,38 @@ def test_views_of_a_sample_are_items_one_after_another() -> None:
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_batches_are_the_same_for_any_number_of_workers(workers: int) -> None:
+    """In one loader for two data sets and several epochs, also after an iteration that stops."""
     order = [3, 1, 4, 10, 5, 9, 2, 6, 0, 7, 8]
-    data = dataset()
-    for epoch in (0, 1):
-        data.set_epoch(epoch)
-        alone = list(batches(data, batch_size=4, order=order))
-        shared = list(batches(data, batch_size=4, order=order, workers=workers))
-        assert len(alone) == len(shared) == 3
-        for (x, labels, names), (other_x, other_labels, other_names) in zip(
-            alone, shared, strict=True
-        ):
-            assert all(map(torch.equal, x, other_x))
-            assert torch.equal(labels, other_labels)
-            assert list(names) == list(other_names)
-        assert list(alone[0][2]) == [SAMPLES[i][0] for i in order[:4]]
+    data, still = dataset(), dataset(train=False)
+    with Loader(data, still, workers=workers) as loader:
+        for epoch, chosen in ((0, data), (0, still), (1, data), (2, data)):
+            chosen.set_epoch(epoch)
+            shared = list(loader.batches(chosen, batch_size=4, order=order))
+            alone = list(batches(chosen, batch_size=4, order=order))
+            assert len(alone) == len(shared) == 3
+            for (x, labels, names), (other_x, other_labels, other_names) in zip(
+                alone, shared, strict=True
+            ):
+                assert all(map(torch.equal, x, other_x))
+                assert torch.equal(labels, other_labels)
+                assert list(names) == list(other_names)
+            assert list(alone[0][2]) == [SAMPLES[i][0] for i in order[:4]]
+            next(loader.batches(data, batch_size=2))
+
+
+def test_workers_live_until_the_loader_is_closed() -> None:
+    def process(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+        return [np.array([os.getpid()])]
+
+    data = StreamDataset(process, SAMPLES, train=True)
+    with Loader(data, workers=2) as loader:
+        first, second = (
+            {int(pid) for (pids,), _, _ in loader.batches(data, batch_size=1) for pid in pids}
+            for _ in range(2)
+        )
+    assert first == second
+    assert len(first) == 2
+    assert not any(map(psutil.pid_exists, first))
 
 
 def test_batches_leave_the_global_generator_alone() -> None:

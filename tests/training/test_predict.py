@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from slr_pipeline.data.dataset import StreamDataset
+from slr_pipeline.data.loading import Loader
 from slr_pipeline.errors import SlrError
 from slr_pipeline.models.dropgraph import set_keep
 from slr_pipeline.models.slgcn import SLGCN
@@ -24,7 +25,8 @@ def test_logits_do_not_depend_on_batches_or_workers(
     set_keep(model, 0.5)
     expected = predict(model, data, batch_size=7)
     model.train()
-    logits = predict(model, data, batch_size=batch_size, workers=workers)
+    with Loader(data, workers=workers) as loader:
+        logits = predict(model, data, batch_size=batch_size, loader=loader)
     assert logits.shape == (7, 4)
     assert logits.dtype == np.float32
     np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)

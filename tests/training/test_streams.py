@@ -12,9 +12,10 @@ import torch
 
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
+from slr_pipeline.config.memory import item_bytes
 from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of
 from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.data.loading import batches
+from slr_pipeline.data.loading import Loader, batches
 from slr_pipeline.errors import ArtifactError, DataError
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.container import seal
@@ -130,6 +131,17 @@ def test_the_model_trains_on_the_items(name: str, files: dict[str, Path]) -> Non
     assert [tuple(part.shape) for part in item_of(evaluation, 1)] == expected
 
 
+@pytest.mark.parametrize("fidelity", ["published", "corrected"])
+@pytest.mark.parametrize("name", STREAMS)
+def test_items_are_as_large_as_planned(name: str, fidelity: str, files: dict[str, Path]) -> None:
+    """Bytes of pictures and heat-maps, which the memory of a job follows from."""
+    stream = settings(name, fidelity=fidelity)
+    data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=True, seed=1)
+    inputs, _, _ = data[1]
+    assert sum(part.nbytes for part in inputs) == item_bytes(stream)
+    assert inputs[0].dtype == (torch.float32 if stream.model == "slgcn" else torch.uint8)
+
+
 @pytest.mark.parametrize("name", ["joint", "sstcn", "flow", "hha", "vtn_hcpf_d"])
 def test_published_items_fit_the_model(name: str, files: dict[str, Path]) -> None:
     stream = settings(name, fidelity="published")
@@ -154,7 +166,8 @@ def test_logits_are_independent_of_batch_size_and_workers(
     one = predict(model, data, batch_size=1)
     assert one.shape == (2, 3)
     for batch_size, workers in ((2, 0), (3, 2)):
-        other = predict(model, data, batch_size=batch_size, workers=workers)
+        with Loader(data, workers=workers) as loader:
+            other = predict(model, data, batch_size=batch_size, loader=loader)
         np.testing.assert_allclose(other, one, rtol=1e-4, atol=1e-6)
 
 

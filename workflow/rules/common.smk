@@ -5,6 +5,7 @@ import os
 
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
+from slr_pipeline.config.memory import prediction_mb, training_mb
 from slr_pipeline.config.streams import recipe_of, weights_settings
 from slr_pipeline.planning.rates import training_order
 from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
@@ -20,6 +21,7 @@ FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
 # On a CPU, streams train side by side with one thread each: torch's threads busy-wait, so two of
 # them on shared cores are slower than one. Beside a GPU, the threads load the items.
 GPUS = 0 if CONFIG.device == "cpu" else 1
+DEVICE = "cpu" if CONFIG.device == "cpu" else "cuda"
 TRAINING_THREADS = 1 if CONFIG.device == "cpu" else 8
 DATA = CONFIG.data.model_dump_json()
 POSE_GPUS = GPUS if CONFIG.features.keypoints.estimator in ON_GPU else 0
@@ -119,6 +121,13 @@ def start_weights(wildcards):
 def processes(stream):
     """Number of processes that train a stream."""
     return CONFIG.streams[stream].gpus * CONFIG.streams[stream].nodes
+
+
+def training_memory(stream, phase):
+    """Memory of a training on each of its machines, in MB."""
+    settings = CONFIG.streams[stream]
+    recipe = recipe_of(settings, "finetune" if phase == "finetune" else "train")
+    return training_mb(settings, recipe, DEVICE, TRAINING_THREADS)
 
 
 def of_several(wildcards, value):

@@ -35,7 +35,7 @@ rule train:
     threads: lambda wildcards: TRAINING_THREADS * CONFIG.streams[wildcards.stream].gpus
     resources:
         gpu=lambda wildcards: GPUS * processes(wildcards.stream),
-        mem_mb=lambda wildcards: 8000 * CONFIG.streams[wildcards.stream].gpus,
+        mem_mb=lambda wildcards: training_memory(wildcards.stream, wildcards.phase),
         runtime=1440,
         # Only for several processes: tasks of one cluster job with a GPU each.
         tasks=lambda wildcards: of_several(wildcards, processes(wildcards.stream)),
@@ -110,7 +110,9 @@ rule predict:
     threads: TRAINING_THREADS
     resources:
         gpu=GPUS,
-        mem_mb=4000,
+        mem_mb=lambda wildcards: prediction_mb(
+            CONFIG.streams[wildcards.stream], DEVICE, TRAINING_THREADS
+        ),
         runtime=240,
     params:
         device=untracked(CONFIG.device),
