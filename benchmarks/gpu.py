@@ -53,6 +53,7 @@ from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.planning.rates import forward_gflop
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
+from slr_pipeline.training.memory import open_loader
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.streams import build_dataset, build_model, epoch_starter, test_views
 
@@ -275,16 +276,14 @@ def predicted(bench: Bench, case: Case) -> Measured:
     torch.manual_seed(1)
     size = stream.training.batch_size
     data = dataset(bench, case.stream, size * (bench.warm_up + bench.steps), train=False)
-    half = torch.autocast(bench.device.type, torch.bfloat16, enabled=case.precision == "bf16")
-    with counted_steps(bench) as (measured, step), half:
-        predict(
-            build_model(stream, CLASSES),
-            data,
-            batch_size=size,
-            device=bench.device,
-            workers=bench.workers,
-            advance=step,
-        )
+    model, device = build_model(stream, CLASSES), bench.device
+    half = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16")
+    with (
+        open_loader(model, [data], batch_size=size, workers=bench.workers, device=device) as loader,
+        counted_steps(bench) as (measured, step),
+        half,
+    ):
+        predict(model, data, batch_size=size, device=device, loader=loader, advance=step)
     return measured
 
 
