@@ -57,7 +57,6 @@ def new_run(
     `share` is the number of samples of a batch that a process takes; `prepare` is that of the data
     set.
     """
-    fused = fabric.strategy.precision.precision != "16-mixed"  # its scaler could not clip
     optimizer: Optimizer
     match recipe.optimizer:
         case "sgd":
@@ -66,9 +65,10 @@ def new_run(
                 lr=recipe.learning_rate,
                 momentum=recipe.momentum,
                 nesterov=recipe.momentum > 0,
-                fused=fused,
+                # Not fused: that fails for parameters which `start_epoch` frees later.
             )
         case "adam":
+            fused = fabric.strategy.precision.precision != "16-mixed"  # its scaler could not clip
             optimizer = Adam(model.parameters(), lr=recipe.learning_rate, fused=fused)
     fabric.to_device(model)
     optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))  # one in, one out

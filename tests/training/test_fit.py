@@ -177,6 +177,29 @@ def points_fit(**changes: Any) -> Fitted:
     return fit(net(dropout=0.2), data, val, recipe=recipe(**changes), seed=1)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_parameter_that_is_frozen_at_first_learns_later(optimizer: str) -> None:
+    model, data = net(), points(12, train=True)
+
+    def start_epoch(epoch: int) -> None:
+        model.hidden.weight.requires_grad_(epoch >= 2)
+
+    before = model.hidden.weight.detach().clone()
+    ends = [
+        fit(
+            model,
+            data,
+            None,
+            recipe=recipe(epochs=epochs, optimizer=optimizer),
+            seed=1,
+            start_epoch=start_epoch,
+        ).state["hidden.weight"]
+        for epochs in (2, 3)
+    ]
+    assert torch.equal(ends[0], before)
+    assert not torch.equal(ends[1], before)
+
+
 def test_the_monitor_chooses_the_epoch() -> None:
     """A run in which the best accuracy and the lowest loss are in different epochs."""
     options = {"epochs": 12, "learning_rate": 0.3}
