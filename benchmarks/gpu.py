@@ -242,12 +242,11 @@ def row(bench: Bench, case: Case) -> tuple[list[str], float]:
 def train(bench: Bench, case: Case) -> Measured:
     """Train until all steps are counted."""
     stream = bench.streams[case.stream]
-    changes: dict[str, Any] = {"precision": case.precision, "deterministic": case.deterministic}
+    choices = ("precision", "deterministic", "compile")
+    changes: dict[str, Any] = {choice: getattr(case, choice) for choice in choices}
     recipe = stream.training.model_copy(update={**changes, "epochs": 1, "overfit_steps": 0})
     torch.manual_seed(1)
     model = build_model(stream, CLASSES)
-    if case.compile:
-        model.compile()
     starter, last = epoch_starter(stream, recipe, model), stream.training.epochs - 1
     # More batches than are counted, so that the workers do not become idle.
     count = recipe.batch_size * (bench.warm_up + bench.steps + 2 * bench.workers)

@@ -102,9 +102,15 @@ class TrainingSettings(Section):
     patience: Patience = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """`auto`: bf16 on a GPU that supports it, else fp32."""
-    deterministic: bool = True
+    deterministic: bool = False
     """Use deterministic GPU algorithms where PyTorch has one; an operation without one only logs a
-    warning, so two GPU runs may still differ."""
+    warning, so two GPU runs may still differ. `false`: cuDNN measures which algorithms are fastest.
+    On a CPU training is always deterministic."""
+    matmul_precision: Literal["highest", "high", "medium"] = "high"
+    """Of float32 products on a GPU, in training and prediction: `highest`: float32; `high`:
+    TensorFloat32; `medium`: bfloat16 in matrix products, TensorFloat32 in convolutions."""
+    compile: bool = False
+    """Compile the model with `torch.compile` for training: the first steps take minutes."""
     reset_epochs: list[int] = Field([])
     """Epochs in which the optimiser's moments are reset before every step, as in the released code
     of SSTCN."""

@@ -2,9 +2,9 @@
 
 Deterministic on the CPU: on one machine with one number of threads, the same arguments and start
 weights give the same weights bit for bit, for any number of loading workers and however often one
-process was stopped and resumed. On a GPU this holds where torch has deterministic algorithms. All
-random numbers come from (seed, epoch): the order of samples and dropout; with the sample's name
-also the augmentation.
+process was stopped and resumed. On a GPU this holds with `deterministic` where torch has
+deterministic algorithms. All random numbers come from (seed, epoch): the order of samples and
+dropout; with the sample's name also the augmentation.
 """
 
 import logging
@@ -29,7 +29,7 @@ from slr_pipeline.scoring.accuracy import evaluate
 from slr_pipeline.training import schedules
 from slr_pipeline.training.gate import check_above_chance, check_learns
 from slr_pipeline.training.memory import open_loader
-from slr_pipeline.training.numerics import own_randomness, set_random_state
+from slr_pipeline.training.numerics import own_numerics, set_random_state
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.processes import ends_with_the_others, make_fabric
 from slr_pipeline.training.run import Progress, TrainingRun, new_run, restore_run, saved_run
@@ -113,7 +113,7 @@ def fit(
         signals = record_signals()
     with (
         ends_with_the_others(fabric),
-        own_randomness(fabric.device, recipe.deterministic),
+        own_numerics(fabric.device, recipe),
         signals as received,
         open_loader(
             model,
@@ -126,6 +126,8 @@ def fit(
     ):
         run = new_run(fabric, model, recipe, size // fabric.world_size, train.prepare)
         _resume_or_check(run, train, state)
+        if recipe.compile:
+            model.compile()
         progress = run.progress
         while not _is_done(progress, val, recipe):
             started = time.monotonic()

@@ -57,5 +57,6 @@ def net(**options: Any) -> Net:
 
 
 def recipe(**changes: Any) -> TrainingSettings:
-    short = {"epochs": 2, "batch_size": 6, "learning_rate": 0.01, "overfit_steps": 0}
+    short: dict[str, Any] = {"epochs": 2, "batch_size": 6, "learning_rate": 0.01}
+    short |= {"overfit_steps": 0, "deterministic": True}
     return TrainingSettings(**{**short, **changes})

@@ -294,7 +294,8 @@ def test_a_log_file_shows_no_bars(capfd: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.gpu
 def test_runs_on_a_gpu_are_equal_for_any_number_of_workers(clips: Clips, slgcn: Models) -> None:
     train, val = clips(range(8), train=True), clips(range(4))
-    one, other = (trained(slgcn(), train, val, device="cuda", workers=n) for n in (0, 2))
+    same: dict[str, Any] = {"device": "cuda", "deterministic": True}
+    one, other = (trained(slgcn(), train, val, **same, workers=n) for n in (0, 2))
     assert without_seconds(one) == without_seconds(other)
     assert all(torch.equal(one.state[name], weight) for name, weight in other.state.items())
     assert all(weight.device.type == "cpu" for weight in one.state.values())

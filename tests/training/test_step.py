@@ -313,18 +313,36 @@ def test_every_precision_learns_on_a_gpu(precision: str) -> None:
 
 
 @pytest.mark.parametrize("deterministic", [False, True])
-def test_the_callers_choice_of_algorithms_is_left_alone(deterministic: bool) -> None:
-    def choice() -> tuple[bool, ...]:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_the_callers_choice_of_algorithms_is_left_alone(deterministic: bool, device: str) -> None:
+    """A CPU trains alike whatever the choice."""
+
+    def choice() -> tuple[bool | str, ...]:
         return (
             torch.are_deterministic_algorithms_enabled(),
             torch.backends.cudnn.benchmark,
             torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.allow_tf32,
+            torch.get_float32_matmul_precision(),
         )
 
     before = choice()
-    inside: list[tuple[bool, ...]] = []
+    inside: list[tuple[bool | str, ...]] = []
     model = net()
     model.register_forward_pre_hook(lambda module, inputs: inside.append(choice()))
-    trained(model, deterministic=deterministic)
-    assert set(inside) == {(deterministic, not deterministic, deterministic)}
+    settings = recipe(deterministic=deterministic, matmul_precision="medium")
+    fit(model, points(6, train=True), None, recipe=settings, seed=1, device=device)
+    chosen = (deterministic, not deterministic, deterministic, True, "medium")
+    assert set(inside) == {chosen if device == "cuda" else (True, False, True, False, "highest")}
     assert choice() == before
+
+
+@pytest.mark.gpu  # a CPU compiles for half a minute
+def test_a_compiled_model_learns_the_same() -> None:
+    def learnt(**changes: Any) -> Fitted:
+        settings = recipe(optimizer="sgd", precision="fp32", matmul_precision="highest", **changes)
+        return fit(net(norm=True), points(12), points(6), recipe=settings, seed=1, device="cuda")
+
+    plain, compiled = learnt(), learnt(compile=True)
+    assert list(plain.state) == list(compiled.state)
+    close(plain, compiled)
