@@ -34,7 +34,7 @@ from slr_pipeline.training.predict import predict
 from slr_pipeline.training.processes import ends_with_the_others, make_fabric
 from slr_pipeline.training.run import Progress, TrainingRun, new_run, restore_run, saved_run
 from slr_pipeline.training.state import Interrupted, TrainingState, record_signals
-from slr_pipeline.training.step import take_step
+from slr_pipeline.training.step import INTERVAL, check_steps, take_step
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,8 @@ def fit(
             A parameter without `requires_grad` stays fixed: neither weight decay nor momentum
             changes it.
         state: where the run is saved at the end of each epoch and every ten minutes within, so that
-            the same call resumes there; SIGTERM and SIGUSR1 then stop it after a batch.
+            the same call resumes there; SIGTERM and SIGUSR1 then stop it after a batch, on a GPU
+            after at most ten.
 
     Raises DataError without samples or with unlabelled ones; ConfigError for a precision the device
     does not have; Interrupted; SlrError when the loss or a gradient is not finite, when one sample
@@ -201,7 +202,7 @@ def _set_rates(run: TrainingRun, val: StreamDataset | None) -> float:
 def _train_epoch(
     run: TrainingRun, train: StreamDataset, loader: Loader, *, seed: int
 ) -> Iterator[None]:
-    """The remaining steps of an epoch; yields after each."""
+    """The remaining steps of an epoch; yields whenever all steps are checked."""
     progress, fabric = run.progress, run.fabric
     epoch, rank, world = progress.epoch, fabric.global_rank, fabric.world_size
     order_seed, dropout_seed = np.random.SeedSequence((seed, epoch)).generate_state(2).tolist()
@@ -229,7 +230,9 @@ def _train_epoch(
         while progress.step < steps:
             take_step(run, wrapped, shares)
             advance()
-            yield
+            if progress.step == steps or progress.step % INTERVAL[fabric.device.type] == 0:
+                check_steps(run)
+                yield
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What changes while a stream is trained, and how it is saved and restored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -32,7 +33,9 @@ class Progress:
 class TrainingRun:
     """The parts of a training; `average` is the running mean of the model's weights, if any.
 
-    `prepare` makes the model's inputs from those of a batch.
+    `prepare` makes the model's inputs from those of a batch. `unchecked` has, of each step that
+    `check_steps` has not seen: the samples, summed loss and right answers (2,), and the norm of the
+    gradients, both on the device.
     """
 
     fabric: Fabric
@@ -42,6 +45,7 @@ class TrainingRun:
     recipe: TrainingSettings
     progress: Progress
     prepare: Prepare
+    unchecked: list[tuple[Sequence[str], Tensor, Tensor]] = field(default_factory=list)
 
     @property
     def result(self) -> nn.Module:

@@ -20,18 +20,19 @@ log = logging.getLogger(__name__)
 MOST_NAMED = 32
 """Samples of a bad batch that a message names."""
 
+INTERVAL = {"cpu": 1, "cuda": 10}
+"""Steps between two looks at their results, by type of device: a GPU need not wait after each."""
+
 
 def take_step(run: TrainingRun, wrapped: _FabricModule, shares: Iterator[Batch]) -> None:
     """One optimiser step on the next batch; each process has a share of it.
 
-    `wrapped` is the model as `fabric.setup_module` returns it.
+    `wrapped` is the model as `fabric.setup_module` returns it. `check_steps` looks at the result,
+    which stays on the device until then.
     """
     progress, recipe, fabric = run.progress, run.recipe, run.fabric
     inputs, labels, names = next(shares)
-    sums = fabric.all_reduce(
-        _gradients_in_memory(run, wrapped, inputs, labels, names), reduce_op="sum"
-    )
-    assert isinstance(sums, Tensor)
+    sums = _gradients_in_memory(run, wrapped, inputs, labels, names)
     norm = fabric.clip_gradients(
         run.model,
         run.optimizer,
@@ -39,20 +40,39 @@ def take_step(run: TrainingRun, wrapped: _FabricModule, shares: Iterator[Batch])
         error_if_nonfinite=False,
     )
     assert norm is not None  # None only where values are clipped
-    loss_sum, correct, length = torch.cat([sums, norm[None]]).tolist()
-    if not math.isfinite(loss_sum):
-        raise _not_finite(progress.epoch, "loss", loss_sum, names)
-    if not math.isfinite(length) and recipe.precision != "fp16":  # its scaler skips such a step
-        raise _not_finite(progress.epoch, "norm of the gradients", length, names)
+    run.unchecked.append((names, sums, norm))
+    if INTERVAL[fabric.device.type] == 1:
+        check_steps(run)  # before the weights change
     if progress.epoch in recipe.reset_epochs:
         run.optimizer.state.clear()
     run.optimizer.step()
     if run.average is not None:
         run.average.update_parameters(run.model)
     progress.step += 1
-    progress.loss_sum += loss_sum
-    progress.correct += int(correct)
-    progress.count += len(names) * fabric.world_size
+
+
+def check_steps(run: TrainingRun) -> None:
+    """Count loss and right answers of the steps since the last check, which all processes call.
+
+    Raises SlrError, naming the batch, where a loss or a gradient is not finite.
+    """
+    if not run.unchecked:
+        return
+    progress, fabric = run.progress, run.fabric
+    sums = fabric.all_reduce(torch.stack([sums for _, sums, _ in run.unchecked]), reduce_op="sum")
+    assert isinstance(sums, Tensor)
+    norms = torch.stack([norm for *_, norm in run.unchecked])
+    values = torch.cat([sums, norms[:, None]], dim=1).tolist()  # waits for the device
+    for (names, *_), (loss_sum, correct, norm) in zip(run.unchecked, values, strict=True):
+        if not math.isfinite(loss_sum):
+            raise _not_finite(progress.epoch, "loss", loss_sum, names)
+        # The scaler of fp16 skips such a step.
+        if not math.isfinite(norm) and run.recipe.precision != "fp16":
+            raise _not_finite(progress.epoch, "norm of the gradients", norm, names)
+        progress.loss_sum += loss_sum
+        progress.correct += int(correct)
+        progress.count += len(names) * fabric.world_size
+    run.unchecked.clear()
 
 
 def _gradients_in_memory(

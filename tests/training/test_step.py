@@ -1,6 +1,7 @@
 """One optimiser step: gradients in parts, memory, precision, clipping, means of weights."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from torch.nn.functional import cross_entropy
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import ConfigError, SlrError
 from slr_pipeline.training.fit import Fitted, fit
+from slr_pipeline.training.state import TrainingState
+from slr_pipeline.training.step import INTERVAL
 from tests.machines import gpu_memory
 from tests.training.small_task import K, Net, net, point, points, recipe
 
@@ -196,6 +199,40 @@ def test_no_more_than_32_samples_are_named() -> None:
     with pytest.raises(SlrError, match=r"loss is nan for the batch of .* and 8 more; ") as error:
         trained(net(), data, batch_size=40)
     assert str(error.value).count("0_") == 32
+
+
+@pytest.mark.parametrize("interval", [1, 10])
+def test_a_bad_batch_is_named_and_never_saved(
+    interval: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU looks at its steps ten at a time; here a CPU does."""
+    monkeypatch.setitem(INTERVAL, "cpu", interval)
+    made: list[str] = []
+
+    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+        made.append(name)
+        return [
+            part * np.float32(np.nan if name == "1_7" else 1) for part in point(name, view, rng)
+        ]
+
+    data = StreamDataset(make, [(f"{i % K}_{i}", i % K) for i in range(60)], train=True)
+    state = TrainingState(tmp_path, "this", save_every_s=0)
+    with pytest.raises(SlrError, match=r"epoch 0: the loss is nan for the batch of .*1_7"):
+        fit(net(), data, None, recipe=recipe(batch_size=2), seed=1, state=state)
+    saved, bad = state.load(), made.index("1_7") // 2
+    assert saved is not None
+    assert saved["progress"]["step"] == bad - bad % interval > 0
+    assert all(bool(weight.isfinite().all()) for weight in saved["model"].values())
+
+
+def test_the_interval_of_checks_changes_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for interval in (1, 3):  # of 4 steps an epoch
+        monkeypatch.setitem(INTERVAL, "cpu", interval)
+        results.append(trained(net(), points(24, train=True)))
+    one, other = ([row | {"seconds": 0} for row in result.history] for result in results)
+    assert equal(*results)
+    assert one == other
 
 
 # --- optimisers ----------------------------------------------------------------------------------
