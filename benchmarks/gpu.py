@@ -54,6 +54,7 @@ from slr_pipeline.planning.rates import forward_gflop
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
 from slr_pipeline.training.memory import open_loader
+from slr_pipeline.training.numerics import prediction_numerics
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.streams import build_dataset, build_model, epoch_starter, test_views
 
@@ -176,13 +177,13 @@ def cases(bench: Bench) -> list[Case]:
         plain = stream.training.deterministic
         rows += [
             Case(0, "train", name, fast, plain),
-            Case(1, "predict", name, "fp32", plain),
+            Case(1, "predict", name, fast, plain),
             Case(2, "train", name, fast, not plain),
         ]
         if on_gpu:
             rows.append(Case(4, "train", name, fast, plain, compile=True))
         if fast != "fp32":
-            rows += [Case(2, "predict", name, fast, plain), Case(3, "train", name, "fp32", plain)]
+            rows += [Case(2, "predict", name, "fp32", plain), Case(3, "train", name, "fp32", plain)]
     return sorted(rows, key=lambda case: case.group)
 
 
@@ -276,11 +277,11 @@ def predicted(bench: Bench, case: Case) -> Measured:
     size = stream.training.batch_size
     data = dataset(bench, case.stream, size * (bench.warm_up + bench.steps), train=False)
     model, device = build_model(stream, CLASSES), bench.device
-    half = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16")
+    recipe = stream.training.model_copy(update={"precision": case.precision})
     with (
         open_loader(model, [data], batch_size=size, workers=bench.workers, device=device) as loader,
         counted_steps(bench) as (measured, step),
-        half,
+        prediction_numerics(device, recipe),
     ):
         predict(model, data, batch_size=size, device=device, loader=loader, advance=step)
     return measured

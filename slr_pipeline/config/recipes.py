@@ -101,7 +101,7 @@ class TrainingSettings(Section):
     monitor: Monitor = "val_accuracy"
     patience: Patience = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """`auto`: bf16 on a GPU that supports it, else fp32."""
+    """`auto`: bf16 on a GPU that supports it, else fp32. Prediction takes it on a GPU, too."""
     deterministic: bool = False
     """Use deterministic GPU algorithms where PyTorch has one; an operation without one only logs a
     warning, so two GPU runs may still differ. `false`: cuDNN measures which algorithms are fastest.

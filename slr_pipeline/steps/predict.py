@@ -21,6 +21,7 @@ from slr_pipeline.models.published import refuse, unusable
 from slr_pipeline.scoring.logits import Logits
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.memory import open_loader
+from slr_pipeline.training.numerics import prediction_numerics
 from slr_pipeline.training.predict import predict as predict_logits
 from slr_pipeline.training.streams import build_dataset, build_model, test_views
 
@@ -85,7 +86,8 @@ def predict(
     """Write the logits of every sample of the files; quarantined samples get no answer.
 
     A model of a fold answers only the samples that it was not trained on. On a CPU the logits of a
-    sample do not depend on the others, to the bit: each item goes through the model alone.
+    sample do not depend on the others, to the bit: each item goes through the model alone. On a GPU
+    they are in the precision of the training.
     """
     stores = open_features(features, read_quarantined([quality]))
     store = next(iter(stores.values()))
@@ -110,6 +112,7 @@ def predict(
         # The order of float additions depends on the size of a batch.
         batch_size = 1 if device.type == "cpu" else settings.training.batch_size
         with (
+            prediction_numerics(device, settings.training),
             progress(len(dataset), "clip") as done,
             open_loader(
                 model.network, [dataset], batch_size=batch_size, workers=workers, device=device

@@ -1,4 +1,4 @@
-"""Determinism, float32 products and random numbers: what a result depends on beside its seed."""
+"""Precision, determinism and random numbers: what a result depends on beside its seed."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -48,6 +48,24 @@ def own_numerics(device: torch.device, recipe: TrainingSettings) -> Iterator[Non
             torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
             torch.set_float32_matmul_precision(products_before)
             settings.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+
+
+def chosen_precision(device: torch.device, precision: str) -> str:
+    """The precision of a recipe; `auto` is bf16 on a GPU that supports it, else fp32."""
+    if precision != "auto":
+        return precision
+    has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 else "fp32"
+
+
+@contextmanager
+def prediction_numerics(device: torch.device, recipe: TrainingSettings) -> Iterator[None]:
+    """Like `own_numerics`, and in the precision of the recipe on a GPU; a CPU predicts in fp32."""
+    precision = chosen_precision(device, recipe.precision)
+    half = device.type == "cuda" and precision != "fp32"
+    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
+    with own_numerics(device, recipe), torch.autocast(device.type, dtype, enabled=half):
+        yield
 
 
 def random_state(device: torch.device) -> list[Tensor]:

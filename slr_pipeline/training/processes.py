@@ -22,6 +22,7 @@ from torch import distributed
 
 from slr_pipeline.errors import ConfigError, SlrError
 from slr_pipeline.training.device import several_gpus
+from slr_pipeline.training.numerics import chosen_precision
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "fp32": "32-true",
@@ -34,14 +35,12 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
 def make_fabric(device: torch.device, precision: str, *, gpus: int = 1, nodes: int = 1) -> Fabric:
     """Fabric for one process on one device, or for `gpus` processes on each of `nodes` machines.
 
-    Precision `auto` is bf16 on a GPU that supports it, else fp32. With several processes Fabric
+    For precision `auto` see `chosen_precision`. With several processes Fabric
     starts the others of this machine: they run the same command again. A cluster starts them all.
 
     Raises ConfigError for fp16 without a GPU, and for fewer GPUs or processes than expected.
     """
-    if precision == "auto":
-        has_bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-        precision = "bf16" if has_bf16 else "fp32"
+    precision = chosen_precision(device, precision)
     if precision == "fp16" and device.type != "cuda":
         raise ConfigError(f"precision fp16 needs a GPU, found {device}; use auto, bf16 or fp32")
     if gpus * nodes == 1:
