@@ -96,6 +96,8 @@ def _gradients_in_memory(
             return _gradients(run, wrapped, inputs, labels)
         except RuntimeError as error:
             if not is_out_of_memory(error):
+                if run.recipe.compile:
+                    _check_compiled(error)
                 raise
             if not can_halve:
                 raise _out_of_memory(run, names) from error
@@ -149,6 +151,15 @@ def _out_of_memory(run: TrainingRun, names: Sequence[str]) -> SlrError:
         f"epoch {run.progress.epoch}: out of memory on {run.fabric.device} with {size} at a time "
         f"({', '.join(names[:MOST_NAMED])}); {advice} or use another device"
     )
+
+
+def _check_compiled(error: RuntimeError) -> None:
+    """Raise SlrError where torch.compile has failed."""
+    if isinstance(error, torch._dynamo.exc.TorchDynamoException):
+        raise SlrError(
+            f"torch cannot compile the model ({str(error).splitlines()[0]}); set compile: false, "
+            "or install a C++ compiler and, for a GPU, Triton"
+        ) from error
 
 
 def _not_finite(epoch: int, what: str, value: float, names: Sequence[str]) -> SlrError:

@@ -374,6 +374,18 @@ def test_the_callers_choice_of_algorithms_is_left_alone(deterministic: bool, dev
     assert choice() == before
 
 
+def test_a_model_that_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/no/compiler",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    with pytest.raises(
+        SlrError, match=r"^torch cannot compile the model \(.*compiler.*\); set"
+    ) as e:
+        trained(net(), compile=True)
+    assert "\n" not in str(e.value)
+
+
 @pytest.mark.gpu  # a CPU compiles for half a minute
 def test_a_compiled_model_learns_the_same() -> None:
     def learnt(**changes: Any) -> Fitted:
