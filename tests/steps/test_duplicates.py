@@ -18,6 +18,7 @@ from slr_pipeline.errors import DataError
 from slr_pipeline.io.duplicates import read_duplicates
 from slr_pipeline.io.verified import Verified, write_verified
 from slr_pipeline.io.video import read_frames
+from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.table import Sample, load_samples
 from slr_pipeline.steps.duplicates import duplicates
 from slr_pipeline.steps.verify import verify, verify_sample
@@ -104,6 +105,31 @@ def test_error_stops_with_a_line_per_group(rows: dict[str, Verified], tmp_path: 
     assert line == "  other (train a equal), again (train b equal)"
     assert not (tmp_path / "duplicates.csv").exists()
     assert len(run(tmp_path, chosen, "exclude")) == 2
+
+
+def test_segments_that_share_pictures_are_copies(tmp_path: Path) -> None:
+    """Of one recording, or of two files of which one was encoded anew."""
+    pictures = [*take(0), *take(1)]
+    recording = write(tmp_path / "long.mp4", pictures, options={"crf": "18"})
+    again = write(tmp_path / "again.mp4", pictures[10:], options={"crf": "32"})
+    half, end = len(take(0)) / 25, len(pictures) / 25
+
+    def segment(name: str, path: Path, start: float, end: float) -> Verified:
+        times = Segment(start, end)
+        return verify_sample(Sample(name, "train", 0, None, str(path), None, segment=times))
+
+    first = segment("first", recording, 0, half)
+    later = segment("later", recording, 0.32, half)
+    encoded = segment("encoded", again, 0, half - 0.4)
+    other = segment("other", recording, half, end)
+    found = run(tmp_path, [first, later, encoded, other])
+    assert [row["sample"] for row in found] == ["first", "later", "encoded"]
+    assert {(row["group"], row["kind"], row["crosses_splits"]) for row in found} == {(1, "near", 1)}
+    found = run(tmp_path, [other, replace(other, sample="same"), first])
+    assert [(row["sample"], row["kind"]) for row in found] == [
+        ("other", "equal"),
+        ("same", "equal"),
+    ]
 
 
 @NEEDS_CASES
