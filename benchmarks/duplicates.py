@@ -175,8 +175,11 @@ def walks(rng: np.random.Generator, clips: int, moments: int) -> Hashes:
 
 def with_flips(rng: np.random.Generator, hashes: Hashes, share: float) -> Hashes:
     """The hashes with a share of their bits changed."""
-    flips = rng.random((*hashes.shape, 64), np.float32) < share
-    return hashes ^ np.packbits(flips, axis=-1).view(">u8")[..., 0].astype(np.uint64)
+    changed = []
+    for part in np.array_split(hashes, len(hashes) // 1000 + 1):  # bounds the memory
+        flips = rng.random((*part.shape, 64), np.float32) < share
+        changed.append(part ^ np.packbits(flips, axis=-1).view(">u8")[..., 0].astype(np.uint64))
+    return np.concatenate(changed)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 Pairs are not compared one by one. Copies have moments with nearly equal bits, so these are
 neighbours after sorting, at least if the leading bits are equal: all moments are sorted by each of
 several rotations of their bits (Charikar, 2002, "Similarity estimation techniques from rounding
-algorithms", section 3), and only clips with close neighbours are compared.
+algorithms", section 3), and only clips with close neighbours are compared. A moment that is close
+to many others, such as lowered hands before the same wall, is no evidence: without this rule, the
+number of pairs would grow with the square of the number of clips.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,12 @@ _NEIGHBOURS = 24
 """Moments that each one is compared with after each sorting."""
 _CLOSE_BITS = 12
 """Bits of the change, and of the thumbnail, that may differ between neighbours."""
+_MOST_CLOSE = 8
+"""Close neighbours after a moment in one sorting; one with more of them is common."""
+_LEAST_HITS = 2
+"""Close neighbours that two clips have with one shift in time."""
+_SORTED_AT_ONCE = 65_536
+"""Moments that are compared with their neighbours at once, which bounds the memory."""
 
 _LEAST_MOVING = 4
 """Moments at which both clips must move."""
@@ -70,7 +78,7 @@ def near_duplicates(clips: Sequence[Hashes]) -> list[NearDuplicate]:
 
 
 def _aligned(hashes: Hashes, others: Hashes, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Unique rows (first clip, second clip, times by which the second is later) of neighbours."""
+    """Unique rows (first clip, second clip, times by which the second is later) to be compared."""
     moving = np.flatnonzero(hashes[:, 0])
     clip = np.repeat(np.arange(len(lengths)), lengths)[moving]
     time = moving - (np.cumsum(lengths) - lengths)[clip]
@@ -79,30 +87,47 @@ def _aligned(hashes: Hashes, others: Hashes, lengths: NDArray[np.int64]) -> NDAr
     if mirror:
         own = np.concatenate([own, others[moving]])
         clip, time = np.tile(clip, 2), np.tile(time, 2)
-    is_other = np.arange(len(own)) >= len(moving)
+    side = np.arange(len(own)) >= len(moving) if mirror else None
     longest = int(lengths.max(initial=0))
     shape = (len(lengths), len(lengths), 2 * longest + 1)
-    found = np.empty(0, np.int64)
+    aligned = [np.empty(0, np.int64)]
     for rotation in range(0, BITS, BITS // _ROTATIONS):
-        order = np.argsort(_rotated(own[:, 0], rotation), kind="stable")
-        change, thumbnail = own[order].T.copy()
-        neighbours = [found]
-        for step in range(1, _NEIGHBOURS + 1):
-            near = np.flatnonzero(np.bitwise_count(change[step:] ^ change[:-step]) <= _CLOSE_BITS)
-            bits = np.bitwise_count(thumbnail[near + step] ^ thumbnail[near])
-            near = near[bits <= _CLOSE_BITS]
-            a, b = order[near], order[near + step]
-            others_only = clip[a] != clip[b]
-            if mirror:
-                others_only &= is_other[a] != is_other[b]
-            a, b = a[others_only], b[others_only]
-            a, b = np.where(clip[a] < clip[b], a, b), np.where(clip[a] < clip[b], b, a)
-            later = time[a] - time[b] + longest
-            neighbours.append(np.ravel_multi_index((clip[a], clip[b], later), shape))
-        found = np.sort(np.concatenate(neighbours))
-        found = found[np.diff(found, prepend=-1) > 0]
-    first, second, later = np.unravel_index(found, shape)
+        for a, b in _neighbours(own, clip, side, rotation):
+            in_order = clip[a] < clip[b]
+            first, second = np.where(in_order, a, b), np.where(in_order, b, a)
+            later = time[first] - time[second] + longest
+            aligned.append(np.ravel_multi_index((clip[first], clip[second], later), shape))
+    found = np.concatenate(aligned)
+    found.sort()
+    starts = np.flatnonzero(np.diff(found, prepend=-1))
+    often = np.diff(starts, append=len(found)) >= _LEAST_HITS
+    first, second, later = np.unravel_index(found[starts[often]], shape)
     return np.stack([first, second, later - longest], axis=1)
+
+
+def _neighbours(
+    hashes: Hashes, clip: NDArray[np.int64], side: NDArray[np.bool_] | None, rotation: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Numbers of close moments among neighbours after one sorting, without common moments.
+
+    They belong to two clips and, if given, to two sides: a video and the mirror image of one.
+    """
+    order = np.argsort(_rotated(hashes[:, 0], rotation), kind="stable")
+    for start in range(0, len(order), _SORTED_AT_ONCE):
+        part = order[start : start + _SORTED_AT_ONCE + _NEIGHBOURS]
+        change, thumbnail = hashes[part].T.copy()
+        close = np.zeros((_NEIGHBOURS, min(len(part), _SORTED_AT_ONCE)), np.bool_)
+        for step in range(1, min(_NEIGHBOURS + 1, len(part))):
+            row = close[step - 1, : len(part) - step]
+            size = len(row)
+            row[:] = np.bitwise_count(change[step:][:size] ^ change[:size]) <= _CLOSE_BITS
+            near = np.flatnonzero(row)
+            close_too = np.bitwise_count(thumbnail[near + step] ^ thumbnail[near]) <= _CLOSE_BITS
+            a, b = part[near], part[near + step]
+            row[near] = close_too & (clip[a] != clip[b]) & (side is None or side[a] != side[b])
+        close[:, close.sum(axis=0) > _MOST_CLOSE] = False
+        steps, near = np.nonzero(close)
+        yield part[near], part[near + steps + 1]
 
 
 def _rotated(words: NDArray[np.uint64], bits: int) -> NDArray[np.uint64]:

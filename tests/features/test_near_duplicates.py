@@ -34,6 +34,28 @@ def test_a_changed_part_of_a_clip_is_found(mirror: bool) -> None:
     assert pair.distance == pytest.approx(0.1, abs=0.02)
 
 
+def test_copies_are_found_among_clips_that_begin_and_end_alike() -> None:
+    """More moments than are compared at once."""
+    made, (start, end) = clips(2000, 24), clips(2, 10)
+    made = [
+        np.concatenate([with_flipped_bits(start, 0.03), clip, with_flipped_bits(end, 0.03)])
+        for clip in made
+    ]
+    made += [with_flipped_bits(made[7], 0.05), mirrored(made[70][4:])]
+    found = near_duplicates(made)
+    assert [(pair.first, pair.second, pair.mirrored) for pair in found] == [
+        (7, 2000, False),
+        (70, 2001, True),
+    ]
+
+
+def test_a_copy_of_a_slow_clip_is_found() -> None:
+    """Its moments are close to those before and after, which does not make them common."""
+    slow = np.repeat(clips(2, 1)[0], 40, axis=0)
+    slow = with_flipped_bits(slow, 0.03)
+    assert len(near_duplicates([slow, with_flipped_bits(slow, 0.04), *clips(5)])) == 1
+
+
 def test_too_little_in_common_is_no_copy() -> None:
     a, b, c = clips(3)
     assert near_duplicates([a, np.concatenate([a[:20], b[20:]])]) == []
