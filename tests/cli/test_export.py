@@ -351,7 +351,7 @@ def test_help_names_the_default_layouts(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        ([], 2, "one of the arguments --onnx --keypoints is required"),
+        ([], 2, "one of the arguments --onnx --keypoints --elan is required"),
         (["--onnx", "joint", "--keypoints", "pose"], 2, "not allowed with argument --onnx"),
         (["--onnx", "joint", "--layout", "holistic"], 1, "need --keypoints; remove them"),
     ],

@@ -43,7 +43,10 @@ def test_jitter_by_hand(
 @settings(max_examples=50, deadline=None)
 @given(factors=st.tuples(*[st.floats(0, 2, width=32)] * 3), seed=st.integers(0, 1000))
 def test_jitter_equals_pillow(factors: Factors, seed: int) -> None:
-    """Within two levels where integers are kept; `corrected` keeps fractions."""
+    """Within two levels where integers are kept.
+
+    `corrected` keeps fractions: three truncations, which later factors of up to 2 enlarge, are 7.
+    """
     picture = np.random.default_rng(seed).integers(0, 256, (40, 30, 3), dtype=np.uint8)
     expected = Image.fromarray(picture)
     enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
@@ -54,4 +57,4 @@ def test_jitter_equals_pillow(factors: Factors, seed: int) -> None:
     difference = (jittered_as_pillow(values, factors) - wanted).abs()
     assert difference.max() <= 2  # Pillow rounds a few greys differently
     assert (difference > 0).float().mean() < 0.02
-    assert (jittered(values, factors) - wanted).abs().max() < 5
+    assert (jittered(values, factors) - wanted).abs().max() < 7

@@ -54,7 +54,7 @@ def test_two_modules_are_two_experiments(run: WorkflowRun) -> None:
     outer = (first + second).replace(INNER, str(ROOT / "workflow/Snakefile"))
     targets = ("out/quarantine.csv", "out2/quarantine.csv")
     assert snakemake(run.folder, outer, "--dry-run", *targets) == {
-        "slr_verify": 6,
+        "slr_verify": 4,
         "slr_quarantine": 1,
         "second_verify": 3,
         "second_quarantine": 1,
