@@ -25,7 +25,7 @@ FLAT: Final = 16
 """A row or column of a frame belongs to its bars if its grey values differ by no more."""
 
 _CROP_SIDE: Final = 1.2
-"""Side of the crop in shoulder widths, or in forearms if the signer stands sideways."""
+"""Side of the crop, relative to the shoulder width or the forearm, whichever is longer."""
 _BEYOND_WRIST: Final = 0.25
 """The crop's centre lies beyond the wrist by this share of the forearm."""
 

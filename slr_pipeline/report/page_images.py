@@ -42,7 +42,7 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two confused signs or two copies of a clip, what is said of them, and a frame of each."""
+    """Two confused signs or two copies of a clip: a caption and a frame of each."""
 
     first: str
     second: str

@@ -31,10 +31,9 @@ def predict(
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
     `samples` are the numbers of the samples to predict; None: all. Without `loader` this process
-    loads them. `model` is moved to `device` and
-    left in eval mode, in which batches do not affect logits. Out of memory, `batch_size` is halved
-    from then on; SlrError where one clip does not fit. `advance` is called with the number of clips
-    of each batch; a sample has one per view.
+    loads them. `model` is moved to `device` and left in eval mode, in which batches do not affect
+    logits. Out of memory, `batch_size` is halved from then on; SlrError where one clip does not
+    fit. `advance` is called with the number of clips of each batch; a sample has one per view.
     """
     views = len(dataset.views)
     chosen = range(len(dataset.names)) if samples is None else samples

@@ -108,7 +108,7 @@ def test_error_stops_with_a_line_per_group(rows: dict[str, Verified], tmp_path: 
 
 
 def test_segments_that_share_pictures_are_copies(tmp_path: Path) -> None:
-    """Of one recording, or of two files of which one was encoded anew."""
+    """Segments of one recording, and segments of a recording and its re-encoded copy."""
     pictures = [*take(0), *take(1)]
     recording = write(tmp_path / "long.mp4", pictures, options={"crf": "18"})
     again = write(tmp_path / "again.mp4", pictures[10:], options={"crf": "32"})
