@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.features.arrays import Flags, Keypoints
+from slr_pipeline.features.arrays import Flags, Floats, Keypoints
 from slr_pipeline.skeleton import KEYPOINTS_133, LEFT_HAND, RIGHT_HAND, SHOULDERS
 
 _LEFT_ARM, _RIGHT_ARM = (
@@ -96,22 +96,33 @@ def swapped_frames(keypoints: Keypoints) -> Flags:
     """
     points = keypoints[..., :2]
     seen: Flags = keypoints[..., 2] > 0
-    hands, parts = points[:, _HANDS], seen[:, _HANDS]  # (T, 2, 21, 2), (T, 2, 21)
-    judged: Flags = parts[..., 0] & (parts.mean(axis=-1) >= 0.5)  # (T, 2)
-    low = np.where(parts[..., None], hands, np.inf).min(axis=2)  # (T, 2, 2)
-    high = np.where(parts[..., None], hands, -np.inf).max(axis=2)
-    size = np.linalg.norm(np.where(judged[..., None], high - low, 0), axis=-1)  # (T, 2)
-    near = SAME_PLACE * size.max(axis=1)  # (T,)
-
-    common: Flags = parts[:, 0] & parts[:, 1]  # (T, 21)
-    apart = np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1) * common
-    same = judged[:, 0] & judged[:, 1] & (apart.sum(axis=1) < near * common.sum(axis=1))
-
+    hands = points[:, _HANDS]  # (T, 2, 21, 2)
+    judged, near, same = _hands_compared(keypoints)
     to_wrist = np.linalg.norm(hands[:, :, None, 0] - points[:, None, _WRISTS], axis=-1)  # (T, 2, 2)
     own, other = to_wrist[:, [0, 1], [0, 1]], to_wrist[:, [0, 1], [1, 0]]
     wrists: Flags = seen[:, _WRISTS[0]] & seen[:, _WRISTS[1]]  # (T,)
     crossed = judged & wrists[:, None] & (own - other > near[:, None])  # (T, 2)
     return np.asarray(same | crossed[:, 0] | crossed[:, 1])
+
+
+def hands_at_one_place(keypoints: Keypoints) -> Flags:
+    """Frames (T,) in which both hands of (T, 133, 3) are at one place; see `swapped_frames`."""
+    return _hands_compared(keypoints)[2]
+
+
+def _hands_compared(keypoints: Keypoints) -> tuple[Flags, Floats, Flags]:
+    """Hands that count (T, 2), the distance that is near (T,), and hands at one place (T,)."""
+    hands, parts = keypoints[:, _HANDS, :2], keypoints[:, _HANDS, 2] > 0
+    judged: Flags = parts[..., 0] & (parts.mean(axis=-1) >= 0.5)  # (T, 2)
+    low = np.where(parts[..., None], hands, np.inf).min(axis=2)  # (T, 2, 2)
+    high = np.where(parts[..., None], hands, -np.inf).max(axis=2)
+    size = np.linalg.norm(np.where(judged[..., None], high - low, 0), axis=-1)  # (T, 2)
+    near: Floats = np.asarray(SAME_PLACE * size.max(axis=1))  # (T,)
+
+    common: Flags = parts[:, 0] & parts[:, 1]  # (T, 21)
+    apart = np.linalg.norm(hands[:, 0] - hands[:, 1], axis=-1) * common
+    same = judged[:, 0] & judged[:, 1] & (apart.sum(axis=1) < near * common.sum(axis=1))
+    return judged, near, np.asarray(same)
 
 
 def limb_spread(keypoints: Keypoints) -> float | None:

@@ -99,7 +99,7 @@ class Thumbnails:
         self._matrix = _UPRIGHT
 
     def add(self, frame: av.VideoFrame, matrix: Matrix, seconds: float) -> None:
-        """Add a frame, shown `seconds` after the first one, unless its moment is taken or too late."""
+        """Add a frame, shown `seconds` after the first, unless its moment is taken or too late."""
         moment = int(seconds * RATE)
         if moment >= LONGEST_S * RATE or (self._moments and moment <= self._moments[-1]):
             return

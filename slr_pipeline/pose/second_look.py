@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.features.keypoint_quality import SAME_PLACE
+from slr_pipeline.features.keypoint_quality import hands_at_one_place
 from slr_pipeline.skeleton import KEYPOINTS_133, LEFT_HAND, RIGHT_HAND, SHOULDERS
 
 GRAPH: Final = "modules/hand_landmark/hand_landmark_tracking_cpu.binarypb"
@@ -77,7 +77,7 @@ class SecondLook:
                     before = keypoints[hand].copy()
                     keypoints[hand] = found
                     drop_outside(keypoints, box)
-                    if at_one_place(keypoints):
+                    if hands_at_one_place(keypoints[None])[0]:
                         keypoints[hand] = before
 
     def _search(
@@ -130,19 +130,9 @@ def drop_outside(keypoints: Keypoints, box: tuple[int, int, int, int]) -> None:
             keypoints[hand] = 0
 
 
-def at_one_place(keypoints: Keypoints) -> bool:
-    """Whether both hands of (133, 3) have nearly the same points; see `swapped_frames`."""
-    left, right = keypoints[LEFT_HAND], keypoints[RIGHT_HAND]
-    if not (left[0, 2] and right[0, 2]):
-        return False
-    apart = np.linalg.norm(left[:, :2] - right[:, :2], axis=1).mean()
-    size = max(np.linalg.norm(np.ptp(hand[:, :2], axis=0)) for hand in (left, right))
-    return bool(apart < SAME_PLACE * size)
-
-
 def drop_twin(keypoints: Keypoints) -> None:
     """Of two hands at one place, make that one missing which is farther from its wrist."""
-    if at_one_place(keypoints):
+    if hands_at_one_place(keypoints[None])[0]:
         away = [
             np.linalg.norm(keypoints[hand.start, :2] - keypoints[wrist, :2])
             for hand, _, wrist, _ in _SIDES
