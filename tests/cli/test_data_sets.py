@@ -289,6 +289,16 @@ def test_broken_lists_are_one_line(
     assert err.count("\n") == 1
 
 
+def test_a_label_that_is_no_number_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "MSASL_train.json").write_text('[{"label": "hello"}]')
+    err = refused(capsys, tmp_path, "--from", "msasl", "--top", "2")
+    assert "clip 1: label 'hello' is no number" in err
+    assert err.count("\n") == 1
+
+
 def test_nothing_is_overwritten_and_options_belong_to_formats(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,8 @@ def read(place: Path, videos: Videos, top: int | None) -> Listing:
         for number, clip in enumerate(content, start=1):
             where = f"{path}, clip {number}"
             label = text_of(clip, "label", where)
+            if not label.isdecimal():
+                raise DataError(f"{where}: label {label[:40]!r} is no number; download it again")
             if top is None or int(label) < top:
                 samples.append(_listed(clip, f"{split}_{number:05d}", split, videos, where))
     return Listing(samples)
