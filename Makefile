@@ -80,7 +80,7 @@ endif
 
 # The locks check a hash of each package. torch only has a version: each machine needs its own build.
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path: make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path, or that of Python 3.13 if estimator: mediapipe is not used: make PYTHON=/path/to/python"; exit 1; }
 	@echo "Installing into .venv; this takes a few minutes the first time."
 	$(PYTHON) -P -m venv .venv
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
@@ -92,15 +92,16 @@ endif
 	touch $@
 
 LOCK := .venv/lock/bin/python -P -m pip --disable-pip-version-check
-LIST := $(LOCK) list --format freeze --exclude-editable --exclude pip --exclude torch
+LIST := grep ^mediapipe requirements/pose.txt; $(LOCK) list --format freeze --exclude-editable --exclude pip \
+	--exclude torch --exclude mediapipe
 HASHES := grep -vE '^(cuda|nvidia|triton)' | uv pip compile --quiet --no-deps --universal --generate-hashes \
 	--no-annotate --custom-compile-command 'make lock' -
 lock:
 	$(PYTHON) -P -m venv --clear .venv/lock
 	$(LOCK) install --quiet -c requirements/constraints.txt -e .
 	$(LOCK) install --quiet --no-deps -r requirements/pose.txt
-	$(LIST) | $(HASHES) -o requirements/run.lock
+	{ $(LIST); } | $(HASHES) -o requirements/run.lock
 	$(LOCK) install --quiet -c requirements/constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
 	$(LOCK) install --quiet --no-deps -r requirements/mmpose.txt
-	$(LIST) | $(HASHES) -o requirements/test.lock
+	{ $(LIST); } | $(HASHES) -o requirements/test.lock
 	rm -r .venv/lock

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -17,13 +18,25 @@ ROOT = Path(__file__).parents[1]
 REQUIREMENTS = {"mediapipe": "requirements/pose.txt", "mmpose": "requirements/mmpose.txt"}
 
 
-def pins(lines: list[str]) -> dict[str, str]:
-    found = [line.split("#")[0].strip() for line in lines]
-    pairs = [line.split("==") for line in found if line]
-    return {canonicalize_name(name): version for name, version in pairs}
+PYTHONS = ["3.11", "3.13"]  # with an own version of mediapipe each
 
 
-CONSTRAINTS = pins((ROOT / "requirements/constraints.txt").read_text().splitlines())
+def pins(lines: Iterable[str], python: str = PYTHONS[0]) -> dict[str, str]:
+    """Version by package for a Python."""
+    texts = (line.split("#")[0].strip() for line in lines)
+    found = {}
+    for requirement in (Requirement(text) for text in texts if text):
+        here = {"python_version": python, "python_full_version": f"{python}.0"}
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            found[canonicalize_name(requirement.name)] = str(requirement.specifier)[2:]
+    return found
+
+
+def pins_of(name: str, python: str = PYTHONS[0]) -> dict[str, str]:
+    return pins((ROOT / name).read_text().splitlines(), python)
+
+
+CONSTRAINTS = pins_of("requirements/constraints.txt")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
@@ -41,11 +54,12 @@ def test_every_requirement_is_pinned_within_its_range() -> None:
         assert requirement.specifier.contains(version), requirement
 
 
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize(("estimator", "name"), REQUIREMENTS.items())
-def test_an_estimator_pins_nothing_differently(estimator: str, name: str) -> None:
-    pose = pins((ROOT / name).read_text().splitlines())
+def test_an_estimator_pins_nothing_differently(estimator: str, name: str, python: str) -> None:
+    pose, constraints = pins_of(name, python), pins_of("requirements/constraints.txt", python)
     assert estimator in pose
-    differing = {name for name in pose if CONSTRAINTS.get(name, pose[name]) != pose[name]}
+    differing = {name for name in pose if constraints.get(name, pose[name]) != pose[name]}
     assert differing == set()
 
 
@@ -59,14 +73,16 @@ def test_conda_has_the_same_versions() -> None:
     assert conda == {name: CONSTRAINTS[name] for name in conda}
 
 
+@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", ["requirements/run.lock", "requirements/test.lock"])
-def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str) -> None:
+def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str, python: str) -> None:
     entries = re.split(r"\n(?! )", (ROOT / name).read_text())
     locked = [entry for entry in entries if entry and not entry.startswith("#")]
     assert all("--hash=sha256:" in entry for entry in locked)
-    versions = pins([entry.split()[0] for entry in locked])
-    estimators = [pins((ROOT / text).read_text().splitlines()) for text in REQUIREMENTS.values()]
-    known = {**estimators[0], **estimators[1], **CONSTRAINTS}
+    versions = pins((entry.split("\\")[0] for entry in locked), python)
+    known = {}
+    for text in (*REQUIREMENTS.values(), "requirements/constraints.txt"):
+        known |= pins_of(text, python)
     assert versions == {package: known[package] for package in versions}
     if name == "requirements/test.lock":  # torch is not locked: each machine needs its own build
         assert set(known) - set(versions) == {"torch"}
