@@ -1,8 +1,8 @@
 """Training recipes: the sections `training:` and `finetune:` of a stream."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from slr_pipeline.config.section import Section
 
@@ -19,12 +19,37 @@ Epochs = Annotated[
 ]
 BatchSize = Annotated[int, Field(ge=2, description="Samples per optimiser step.")]
 LearningRate = Annotated[float, Field(gt=0, description="Learning rate after the warm-up.")]
-WeightDecay = Annotated[float, Field(ge=0, description="L2 penalty on all parameters.")]
+WeightDecay = Annotated[
+    float,
+    Field(
+        ge=0,
+        description="L2 penalty on all parameters; with `adamw` each step shrinks them by this "
+        "share, times the learning rate.",
+    ),
+]
 Milestones = Annotated[
     list[int], Field(description="Epochs at which the learning rate is multiplied by `decay`.")
 ]
 Optimizer = Annotated[
-    Literal["sgd", "adam"], Field(description="SGD with Nesterov momentum, or Adam.")
+    Literal["sgd", "adam", "adamw"],
+    Field(description="SGD with Nesterov momentum, Adam, or Adam with decoupled weight decay."),
+]
+Schedule = Annotated[
+    Literal["steps", "cosine"],
+    Field(
+        description="Learning rate after the warm-up: `steps` at milestones and plateaus, or half "
+        "a `cosine` down to 0 at the end of the last epoch, without milestones and plateaus. "
+        "Fine-tuning has steps."
+    ),
+]
+Mixup = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        description="Each training item is mixed with another one of its micro-batch, and the loss "
+        "with the loss for the other's label; the share is drawn per step from Beta(mixup, mixup). "
+        "`train_accuracy` counts the label of the larger share. null: no mixing.",
+    ),
 ]
 MicroBatch = Annotated[
     int | None,
@@ -84,6 +109,7 @@ class TrainingSettings(Section):
     micro_batch: MicroBatch = None
     optimizer: Optimizer = "adam"
     learning_rate: LearningRate = 1e-3
+    schedule: Schedule = "steps"
     momentum: float = Field(0.9, ge=0, lt=1)
     """Momentum of `sgd`."""
     weight_decay: WeightDecay = 0.0
@@ -94,6 +120,7 @@ class TrainingSettings(Section):
     """Factor of the learning rate at a milestone or plateau."""
     plateau_patience: PlateauPatience = None
     label_smoothing: LabelSmoothing = 0.0
+    mixup: Mixup = None
     clip_norm: ClipNorm = None
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of an exponential moving average of the weights, which becomes the model; null: no
@@ -120,6 +147,26 @@ class TrainingSettings(Section):
     chance_epochs: int | None = Field(30, ge=1)
     """Sanity check: training stops with an error if val accuracy is at chance level after n epochs;
     null disables it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_steps_by_default_with_cosine(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            schedule = values.get("schedule", cls.model_fields["schedule"].default)
+            if schedule == "cosine":
+                return {"milestones": [], "plateau_patience": None, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> "TrainingSettings":
+        if self.schedule == "cosine" and (self.milestones or self.plateau_patience is not None):
+            raise ValueError(
+                "schedule cosine has no milestones and plateau_patience; leave them out, or set "
+                "schedule: steps"
+            )
+        if self.mixup and self.micro_batch == 1:
+            raise ValueError("mixup needs a micro_batch of at least 2 samples, found 1")
+        return self
 
 
 class FinetuneSettings(Section):

@@ -224,6 +224,7 @@ def recipe_of(stream: TrainedStream, phase: Phase) -> TrainingSettings:
     if phase == "train":
         return stream.training
     fixed: dict[str, Any] = {
+        "schedule": "steps",
         "warmup_epochs": 0,
         "plateau_patience": None,
         "patience": None,

@@ -3,8 +3,8 @@
 Deterministic on the CPU: on one machine with one number of threads, the same arguments and start
 weights give the same weights bit for bit, for any number of loading workers and however often one
 process was stopped and resumed. On a GPU this holds with `deterministic` where torch has
-deterministic algorithms. All random numbers come from (seed, epoch): the order of samples and
-dropout; with the sample's name also the augmentation.
+deterministic algorithms. All random numbers come from (seed, epoch): the order of samples, mixup
+and dropout; with the sample's name also the augmentation.
 """
 
 import logging
@@ -79,14 +79,14 @@ def fit(
 
     With several processes each takes an equal share of every batch and of val; `micro_batch` and
     the statistics of batch norm are those of a share, see `processes`. After a resume their
-    dropout differs from that of an undisturbed run.
+    dropout and mixup differ from those of an undisturbed run.
 
     Args:
         model: takes the tensors that `prepare` of the data set makes and returns logits (B, K).
         train: samples to learn from; None only with 0 epochs.
         val: samples that choose the epoch, or None.
         recipe: the other settings.
-        seed: of order, dropout and augmentation.
+        seed: of order, dropout, mixup and augmentation.
         device: to train on; for `gpus` and `nodes` see `make_fabric`.
         workers: processes that load items, for each training process; 0: it loads them itself.
         start_epoch: called with the number of each epoch before it, from 0, to change the model.
@@ -190,6 +190,7 @@ def _set_rates(run: TrainingRun, val: StreamDataset | None) -> float:
         milestones=recipe.milestones,
         decay=recipe.decay,
         plateaus=schedules.plateaus(losses, recipe.plateau_patience),
+        cosine_epochs=recipe.epochs if recipe.schedule == "cosine" else None,
     )
     for group in run.optimizer.param_groups:
         group["lr"] = rate
@@ -212,7 +213,7 @@ def _train_epoch(
         progress.loss_sum, progress.correct, progress.count = 0.0, 0, 0
     else:
         set_random_state(fabric.device, progress.random)
-    if rank > 0:  # each process drops other activations
+    if rank > 0:  # each process drops other activations and mixes by other shares
         rank_seed = np.random.SeedSequence((seed, epoch, rank, progress.step))
         torch.manual_seed(int(rank_seed.generate_state(1)[0]))
     train.set_epoch(epoch)

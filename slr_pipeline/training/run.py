@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from slr_pipeline.config.recipes import TrainingSettings
@@ -71,9 +71,10 @@ def new_run(
                 nesterov=recipe.momentum > 0,
                 # Not fused: that fails for parameters which `start_epoch` frees later.
             )
-        case "adam":
+        case "adam" | "adamw":
             fused = fabric.strategy.precision.precision != "16-mixed"  # its scaler could not clip
-            optimizer = Adam(model.parameters(), lr=recipe.learning_rate, fused=fused)
+            kind = Adam if recipe.optimizer == "adam" else AdamW
+            optimizer = kind(model.parameters(), lr=recipe.learning_rate, fused=fused)
     fabric.to_device(model)
     optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))  # one in, one out
     average = None

@@ -19,13 +19,21 @@ def learning_rate(
     milestones: Sequence[int],
     decay: float,
     plateaus: int = 0,
+    cosine_epochs: int | None = None,
 ) -> float:
     """Learning rate of an epoch: linear warm-up to `base`, times `decay` at each milestone.
 
-    Each of the `plateaus` so far counts as a milestone.
+    Each of the `plateaus` so far counts as a milestone. `cosine_epochs` is the number of epochs in
+    which the rate also falls along half a cosine, from `base` after the warm-up to 0 after the
+    last one (Loshchilov & Hutter, 2017, eq. 5); None: it does not.
     """
     warmup = min(1.0, (epoch + 1) / warmup_epochs) if warmup_epochs else 1.0
-    return base * warmup * decay ** (sum(epoch >= milestone for milestone in milestones) + plateaus)
+    steps = sum(epoch >= milestone for milestone in milestones) + plateaus
+    share = 1.0
+    if cosine_epochs is not None and epoch >= warmup_epochs:
+        passed = (epoch - warmup_epochs) / (cosine_epochs - warmup_epochs)
+        share = (1 + math.cos(math.pi * passed)) / 2
+    return base * warmup * share * decay**steps
 
 
 def plateaus(losses: Sequence[float], patience: int | None) -> int:

@@ -3,10 +3,12 @@
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor
+from torch.distributions import Beta
 from torch.nn.functional import cross_entropy
 
 from slr_pipeline.data.loading import Batch
@@ -125,7 +127,9 @@ def _gradients(
     The parts are of about equal size, so that batch norm does not see a small rest. With several
     processes, DDP averages the gradients in the backward pass of the last part.
     """
-    fabric = run.fabric
+    fabric, recipe = run.fabric, run.recipe
+    share = 0.0 if recipe.mixup is None else _smaller_share(recipe.mixup)
+    summed = partial(cross_entropy, label_smoothing=recipe.label_smoothing, reduction="sum")
     run.optimizer.zero_grad()
     count = math.ceil(len(labels) / run.progress.micro_batch)
     parts = zip(*(values.tensor_split(count) for values in (*inputs, labels)), strict=True)
@@ -133,14 +137,28 @@ def _gradients(
     for number, part in enumerate(parts, start=1):
         *x, truth = part
         x, truth = run.prepare(x, fabric.device), truth.to(fabric.device, non_blocking=True)
+        other = truth
+        if recipe.mixup is not None:
+            order = torch.randperm(len(truth)).to(fabric.device)
+            x, other = [values.lerp(values[order], share) for values in x], truth[order]
         with fabric.no_backward_sync(wrapped, enabled=number < count):
             logits = wrapped(*x)
-            loss = cross_entropy(
-                logits.float(), truth, label_smoothing=run.recipe.label_smoothing, reduction="sum"
-            )
+            loss = summed(logits.float(), truth)
+            if recipe.mixup is not None:
+                loss = loss.lerp(summed(logits.float(), other), share)
             fabric.backward(loss / len(labels))
         sums += torch.stack([loss.detach(), (logits.argmax(dim=1) == truth).sum()])
     return sums
+
+
+def _smaller_share(mixup: float) -> float:
+    """Share of the other item in a mixed one (Zhang et al., 2018), at most 0.5.
+
+    The CPU's generator draws it, like dropout. Beta(mixup, mixup) is symmetric, and so is the
+    choice of the other item: mixed items are distributed as with any share.
+    """
+    share = Beta(mixup, mixup).sample().item()
+    return min(share, 1 - share)
 
 
 def _out_of_memory(run: TrainingRun, names: Sequence[str]) -> SlrError:

@@ -87,6 +87,12 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
         # Values that contradict each other.
         (f"{J}.training.epochs", 0, f"{J}.training.epochs: 0 needs weights; set init"),
         (J, {"model": "vtn", "width": 30}, f"{J}: width 30 is not a multiple of heads 8"),
+        (
+            f"{J}.training.schedule",
+            "cosine",
+            f"{J}.training: schedule cosine has no milestones and plateau_patience; leave them out",
+        ),
+        (f"{J}.training", {"mixup": 1, "micro_batch": 1}, f"{J}.training: mixup needs a micro_b"),
         (f"{J}.window", 151, f"{J}: window 151 is longer than frames"),
         (J, {"model": "r2plus1d", "feature": "hha"}, f"{R}.streams.joint: it reads hha, and track"),
         (f"{R}.streams", {"joint": 1, "b": 1}, f"{R}.streams.b: no such stream (known: bone, bone"),

@@ -118,8 +118,16 @@ def test_no_process_imports_from_the_working_folder(tmp_path: Path) -> None:
 
 
 def test_batch_norm_and_dropout_keep_the_processes_equal(tmp_path: Path) -> None:
-    """Also where a parameter is frozen in the first epoch and trained from then on."""
-    options = {**PLAIN, "norm": True, "dropout": 0.3, "frozen_epochs": 1, "gpus": 2}
+    """Also with mixup, and where a parameter is frozen in the first epoch."""
+    recipe = {**RECIPE, "optimizer": "adamw", "ema_decay": 0.8, "mixup": 0.5}
+    options = {
+        **PLAIN,
+        "recipe": recipe,
+        "norm": True,
+        "dropout": 0.3,
+        "frozen_epochs": 1,
+        "gpus": 2,
+    }
     for name in "ab":
         train(tmp_path / name, options)
     results = [result(tmp_path / name, rank) for name in "ab" for rank in RANKS]

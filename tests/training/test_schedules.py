@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -50,6 +52,28 @@ def test_published_keep_probability(epoch: int, expected: float) -> None:
 def test_constant_keep_probability() -> None:
     assert keep_probability(0, final=0.8, epochs=0) == 0.8
     assert keep_probability(5, final=1.0, epochs=100) == 1.0
+
+
+def test_cosine_falls_from_the_end_of_the_warmup_to_the_end_of_training() -> None:
+    """By hand, and torch's own schedule after the warm-up."""
+    steps: dict[str, Any] = {"base": 2.0, "milestones": [], "decay": 0.1}
+    rates = [learning_rate(n, warmup_epochs=2, cosine_epochs=6, **steps) for n in range(7)]
+    assert rates == pytest.approx([1, 2, 2, 1 + 2**-0.5, 1, 1 - 2**-0.5, 0])
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=2.0)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=9)
+    for epoch in range(9):
+        ours = learning_rate(epoch, warmup_epochs=0, cosine_epochs=9, **steps)
+        assert ours == pytest.approx(scheduler.get_last_lr()[0])
+        optimizer.step()
+        scheduler.step()
+
+
+def test_cosine_with_no_epoch_after_the_warmup() -> None:
+    rates = [
+        learning_rate(epoch, base=1.0, warmup_epochs=4, milestones=[], decay=0.1, cosine_epochs=4)
+        for epoch in range(4)
+    ]
+    assert rates == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_a_plateau_counts_as_a_milestone() -> None:

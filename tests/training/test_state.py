@@ -202,6 +202,7 @@ ALL = {"ema_decay": 0.8, "clip_norm": 0.5, "weight_decay": 0.01, "label_smoothin
         {"optimizer": "sgd", "warmup_epochs": 3, "milestones": [4]},
         {**ALL, "micro_batch": 4, "plateau_patience": 0, "monitor": "val_loss"},
         {"reset_epochs": [1, 2], "weight_decay_epochs": 2, "precision": "bf16"},
+        {**ALL, "optimizer": "adamw", "schedule": "cosine", "warmup_epochs": 1, "mixup": 0.4},
         {**ALL, "overfit_steps": 200, "patience": 2, "learning_rate": 0.3},
     ],
 )

@@ -82,14 +82,15 @@ def greedy(most: int, *, backward: bool = False, error: RuntimeError = NO_MORE) 
     return Greedy(most, backward=backward, error=error)
 
 
+@pytest.mark.parametrize("mixup", [None, 0.5])
 @pytest.mark.parametrize("backward", [False, True])
 def test_out_of_memory_halves_the_micro_batch_and_leaves_no_trace(
-    backward: bool, caplog: pytest.LogCaptureFixture
+    backward: bool, mixup: float | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    short = trained(greedy(2, backward=backward), batch_size=6)
+    short = trained(greedy(2, backward=backward), batch_size=6, mixup=mixup)
     assert caplog.text.count("out of memory") == 2  # 6, then 3, then 2, which is kept
     assert "continuing with 2 samples at a time (micro_batch)" in caplog.text
-    planned = trained(greedy(2), batch_size=6, micro_batch=2)
+    planned = trained(greedy(2), batch_size=6, micro_batch=2, mixup=mixup)
     assert equal(short, planned)
     assert [row["train_loss"] for row in short.history] == [
         row["train_loss"] for row in planned.history
@@ -251,16 +252,20 @@ def test_gradients_are_clipped_to_their_norm_together() -> None:
     assert moved(clip_norm=free * 2) == pytest.approx(free, rel=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
 def test_the_optimiser_is_torchs(optimizer: str) -> None:
     """One batch, so that the order of samples does not matter; norms and biases decay, too."""
-    data, model = points(6), net(norm=True)
-    result = trained(net(norm=True), data, epochs=3, optimizer=optimizer, weight_decay=0.1)
+    # A bias before batch norm has no gradient but rounding, which adamw makes a whole step of.
+    norm = optimizer != "adamw"
+    data, model = points(6), net(norm=norm)
+    result = trained(net(norm=norm), data, epochs=3, optimizer=optimizer, weight_decay=0.1)
     theirs: torch.optim.Optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=0.1)
     if optimizer == "sgd":
         theirs = torch.optim.SGD(
             model.parameters(), lr=0.01, momentum=0.9, nesterov=True, weight_decay=0.1
         )
+    if optimizer == "adamw":
+        theirs = torch.optim.AdamW(model.parameters(), lr=0.01, weight_decay=0.1)
     x, y = (torch.stack([data[index][0][part] for index in range(6)]) for part in range(2))
     for row in result.history:
         theirs.zero_grad()
@@ -270,6 +275,65 @@ def test_the_optimiser_is_torchs(optimizer: str) -> None:
         assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(result.state[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_decoupled_weight_decay_does_not_pass_through_the_moments() -> None:
+    """Without a gradient a weight shrinks by rate times decay in every step, and no more."""
+
+    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+        return [np.zeros(6, np.float32)]
+
+    torch.manual_seed(0)
+    model, data = nn.Linear(6, K), StreamDataset(make, [("0_1", 0), ("1_2", 1)], train=True)
+    start = model.weight.detach().clone()
+    plain = {"learning_rate": 0.1, "weight_decay": 0.5, "epochs": 2}
+    result = trained(model, data, optimizer="adamw", **plain)
+    torch.testing.assert_close(result.state["weight"], start * (1 - 0.1 * 0.5) ** 2)
+
+
+# --- mixup ---------------------------------------------------------------------------------------
+
+
+def one_hot(name: str, view: int, rng: Any) -> list[np.ndarray]:
+    """Tells its sample, so that a mixed item tells both of its samples and their shares."""
+    return [np.eye(12, dtype=np.float32)[int(name[2:])]]
+
+
+@pytest.mark.parametrize("micro_batch", [None, 3])
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.2])
+def test_items_and_labels_are_mixed_alike(micro_batch: int | None, label_smoothing: float) -> None:
+    """The loss is the cross-entropy with labels mixed in the shares that the items show."""
+    torch.manual_seed(0)
+    model, parts = nn.Linear(12, K), []
+    labels = torch.arange(12) % K
+    samples = [(f"{label}_{i}", label) for i, label in enumerate(labels.tolist())]
+    model.register_forward_hook(
+        lambda module, inputs, logits: parts.append((inputs[0], logits.detach()))
+    )
+    options: dict[str, Any] = {"mixup": 0.8, "label_smoothing": label_smoothing, "epochs": 3}
+    data = StreamDataset(one_hot, samples, train=True)
+    result = trained(model, data, micro_batch=micro_batch, **options)
+    assert len(parts) == 3 * (2 if micro_batch is None else 4)
+    per_step, per_epoch = len(parts) // 6, len(parts) // 3
+    steps = [parts[n : n + per_step] for n in range(0, len(parts), per_step)]
+    shares = []
+    for step in steps:
+        mixed = torch.cat([items for items, _ in step])
+        largest = mixed.max(dim=1).values
+        (share,) = {round(value, 5) for value in largest.tolist() if value < 1}
+        assert 0.5 <= share < 1
+        shares.append(share)
+        for items, _ in step:  # partners are a permutation of the part
+            torch.testing.assert_close(items.sum(0), items.sum(0).round())
+    assert len(set(shares)) == 6
+    for epoch, row in enumerate(result.history):
+        seen = parts[epoch * per_epoch : (epoch + 1) * per_epoch]
+        mixed, logits = (torch.cat(values) for values in zip(*seen, strict=True))
+        soft = mixed @ nn.functional.one_hot(labels, K).float()
+        loss = cross_entropy(logits, soft, label_smoothing=label_smoothing)
+        assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-4)
+        right = logits.argmax(1) == labels[mixed.argmax(1)]
+        assert row["train_accuracy"] == pytest.approx(right.float().mean().item())
 
 
 def test_weight_decay_ends_after_its_epochs() -> None:

@@ -352,4 +352,10 @@ def test_finetuning_has_a_fixed_schedule(name: str) -> None:
     assert recipe.epochs == stream.finetune.epochs
     assert recipe.learning_rate == stream.finetune.learning_rate < stream.training.learning_rate
     assert recipe.plateau_patience is recipe.patience is None
+    cosine = settings(name, training={"schedule": "cosine", "mixup": 0.2})
+    assert cosine.training.milestones == []
+    assert cosine.training.plateau_patience is None
+    assert check_stream(cosine.model_dump()) == cosine
+    tuned = recipe_of(cosine, "finetune")
+    assert (tuned.schedule, tuned.milestones) == ("steps", cosine.finetune.milestones)
     assert recipe_of(stream, "train") is stream.training
