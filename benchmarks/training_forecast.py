@@ -17,12 +17,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.config.streams import (
+    LandmarkSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
     StreamSettings,
     VtnSettings,
 )
+from slr_pipeline.data.landmark_transform import values_per_frame
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
 from slr_pipeline.training.streams import build_model
 
@@ -78,6 +80,8 @@ def item_shapes(stream: StreamSettings) -> list[tuple[int, ...]]:
     match stream:
         case SlgcnSettings():
             return [(3, stream.window, 27)]
+        case LandmarkSettings():
+            return [(values_per_frame(stream.representation), stream.frames)]
         case SstcnSettings():
             return [(stream.frames, len(HEATMAP_KEYPOINTS), 24, 24)]
         case R2plus1dSettings():

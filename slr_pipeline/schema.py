@@ -22,6 +22,10 @@ Feature = Literal[
 Representation = Literal["joint", "bone", "joint_motion", "bone_motion"]
 """Input of a skeleton stream: positions, vectors from parent to child, or their motion."""
 
+LandmarkRepresentation = Literal["position", "motion"]
+"""Input of a landmark stream: positions and shapes of the hands, or their first and second
+differences over time."""
+
 NO_MOVEMENT = 128
 """The byte of flow that means no movement."""
 

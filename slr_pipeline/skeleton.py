@@ -7,7 +7,8 @@ Layouts:
 * **BODY_25**: OpenPose's body, followed by the points of its face and hand models;
 * **Holistic**: MediaPipe's body, face mesh and hands;
 * **27**: the joints of SAM-SLR's graph network (Jiang et al., 2021): nose, arms, and ten points
-  of each hand.
+  of each hand;
+* **57**: the points of the landmark streams: nose, arms, eight of the lips, and both hands.
 
 A point has the same name in every layout, so names convert one layout into another (`sources`). No
 value is invented for a point that a layout lacks.
@@ -127,6 +128,15 @@ PARENTS_27: Final[tuple[int, ...]] = tuple(
 
 FLIP_27: Final[tuple[int, ...]] = (0, 2, 1, 4, 3, 6, 5, *range(17, 27), *range(7, 17))
 """Left/right permutation of the 27 joints."""
+
+_LIPS: Final = (71, 74, 77, 80, 83, 85, 87, 89)  # corners and middles, outer and inner
+
+LANDMARKS_57: Final[tuple[int, ...]] = (0, *range(5, 11), *_LIPS, *LEFT_HAND, *RIGHT_HAND)
+"""The 57 points of the landmark streams as indices of the 133: nose, left and right shoulder, elbow
+and wrist, lips, left hand, right hand."""
+
+FLIP_57: Final[tuple[int, ...]] = tuple(LANDMARKS_57.index(FLIP_133[i]) for i in LANDMARKS_57)
+"""Left/right permutation of the 57 points."""
 
 BODY_135: Final[tuple[str, ...]] = (
     *_BODY,

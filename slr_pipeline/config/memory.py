@@ -9,6 +9,7 @@ from typing import assert_never
 
 from slr_pipeline.config.recipes import TrainingSettings
 from slr_pipeline.config.streams import (
+    LandmarkSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
@@ -37,12 +38,18 @@ CHANGE_BYTES = 40
 """Of `schema.Change`: five numbers."""
 
 
+LANDMARK_VALUES = {"position": 256, "motion": 510}
+"""Values of a frame of a landmark stream (`data.landmark_transform`)."""
+
+
 def item_bytes(stream: TrainedStream) -> int:
     """Bytes of a training item, as the data set gives it."""
     pixels = stream.size**2 if isinstance(stream, R2plus1dSettings | VtnSettings) else 0
     match stream:
         case SlgcnSettings():
             return 4 * 3 * stream.window * 27
+        case LandmarkSettings():
+            return 4 * LANDMARK_VALUES[stream.representation] * stream.frames
         case SstcnSettings():
             return stream.frames * 33 * 24 * 24 + CHANGE_BYTES
         case R2plus1dSettings():
@@ -113,6 +120,8 @@ def _model_bytes(stream: TrainedStream) -> tuple[int, int]:
     match stream:
         case SlgcnSettings():
             return 16 * MB, 105 * MB * stream.width * stream.window // (64 * 100)
+        case LandmarkSettings():
+            return 4 * MB, 5 * MB * stream.width * stream.blocks * stream.frames // (128 * 2 * 48)
         case SstcnSettings():
             return 230 * MB, 151 * MB * stream.frames // 60
         case R2plus1dSettings():

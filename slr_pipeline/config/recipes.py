@@ -79,6 +79,15 @@ LabelSmoothing = Annotated[
 ClipNorm = Annotated[
     float | None, Field(gt=0, description="Largest L2 norm of all gradients; null: no clipping.")
 ]
+EmaDecay = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        lt=1,
+        description="Decay of an exponential moving average of the weights, which becomes the "
+        "model; null: no average.",
+    ),
+]
 Monitor = Annotated[
     Literal["val_accuracy", "val_loss"],
     Field(description="The measure on val that selects the best epoch."),
@@ -122,9 +131,7 @@ class TrainingSettings(Section):
     label_smoothing: LabelSmoothing = 0.0
     mixup: Mixup = None
     clip_norm: ClipNorm = None
-    ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Decay of an exponential moving average of the weights, which becomes the model; null: no
-    average."""
+    ema_decay: EmaDecay = None
     monitor: Monitor = "val_accuracy"
     patience: Patience = None
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -205,6 +212,31 @@ class SlgcnFinetune(FinetuneSettings):
     weight_decay: WeightDecay = 1e-4
     batch_size: BatchSize = 64
     milestones: Milestones = Field([50])
+
+
+class LandmarkTraining(TrainingSettings):
+    """The recipe of LandmarkNet: AdamW and a cosine, mixed items, averaged weights."""
+
+    epochs: Epochs = 120
+    batch_size: BatchSize = 64
+    optimizer: Optimizer = "adamw"
+    schedule: Schedule = "cosine"
+    learning_rate: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.05
+    warmup_epochs: WarmupEpochs = 10
+    label_smoothing: LabelSmoothing = 0.1
+    mixup: Mixup = 0.4
+    clip_norm: ClipNorm = 1.0
+    ema_decay: EmaDecay = 0.99
+
+
+class LandmarkFinetune(FinetuneSettings):
+    """Fine-tuning of LandmarkNet."""
+
+    epochs: FinetuneEpochs = 20
+    learning_rate: FinetuneRate = 2e-4
+    weight_decay: WeightDecay = 0.05
+    batch_size: BatchSize = 64
 
 
 class SstcnTraining(TrainingSettings):

@@ -7,6 +7,8 @@ from pydantic import Field, model_validator
 from slr_pipeline.config.estimators import WeightsFile
 from slr_pipeline.config.features import FeatureSettings
 from slr_pipeline.config.recipes import (
+    LandmarkFinetune,
+    LandmarkTraining,
     Phase,
     R2plus1dFinetune,
     R2plus1dTraining,
@@ -19,7 +21,7 @@ from slr_pipeline.config.recipes import (
     VtnTraining,
 )
 from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
-from slr_pipeline.schema import Feature, Representation
+from slr_pipeline.schema import Feature, LandmarkRepresentation, Representation
 
 _TRAINING = "The recipe of phase `train`."
 _FINETUNE = (
@@ -96,6 +98,54 @@ class SlgcnSettings(_TrainedSettings):
                 "fidelity published does not rotate, scale, trim or stretch; leave out "
                 "rotation_deg, scale_range, trim and stretch"
             )
+        return self
+
+
+class LandmarkSettings(_TrainedSettings):
+    """LandmarkNet on landmarks in the frames of reference of body and hands; of neither system."""
+
+    model: Literal["landmark"] = Field(description=_MODEL)
+    representation: LandmarkRepresentation = "position"
+    """Input of the network: `position` of the landmarks and shapes of the hands, or their
+    `motion`."""
+    width: int = Field(128, ge=8)
+    """Channels between the blocks."""
+    blocks: int = Field(2, ge=1)
+    """Groups of three blocks of convolutions and one of attention."""
+    heads: int = Field(4, ge=1)
+    """Attention heads."""
+    frames: int = Field(48, ge=1)
+    """Frames of an item; every clip is resampled to them."""
+    trim: bool = True
+    """Drop the frames before the first and after the last visible hand."""
+    flip_probability: FlipProbability = 0.5
+    speed_range: float = Field(0.3, ge=0, lt=1)
+    """Largest random change of speed; 0.3 means 0.7 to 1.3."""
+    rotation_deg: float = Field(15.0, ge=0, le=180)
+    """Largest random rotation of a training item, in degrees."""
+    scale_range: float = Field(0.2, ge=0, lt=1)
+    """Largest random change of scale; that of the width alone is half of it."""
+    shear_range: float = Field(0.1, ge=0)
+    """Largest random shear."""
+    shift_range: float = Field(0.1, ge=0)
+    """Largest random shift, in widths of the shoulders."""
+    time_masks: int = Field(1, ge=0)
+    """Times of a training item in which nothing is seen, each at most 0.3 of the clip."""
+    hand_drop_probability: float = Field(0.3, ge=0, le=1)
+    """Probability that one hand is not seen for at most 0.3 of a training item."""
+    dropout: float = Field(0.5, ge=0, lt=1)
+    """Dropout before the classifier; in the attention it is a fifth of it."""
+    drop_path: float = Field(0.2, ge=0, lt=1)
+    """Probability that a training item skips a block."""
+    training: LandmarkTraining = Field(default_factory=LandmarkTraining, description=_TRAINING)
+    finetune: LandmarkFinetune = Field(default_factory=LandmarkFinetune, description=_FINETUNE)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "LandmarkSettings":
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.fidelity == "published":
+            raise ValueError("no published system has this model; set its fidelity to corrected")
         return self
 
 
@@ -209,12 +259,18 @@ class ImportedSettings(Section):
 
 
 TrainedStream = Annotated[
-    SlgcnSettings | SstcnSettings | R2plus1dSettings | VtnSettings, Field(discriminator="model")
+    SlgcnSettings | LandmarkSettings | SstcnSettings | R2plus1dSettings | VtnSettings,
+    Field(discriminator="model"),
 ]
 """Streams with a model."""
 
 StreamSettings = Annotated[
-    SlgcnSettings | SstcnSettings | R2plus1dSettings | VtnSettings | ImportedSettings,
+    SlgcnSettings
+    | LandmarkSettings
+    | SstcnSettings
+    | R2plus1dSettings
+    | VtnSettings
+    | ImportedSettings,
     Field(discriminator="model"),
 ]
 
@@ -250,7 +306,7 @@ def weights_settings(stream: TrainedStream, phase: Phase) -> dict[str, Any]:
 def features_of(stream: StreamSettings, features: FeatureSettings) -> tuple[str, ...]:
     """The features that a stream reads."""
     match stream:
-        case SlgcnSettings():
+        case SlgcnSettings() | LandmarkSettings():
             return ("keypoints",)
         case SstcnSettings():
             return ("heatmaps",) if features.heatmaps.stored else ("keypoints",)

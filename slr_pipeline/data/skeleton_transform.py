@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.data import frame_indices
+from slr_pipeline.features.hand_gaps import closed_gaps
+from slr_pipeline.features.landmarks import Points, body_reference
 from slr_pipeline.schema import Fidelity, Representation
 from slr_pipeline.skeleton import BONES_27, FLIP_27, JOINTS_27, LEFT_HAND, PARENTS_27, RIGHT_HAND
 
@@ -18,6 +20,9 @@ Array = NDArray[np.float32]
 
 FRAME_PX = 512.0
 """Side of AUTSL's square frames. All lengths of the recipe are in pixels of this frame."""
+
+SHOULDERS_PX = 100.0
+"""Width of the shoulders in `corrected`; about that of AUTSL's signers in such a frame."""
 
 TRIM_FRAMES = 2
 """Frames that `trimmed` keeps before the first and after the last frame with a hand."""
@@ -52,12 +57,10 @@ class SkeletonTransform:
     trim: bool
     stretch: bool
 
-    def __call__(
-        self, keypoints: Array, width: int, height: int, rng: np.random.Generator | None
-    ) -> Array:
+    def __call__(self, keypoints: Array, rng: np.random.Generator | None) -> Array:
         """Return the tensor (3, window, 27) augmented by `rng`, or (3, frames, 27) without one.
 
-        `keypoints` are (T, 133, 3), T >= 1 (else ValueError), in a frame of `width` x `height` px.
+        `keypoints` are (T, 133, 3) in pixels, T >= 1 (else ValueError).
         """
         kind = self.representation
         if self.fidelity == "published":
@@ -65,10 +68,8 @@ class SkeletonTransform:
         else:
             if self.trim:
                 keypoints = trimmed(keypoints)
-            skeleton = corrected_skeleton(
-                keypoints, width, height, kind, frames=self.frames, stretch=self.stretch
-            )
-            width_px = width * FRAME_PX / max(width, height)
+            skeleton = corrected_skeleton(keypoints, kind, frames=self.frames, stretch=self.stretch)
+            width_px = 0.0  # the skeleton is centred below
         if rng is None:
             return _channels_first(self._centred(skeleton))
         skeleton = skeleton[frame_indices.random_window(self.frames, self.window, rng)]
@@ -110,24 +111,21 @@ def published_skeleton(keypoints: Array, representation: Representation, *, fram
 
 
 def corrected_skeleton(
-    keypoints: Array,
-    width: int,
-    height: int,
-    representation: Representation,
-    *,
-    frames: int,
-    stretch: bool,
+    keypoints: Array, representation: Representation, *, frames: int, stretch: bool
 ) -> Array:
     """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
 
-    Lengths are scaled so that the longer side of the frame has 512 pixels. Missing joints are
+    Lengths are scaled so that the shoulders are `SHOULDERS_PX` wide (see `body_reference`), and
+    short gaps of the hands are closed (see `closed_gaps`). Joints that are still missing are
     imputed (see `imputed`) and keep score 0. A short clip is looped, which keeps the speed of the
     sign, or resampled with `stretch`. A long clip is resampled, which changes its speed: a window
     could miss the sign, and signers differ in speed anyway. Motion is computed before looping, so
     it does not jump from the clip's end to its start.
     """
-    skeleton = keypoints[:, JOINTS_27].astype(np.float32)
-    skeleton[..., :2] *= FRAME_PX / max(width, height)
+    skeleton = closed_gaps(keypoints)[0][:, JOINTS_27].astype(np.float32)
+    seen = np.asarray(skeleton[..., 2] > 0)
+    _, axis = body_reference(Points(skeleton[..., :2].astype(np.float64), seen))
+    skeleton[..., :2] *= SHOULDERS_PX / np.hypot(*axis)
     skeleton = imputed(skeleton)
     if len(skeleton) > frames:
         skeleton = skeleton[frame_indices.resampled(len(skeleton), frames)]

@@ -10,6 +10,7 @@ from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.features import FeatureSettings, FlowSettings
 from slr_pipeline.config.streams import (
     ImportedSettings,
+    LandmarkSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
@@ -57,10 +58,16 @@ START_SECONDS = 3.0
 JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.0, 1.0
 """All other jobs: their start, and ms per sample of the table (ASSUME)."""
 
-CPU_GFLOPS = {"slgcn": 22.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}
+CPU_GFLOPS = {"slgcn": 22.0, "landmark": 10.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}
 """Training on one core including loading and validation, from the demo."""
 
-GPU_GFLOPS = {"slgcn": 30000.0, "sstcn": 30000.0, "r2plus1d": 30000.0, "vtn": 30000.0}
+GPU_GFLOPS = {
+    "slgcn": 30000.0,
+    "landmark": 30000.0,
+    "sstcn": 30000.0,
+    "r2plus1d": 30000.0,
+    "vtn": 30000.0,
+}
 """ASSUME: one current GPU in bf16; `make test-gpu` measures it."""
 
 BYTES_PER_LOGIT = 4.2
@@ -99,6 +106,10 @@ def forward_gflop(settings: TrainedStream) -> float:
         case SlgcnSettings():
             width = settings.width
             return (1.458e-3 * width**2 + 5.4e-3 * width) * settings.window / 100
+        case LandmarkSettings():
+            width, blocks = settings.width, settings.blocks
+            per_frame = (20 * blocks + 2) * width**2 + (198 * blocks + 383) * width
+            return 2e-9 * per_frame * settings.frames
         case SstcnSettings():
             width, share = settings.width, settings.frames / 60
             return 5.18e-6 * width**2 + 0.02053 * width * share + 4.09 * share * sqrt(share)
@@ -137,6 +148,9 @@ def parameters(settings: TrainedStream) -> float:
     match settings:
         case SlgcnSettings():
             return 819 * settings.width**2 + 2090 * settings.width + 350e3
+        case LandmarkSettings():
+            width, blocks = settings.width, settings.blocks
+            return (20 * blocks + 2) * width**2 + (127 * blocks + 835) * width
         case SstcnSettings():
             width, share = settings.width, settings.frames / 60
             return 4.5 * width**2 + 18139 * width * share + 3.92e6 * share * sqrt(share)

@@ -13,6 +13,7 @@ from torch import nn
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.recipes import SlgcnTraining, TrainingSettings
 from slr_pipeline.config.streams import (
+    LandmarkSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
@@ -23,6 +24,7 @@ from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind
 from slr_pipeline.data.dataset import ItemFactory, Prepare, StreamDataset, moved
 from slr_pipeline.data.hand_transform import HandTransform
 from slr_pipeline.data.heatmap_transform import HeatmapTransform
+from slr_pipeline.data.landmark_transform import LandmarkTransform, values_per_frame
 from slr_pipeline.data.skeleton_transform import SkeletonTransform
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import at_ratio, keypoints_at_ratio, rate_ratio
@@ -30,6 +32,7 @@ from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS, draw_heatmaps
 from slr_pipeline.io.features import Clip, FeatureStore
 from slr_pipeline.models import preparation
 from slr_pipeline.models.dropgraph import keep_probability, set_keep
+from slr_pipeline.models.landmark import LandmarkNet
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
 from slr_pipeline.models.sstcn import SSTCN
@@ -59,6 +62,16 @@ def build_model(settings: TrainedStream, classes: int) -> nn.Module:
         case SlgcnSettings():
             joints = len(JOINTS_27)
             return SLGCN(classes=classes, joints=joints, bones=BONES_27, width=settings.width)
+        case LandmarkSettings():
+            return LandmarkNet(
+                classes=classes,
+                channels=values_per_frame(settings.representation),
+                width=settings.width,
+                blocks=settings.blocks,
+                heads=settings.heads,
+                dropout=settings.dropout,
+                drop_path=settings.drop_path,
+            )
         case SstcnSettings():
             return SSTCN(
                 classes=classes,
@@ -134,7 +147,7 @@ def build_dataset(
 def prepare_of(settings: TrainedStream) -> Prepare:
     """The function that makes a model's inputs from batches of a stream's data set."""
     match settings:
-        case SlgcnSettings():
+        case SlgcnSettings() | LandmarkSettings():
             return moved
         case SstcnSettings():
             return preparation.heatmaps
@@ -207,6 +220,9 @@ def _item_factory(
         case SlgcnSettings():
             skeletons = SkeletonTransform(**_common_fields(SkeletonTransform, settings))
             return partial(_skeleton, stores["keypoints"], rate, skeletons)
+        case LandmarkSettings():
+            landmarks = LandmarkTransform(**_common_fields(LandmarkTransform, settings))
+            return partial(_landmarks, stores["keypoints"], landmarks)
         case SstcnSettings():
             transform = HeatmapTransform(settings.frames, settings.flip_probability)
             if heatmaps is None:
@@ -244,7 +260,14 @@ def _skeleton(
     """Skeleton (3, T, 27)."""
     clip = _finite(store, name)
     keypoints = keypoints_at_ratio(clip.values, rate_ratio(clip.fps, rate))
-    return [transform(keypoints, clip.width, clip.height, rng)]
+    return [transform(keypoints, rng)]
+
+
+def _landmarks(
+    store: FeatureStore, transform: LandmarkTransform, name: str, view: int, rng: Generator
+) -> Arrays:
+    """Values (C, T); a clip has the same number of frames at any rate."""
+    return [transform(_finite(store, name).values, rng)]
 
 
 def _stored_heatmaps(

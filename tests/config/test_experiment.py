@@ -80,8 +80,8 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
         ("name", "../x", "name: string should match pattern"),
         ("verify", {"max_quarantined": 2}, "verify.max_quarantined: input should be less than"),
         # Choices of a union.
-        (f"{J}.model", "gcn", f"{J}.model: expected one of slgcn, sstcn, r2plus1d, vtn, imported"),
-        (J, {"width": 16}, f"{J}.model: expected one of slgcn, sstcn, r2plus1d, vtn, imported"),
+        (f"{J}.model", "gcn", f"{J}.model: expected one of slgcn, landmark, sstcn, r2plus1d, vtn"),
+        (J, {"width": 16}, f"{J}.model: expected one of slgcn, landmark, sstcn, r2plus1d, vtn"),
         ("data.layout", "wlasl", "data.layout: expected one of autsl, table"),
         (f"{K}.estimator", "openpoze", f"{K}.estimator: expected one of mediapipe, openpose, mmpo"),
         # Values that contradict each other.

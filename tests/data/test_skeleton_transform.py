@@ -21,7 +21,14 @@ from slr_pipeline.data.skeleton_transform import (
     trimmed,
 )
 from slr_pipeline.schema import Fidelity, Representation
-from slr_pipeline.skeleton import BONES_27, FLIP_27, FLIP_133, JOINTS_27, PARENTS_27
+from slr_pipeline.skeleton import (
+    BONES_27,
+    FLIP_27,
+    FLIP_133,
+    JOINTS_27,
+    LEFT_HAND,
+    PARENTS_27,
+)
 
 LENGTHS = [1, 2, 149, 150, 151, 1000]
 CORRECTED = SkeletonTransform(
@@ -50,6 +57,7 @@ def person(T: int, seed: int = 0) -> Array:
     """Keypoints (T, 133, 3) of a moving person; whole pixels, so that sums in float32 are exact."""
     rng = np.random.default_rng(seed)
     keypoints = rng.integers(1, 512, (T, 133, 3)).astype(np.float32)
+    keypoints[:, 5, :2], keypoints[:, 6, :2] = (300, 200), (200, 200)  # `SHOULDERS_PX` wide
     keypoints[..., 2] = rng.uniform(0.1, 1, (T, 133))
     return keypoints
 
@@ -67,8 +75,8 @@ def skeletons(T: int = 6) -> st.SearchStrategy[NDArray[np.float32]]:
 def test_shapes_for_clips_of_any_length(transform: SkeletonTransform, T: int) -> None:
     keypoints = person(T)
     before = keypoints.copy()
-    still = transform(keypoints, 512, 512, None)
-    augmented = transform(keypoints, 512, 512, np.random.default_rng(0))
+    still = transform(keypoints, None)
+    augmented = transform(keypoints, np.random.default_rng(0))
     assert still.shape == (3, 150, 27)
     assert augmented.shape == (3, 100, 27)
     assert still.dtype == augmented.dtype == np.float32
@@ -80,14 +88,14 @@ def test_shapes_for_clips_of_any_length(transform: SkeletonTransform, T: int) ->
 @BOTH
 def test_clips_without_frames_are_refused(transform: SkeletonTransform) -> None:
     with pytest.raises(ValueError, match="at least one frame"):
-        transform(person(0), 512, 512, None)
+        transform(person(0), None)
 
 
 @BOTH
 def test_same_generator_same_item(transform: SkeletonTransform) -> None:
-    first = transform(person(60), 512, 512, np.random.default_rng(5))
-    again = transform(person(60), 512, 512, np.random.default_rng(5))
-    other = transform(person(60), 512, 512, np.random.default_rng(6))
+    first = transform(person(60), np.random.default_rng(5))
+    again = transform(person(60), np.random.default_rng(5))
+    other = transform(person(60), np.random.default_rng(6))
     assert (first == again).all()
     assert (first != other).any()
 
@@ -95,11 +103,9 @@ def test_same_generator_same_item(transform: SkeletonTransform) -> None:
 @BOTH
 def test_shift_moves_every_joint_alike_and_within_bounds(transform: SkeletonTransform) -> None:
     keypoints = np.repeat(person(1), 150, axis=0)
-    still = transform(keypoints, 512, 512, None)[:, :100]
+    still = transform(keypoints, None)[:, :100]
     for seed in range(10):
-        item = replace(transform, flip_probability=0)(
-            keypoints, 512, 512, np.random.default_rng(seed)
-        )
+        item = replace(transform, flip_probability=0)(keypoints, np.random.default_rng(seed))
         offset = item - still
         assert np.abs(offset[:2]).max() <= 10.001
         assert np.ptp(offset[:2].reshape(2, -1), axis=1).max() < 1e-3
@@ -111,8 +117,8 @@ def test_flip_happens_with_its_probability(transform: SkeletonTransform) -> None
     keypoints = np.repeat(person(1), 150, axis=0)
     half = replace(transform, shift_px=0)
     rng = np.random.default_rng(0)
-    still = half(keypoints, 512, 512, None)[:, :100]
-    flips = [bool((half(keypoints, 512, 512, rng) != still).any()) for _ in range(200)]
+    still = half(keypoints, None)[:, :100]
+    flips = [bool((half(keypoints, rng) != still).any()) for _ in range(200)]
     assert 70 <= sum(flips) <= 130
 
 
@@ -134,9 +140,9 @@ def test_rotated_by_hand() -> None:
 def test_rotation_and_scale_change_items_of_corrected_only() -> None:
     keypoints = np.repeat(person(1), 150, axis=0)
     plain = replace(CORRECTED, flip_probability=0, shift_px=0)
-    still = plain(keypoints, 512, 512, None)[:, :100]
+    still = plain(keypoints, None)[:, :100]
     rotating = replace(plain, rotation_deg=10, scale_range=0.1)
-    item = rotating(keypoints, 512, 512, np.random.default_rng(0))
+    item = rotating(keypoints, np.random.default_rng(0))
     size = np.linalg.norm(item[:2, 0], axis=0)[1:] / np.linalg.norm(still[:2, 0], axis=0)[1:]
     assert np.ptp(size) < 1e-4
     assert 0.9 <= size[0] <= 1.1
@@ -172,20 +178,13 @@ def test_published_loops_short_clips_and_cuts_long_ones(T: int) -> None:
     assert skeleton[:, 0, 2].tolist() == expected
 
 
-def test_published_uses_512_whatever_the_frame() -> None:
-    keypoints = person(20)
-    wide = PUBLISHED(keypoints, 1920, 1080, np.random.default_rng(1))
-    square = PUBLISHED(keypoints, 512, 512, np.random.default_rng(1))
-    assert (wide == square).all()
-
-
 def test_published_item_by_hand() -> None:
     """The nose moves from x = 200 by one pixel per frame; the left shoulder does not move."""
     keypoints = np.zeros((150, 133, 3), np.float32)
     keypoints[:, 0] = (200, 100, 1)
     keypoints[:, 0, 0] += np.arange(150)
     keypoints[:, 5] = (300, 150, 0.5)
-    tensor = PUBLISHED(keypoints, 512, 512, None)
+    tensor = PUBLISHED(keypoints, None)
     nose_mean_x = 512 - (200 + 149 / 2)
     np.testing.assert_allclose(tensor[0, :, 0], 512 - 200 - np.arange(150) - nose_mean_x)
     np.testing.assert_allclose(
@@ -201,30 +200,44 @@ def test_published_item_by_hand() -> None:
 
 def test_corrected_does_not_mirror() -> None:
     keypoints = person(150)
-    skeleton = corrected_skeleton(keypoints, 512, 512, "joint", frames=150, stretch=False)
+    skeleton = corrected_skeleton(keypoints, "joint", frames=150, stretch=False)
     np.testing.assert_array_equal(skeleton, keypoints[:, JOINTS_27])
 
 
-@pytest.mark.parametrize(("width", "height"), [(256, 256), (1920, 1080), (480, 640)])
-def test_corrected_does_not_depend_on_the_size_of_the_video(width: int, height: int) -> None:
-    small = person(40)
-    scale = max(width, height) / 512
-    large = small.copy()
-    large[..., :2] *= scale
+@REPRESENTATIONS
+@pytest.mark.parametrize(("scale", "shift"), [(0.5, (0, 0)), (3.7, (0, 0)), (0.6, (140, -60))])
+def test_padding_cropping_and_scaling_the_picture_change_nothing(
+    kind: Representation, scale: float, shift: tuple[float, float]
+) -> None:
+    transform = replace(CORRECTED, representation=kind)
+    keypoints = person(40)
+    keypoints[5:9, LEFT_HAND] = 0
+    other = keypoints.copy()
+    other[..., :2] = (scale * keypoints[..., :2] + shift) * (keypoints[..., 2:] > 0)
     for seed in (None, 3):
-        rngs = [None if seed is None else np.random.default_rng(seed) for _ in range(2)]
-        np.testing.assert_allclose(
-            CORRECTED(large, width, height, rngs[0]),
-            CORRECTED(small, round(width / scale), round(height / scale), rngs[1]),
-            atol=1e-3,
+        first, again = (
+            transform(each, None if seed is None else np.random.default_rng(seed))
+            for each in (keypoints, other)
         )
+        np.testing.assert_allclose(again, first, atol=1e-3)
+
+
+def test_without_both_shoulders_the_box_of_the_person_is_the_unit() -> None:
+    keypoints = person(5)
+    keypoints[:, 5] = 0
+    large = keypoints * np.float32([2, 2, 1])
+    first, again = (
+        corrected_skeleton(k, "joint", frames=5, stretch=False) for k in (keypoints, large)
+    )
+    np.testing.assert_allclose(again, first, atol=1e-3)
+    assert 40 < np.ptp(first[..., 0]) <= 100
 
 
 @pytest.mark.parametrize("T", [151, 1000])
 def test_corrected_covers_a_long_clip(T: int) -> None:
     keypoints = person(T)
     keypoints[:, 0, 2] = np.linspace(0.1, 1, T)
-    scores = corrected_skeleton(keypoints, 512, 512, "joint", frames=150, stretch=False)[:, 0, 2]
+    scores = corrected_skeleton(keypoints, "joint", frames=150, stretch=False)[:, 0, 2]
     assert (np.diff(scores) > 0).all()
     assert scores[0] < 0.11
     assert scores[-1] > 0.99
@@ -289,10 +302,10 @@ def test_imputed_joints_stay_within_the_seen_ones(
 
 def test_a_clip_without_a_person_is_all_zero() -> None:
     nobody = np.zeros((30, 133, 3), np.float32)
-    assert (CORRECTED(nobody, 1920, 1080, None) == 0).all()
+    assert (CORRECTED(nobody, None) == 0).all()
     plain = replace(CORRECTED, shift_px=0)
     for seed in range(4):
-        assert (plain(nobody, 1920, 1080, np.random.default_rng(seed)) == 0).all()
+        assert (plain(nobody, np.random.default_rng(seed)) == 0).all()
 
 
 def test_corrected_centres_on_the_frames_that_have_the_nose() -> None:
@@ -300,7 +313,7 @@ def test_corrected_centres_on_the_frames_that_have_the_nose() -> None:
     keypoints[:, 0, :2] = (200, 100)
     keypoints[140:, 0, :2] = (300, 100)
     keypoints[20:140, 0] = 0  # seen in 30 frames: 20 at x = 200, 10 at x = 300
-    tensor = CORRECTED(keypoints, 512, 512, None)
+    tensor = CORRECTED(keypoints, None)
     np.testing.assert_allclose(tensor[0, 0, 0], 200 - (20 * 200 + 10 * 300) / 30, rtol=1e-5)
 
 
@@ -310,8 +323,8 @@ def test_corrected_flip_is_the_person_mirrored_in_the_frame() -> None:
     other = keypoints[:, FLIP_133]
     other[..., 0] = 400 - other[..., 0]
     np.testing.assert_allclose(
-        transform(keypoints, 400, 300, np.random.default_rng(0)),
-        transform(other, 400, 300, None),
+        transform(keypoints, np.random.default_rng(0)),
+        transform(other, None),
         atol=1e-3,
     )
 
@@ -333,11 +346,11 @@ def test_trim_drops_frames_without_hands_at_both_ends() -> None:
 def test_a_short_clip_is_stretched(kind: Representation) -> None:
     rng = np.random.default_rng(0)
     keypoints = rng.uniform(1, 200, (10, 133, 3)).astype(np.float32)
-    once = corrected_skeleton(keypoints, 512, 512, kind, frames=10, stretch=False)
-    stretched = corrected_skeleton(keypoints, 512, 512, kind, frames=20, stretch=True)
+    once = corrected_skeleton(keypoints, kind, frames=10, stretch=False)
+    stretched = corrected_skeleton(keypoints, kind, frames=20, stretch=True)
     np.testing.assert_array_equal(stretched, np.repeat(once, 2, axis=0))
     item = replace(CORRECTED, representation=kind, frames=20, window=20, stretch=True, trim=True)
-    assert item(keypoints, 512, 512, rng).shape == (3, 20, 27)
+    assert item(keypoints, rng).shape == (3, 20, 27)
 
 
 # --- bones and motion --------------------------------------------------------------------------
@@ -390,7 +403,7 @@ def test_published_items_are_made_in_the_released_order(kind: Representation) ->
     """Window, mirror, nose to its mean, shift: all joints, or of vectors the nose alone."""
     transform = replace(PUBLISHED, representation=kind)
     for seed in range(6):
-        item = transform(walk(60), 512, 512, np.random.default_rng(seed))
+        item = transform(walk(60), np.random.default_rng(seed))
         rng = np.random.default_rng(seed)
         data = published_skeleton(walk(60), "joint", frames=150)
         if kind.startswith("bone"):
@@ -421,7 +434,7 @@ def test_corrected_vectors_do_not_depend_on_the_place(kind: Representation) -> N
     there[..., :2] += (30, -20)
     for seed in (None, 3):
         items = [
-            transform(k, 512, 512, None if seed is None else np.random.default_rng(seed))
+            transform(k, None if seed is None else np.random.default_rng(seed))
             for k in (here, there)
         ]
         np.testing.assert_allclose(*items, atol=1e-3)
@@ -434,10 +447,10 @@ def test_corrected_motion_has_no_seam_where_a_clip_is_repeated(
     walking = np.repeat(walk(1), 40, axis=0)
     walking[..., 0] += 5 * np.arange(40)[:, None]
     walking[:, 95, 1] += 3 * np.arange(40)  # a fingertip that also moves by itself
-    item = replace(CORRECTED, representation=kind)(walking, 512, 512, None)
+    item = replace(CORRECTED, representation=kind)(walking, None)
     assert np.abs(item[:2]).max() <= 5
     seam = replace(PUBLISHED, representation=kind)
-    assert np.abs(seam(walking, 512, 512, None)[:2]).max() > 100
+    assert np.abs(seam(walking, None)[:2]).max() > 100
 
 
 @REPRESENTATIONS

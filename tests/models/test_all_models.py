@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from slr_pipeline.models.dropgraph import set_keep
+from slr_pipeline.models.landmark import LandmarkNet
 from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN
 from slr_pipeline.models.sstcn import SSTCN
@@ -30,6 +31,7 @@ def vtn() -> VTN:
 
 MODELS: dict[str, tuple[Callable[[], nn.Module], list[tuple[int, ...]]]] = {
     "slgcn": (slgcn, [(3, 20, 27)]),
+    "landmark": (lambda: LandmarkNet(classes=5, channels=12, width=16), [(12, 9)]),
     "sstcn": (lambda: SSTCN(classes=5, frames=4, joints=3, width=8, dropout=0.5), [(4, 3, 6, 5)]),
     "r2plus1d": (lambda: R2Plus1D(classes=5, width=8), [(3, 8, 32, 32)]),
     "vtn": (vtn, [(4, 2, 3, 32, 32), (4, 6)]),

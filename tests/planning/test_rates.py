@@ -7,12 +7,23 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.training_forecast import item_shapes
-from slr_pipeline.config.experiment import read_config
-from slr_pipeline.config.streams import ImportedSettings
+from slr_pipeline.config.experiment import check_stream, read_config
+from slr_pipeline.config.streams import ImportedSettings, TrainedStream
 from slr_pipeline.planning.rates import forward_gflop, parameters, training_order
 from slr_pipeline.training.streams import build_model
 
 ROOT = Path(__file__).parents[2]
+
+
+def counted(settings: TrainedStream) -> tuple[float, int]:
+    """GFLOP of a forward pass and weights of AUTSL's model of a stream, as torch counts them."""
+    with torch.device("meta"):
+        model = build_model(settings, 226)
+        inputs = [torch.empty(2, *shape) for shape in item_shapes(settings)]
+    with FlopCounterMode(display=False) as counter:
+        model(*inputs)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return counter.get_total_flops() / 2 / 1e9, weights
 
 
 @pytest.mark.parametrize("stream", ["joint", "sstcn", "rgb", "flow", "vtn_hcpf", "vtn_hcpf_d"])
@@ -21,15 +32,19 @@ def test_work_and_weights(config: str, tolerance: float, stream: str) -> None:
     """AUTSL's recipes are fitted; the tiny hand crops of the demo differ most."""
     settings = read_config(str(ROOT / f"{config}.yaml")).streams[stream]
     assert not isinstance(settings, ImportedSettings)
-    with torch.device("meta"):
-        model = build_model(settings, 226)
-        inputs = [torch.empty(2, *shape) for shape in item_shapes(settings)]
-    with FlopCounterMode(display=False) as counter:
-        model(*inputs)
-    gflop = counter.get_total_flops() / 2 / 1e9
-    weights = sum(parameter.numel() for parameter in model.parameters())
+    gflop, weights = counted(settings)
     assert forward_gflop(settings) == pytest.approx(gflop, rel=tolerance)
     assert parameters(settings) == pytest.approx(weights, rel=tolerance)
+
+
+@pytest.mark.parametrize("representation", ["position", "motion"])
+@pytest.mark.parametrize(("width", "blocks"), [(128, 2), (192, 3)])
+def test_work_and_weights_of_landmarks(representation: str, width: int, blocks: int) -> None:
+    stream = {"representation": representation, "width": width, "blocks": blocks}
+    settings = check_stream({"model": "landmark", **stream})
+    work, weights = counted(settings)
+    assert forward_gflop(settings) == pytest.approx(work, rel=0.03)
+    assert parameters(settings) == pytest.approx(weights, rel=0.03)
 
 
 def test_the_first_track_is_trained_first_and_its_longest_stream_before_others() -> None:

@@ -50,6 +50,8 @@ STREAMS: dict[str, dict[str, Any]] = {
     "bone": {**SKELETON, "representation": "bone"},
     "joint_motion": {**SKELETON, "representation": "joint_motion"},
     "bone_motion": {**SKELETON, "representation": "bone_motion"},
+    "landmark": {"model": "landmark", "width": 16, "frames": 10},
+    "landmark_motion": {"model": "landmark", "width": 16, "frames": 10, "representation": "motion"},
     "sstcn": {"model": "sstcn", "width": 8, "frames": 6},
     "rgb": {**VIDEO, "jitter": 0.0},
     "flow": {**VIDEO, "feature": "flow"},
@@ -58,8 +60,17 @@ STREAMS: dict[str, dict[str, Any]] = {
     "vtn_hcpf": HANDS,
     "vtn_hcpf_d": {**HANDS, "depth": True},
 }
+FIDELITIES = [
+    (name, fidelity)
+    for name in STREAMS
+    for fidelity in ("published", "corrected")
+    if fidelity == "corrected" or not name.startswith("landmark")
+]
+
 SHAPES = {
     "slgcn": [(3, 20, 27)],
+    "landmark": [(256, 10)],
+    "landmark_motion": [(510, 10)],
     "sstcn": [(6, 33, 24, 24)],
     "rgb": [(3, 8, 32, 32)],
     "flow": [(2, 8, 32, 32)],
@@ -131,15 +142,16 @@ def test_the_model_trains_on_the_items(name: str, files: dict[str, Path]) -> Non
     assert [tuple(part.shape) for part in item_of(evaluation, 1)] == expected
 
 
-@pytest.mark.parametrize("fidelity", ["published", "corrected"])
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize(("name", "fidelity"), FIDELITIES)
 def test_items_are_as_large_as_planned(name: str, fidelity: str, files: dict[str, Path]) -> None:
     """Bytes of pictures and heat-maps, which the memory of a job follows from."""
     stream = settings(name, fidelity=fidelity)
     data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=True, seed=1)
     inputs, _, _ = data[1]
     assert sum(part.nbytes for part in inputs) == item_bytes(stream)
-    assert inputs[0].dtype == (torch.float32 if stream.model == "slgcn" else torch.uint8)
+    assert inputs[0].dtype == (
+        torch.float32 if stream.model in ("slgcn", "landmark") else torch.uint8
+    )
 
 
 @pytest.mark.parametrize("name", ["joint", "sstcn", "flow", "hha", "vtn_hcpf_d"])
@@ -172,8 +184,7 @@ def test_logits_are_independent_of_batch_size_and_workers(
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("fidelity", ["corrected", "published"])
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize(("name", "fidelity"), FIDELITIES)
 def test_a_gpu_prepares_the_same_inputs(name: str, fidelity: str, files: dict[str, Path]) -> None:
     stream = settings(name, fidelity=fidelity)
     data = build_dataset(stream, stores_of(stream, files), SAMPLES, train=True, seed=1)

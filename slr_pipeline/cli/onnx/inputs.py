@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from slr_pipeline.config.streams import (
+    LandmarkSettings,
     R2plus1dSettings,
     SlgcnSettings,
     SstcnSettings,
     TrainedStream,
     VtnSettings,
 )
+from slr_pipeline.data.landmark_transform import values_per_frame
 from slr_pipeline.features.heatmaps import GRID, HEATMAP_KEYPOINTS
 from slr_pipeline.models.vtn import HANDS
 from slr_pipeline.skeleton import JOINTS_27, POSE_FLOW_KEYPOINTS
@@ -26,6 +28,8 @@ def input_shapes(settings: TrainedStream) -> dict[str, tuple[int, ...]]:
     match settings:
         case SlgcnSettings():
             return {"skeleton": (3, frames, len(JOINTS_27))}
+        case LandmarkSettings():
+            return {"landmarks": (values_per_frame(settings.representation), frames)}
         case SstcnSettings():
             return {"heatmaps": (frames, len(HEATMAP_KEYPOINTS), CELLS, CELLS)}
         case R2plus1dSettings():
@@ -49,6 +53,8 @@ def random_batch(settings: TrainedStream, size: int, generator: torch.Generator)
             skeletons = torch.randn(shapes[0], generator=generator) * 100
             skeletons[:, 2] = torch.rand(skeletons[:, 2].shape, generator=generator)
             return [skeletons]
+        case LandmarkSettings():
+            return [torch.randn(shapes[0], generator=generator)]
         case SstcnSettings():
             return [torch.rand(shapes[0], generator=generator)]
         case R2plus1dSettings():

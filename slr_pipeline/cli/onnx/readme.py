@@ -10,14 +10,15 @@ from slr_pipeline.cli.onnx.graph import FACTOR, LEAST, MOST, OPSET
 from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import TrainedStream
-from slr_pipeline.data import clip_transform, skeleton_transform
-from slr_pipeline.features import frames, hand_crops, heatmaps, imputing
+from slr_pipeline.data import clip_transform, landmark_transform, skeleton_transform
+from slr_pipeline.features import frames, hand_crops, hand_gaps, heatmaps, imputing, landmarks
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.models import preparation
 from slr_pipeline.training.streams import PICTURE_KINDS, test_views
 
 MODELS = {
     "slgcn": "SL-GCN (Jiang et al., 2021, section 3.1)",
+    "landmark": "LandmarkNet, one-dimensional convolutions and attention on landmarks",
     "sstcn": "SSTCN (Jiang et al., 2021, section 3.2)",
     "r2plus1d": "R(2+1)D-18 with SiLU (Tran et al., 2018; Jiang et al., 2021, section 3.3)",
     "vtn": "VTN-HC/PF (De Coster et al., 2021)",
@@ -27,6 +28,9 @@ CONSTANTS: dict[str, Any] = {
     "skeleton": skeleton,
     "transform": skeleton_transform,
     "clip": clip_transform,
+    "landmark_transform": landmark_transform,
+    "landmarks": landmarks,
+    "gaps": hand_gaps,
     "preparation": preparation,
     "frames": frames,
     "hand_crops": hand_crops,

@@ -33,6 +33,8 @@ STREAMS: list[dict[str, Any]] = [
         for fidelity in ("published", "corrected")
     ),
     {**SLGCN, "frames": 50, "window": 30, "trim": True, "stretch": True},
+    {"model": "landmark"},
+    {"model": "landmark", "representation": "motion", "frames": 20, "trim": False},
     {"model": "sstcn", "frames": 6},
     *(
         {**CLIP, "feature": feature, "fidelity": fidelity, "test_clips": clips}
@@ -97,8 +99,8 @@ def arguments(
 ) -> list[NDArray[Any] | int]:
     """The arguments of the page's `model_inputs`."""
     match settings.model:
-        case "slgcn":
-            return [stores["keypoints"].read(name).values, WIDTH, HEIGHT]
+        case "slgcn" | "landmark":
+            return [stores["keypoints"].read(name).values]
         case "sstcn":
             return [stores["heatmaps"].read(name).values]
         case "r2plus1d":
