@@ -1,4 +1,5 @@
 # make install: make the environment .venv with the package and the pose estimator
+# make UV=1 install (or any other target): the same with uv, which must be there; same locks and hashes
 # make submission: run the demo, from videos to results/tracks/*/submission.csv
 # make test: lint and all tests but the next two
 # make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
@@ -11,7 +12,11 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null \
 	&& echo $$p && break; done)
 BIN := .venv/bin
+ifdef UV
+PIP := uv pip install --quiet --compile-bytecode --python $(BIN)/python
+else
 PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check
+endif
 
 .PHONY: install submission test test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
 
@@ -81,6 +86,7 @@ endif
 # The locks check a hash of each package. torch only has a version: each machine needs its own build.
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path, or that of Python 3.13 if estimator: mediapipe is not used: make PYTHON=/path/to/python"; exit 1; }
+	@test -z "$(UV)" || command -v uv > /dev/null || { echo "error: UV=1 needs uv, which is not on PATH; install it, or leave UV=1 out"; exit 1; }
 	@echo "Installing into .venv; this takes a few minutes the first time."
 	$(PYTHON) -P -m venv .venv
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock

@@ -1,5 +1,6 @@
 """One version per package: pip, conda and the locks agree. The wheel contains the whole package."""
 
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -63,14 +64,46 @@ def test_an_estimator_pins_nothing_differently(estimator: str, name: str, python
     assert differing == set()
 
 
-def test_conda_has_the_same_versions() -> None:
+OF_CONDA = {
+    "matplotlib": "matplotlib-base",
+    "opencv-contrib-python-headless": "py-opencv",
+    "torch": "pytorch",
+    "typing-extensions": "typing_extensions",
+    "flatbuffers": "python-flatbuffers",
+}
+"""conda-forge's name of a package where PyPI has another one."""
+
+
+def test_conda_has_the_same_ranges() -> None:
     environment = yaml.safe_load((ROOT / "workflow/envs/slr.yaml").read_text())
-    conda = pins(environment["dependencies"][-1]["pip"])
+    conda = {re.split("[<=>]", text)[0]: text for text in environment["dependencies"]}
+    pip = set((ROOT / "workflow/envs/slr.post-deploy.sh").read_text().split())
     extras = PROJECT["optional-dependencies"]
-    texts = [*PROJECT["dependencies"], *extras["mmpose"], *extras["onnx"]]
-    needed = {canonicalize_name(Requirement(text).name) for text in texts}
-    assert set(conda) == needed - {"snakemake"}  # Snakemake runs outside of the environment
-    assert conda == {name: CONSTRAINTS[name] for name in conda}
+    for text in [*PROJECT["dependencies"], *extras["mmpose"], *extras["onnx"]]:
+        requirement = Requirement(text)
+        name = canonicalize_name(requirement.name)
+        if name == "snakemake" or name in pip:  # Snakemake runs outside of the environment
+            continue
+        name = OF_CONDA.get(name, name)
+        assert conda[name] == f"{name}{requirement.specifier}"
+
+
+def test_conda_has_what_packages_without_dependencies_import() -> None:
+    environment = yaml.safe_load((ROOT / "workflow/envs/slr.yaml").read_text())
+    conda = {re.split("[<=>]", text)[0] for text in environment["dependencies"]}
+    needed = {canonicalize_name(Requirement(text).name) for text in requires("lightning-fabric")}
+    with_matplotlib = {
+        canonicalize_name(Requirement(text).name) for text in requires("matplotlib")
+    } | {"tzdata"}  # of pandas
+    pose = pins_of("requirements/pose.txt")
+    needed |= set(pose) - with_matplotlib - {"mediapipe"}
+    assert {OF_CONDA.get(name, name) for name in needed} <= conda
+
+
+def requires(package: str) -> list[str]:
+    """What a package requires without its extras."""
+    texts = importlib.metadata.requires(package) or []
+    return [text for text in texts if "extra ==" not in text]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -86,6 +119,21 @@ def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str, python: str) -
     assert versions == {package: known[package] for package in versions}
     if name == "requirements/test.lock":  # torch is not locked: each machine needs its own build
         assert set(known) - set(versions) == {"torch"}
+
+
+def test_uv_installs_the_same_locks_with_their_hashes(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "requirements"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    printed = {}
+    for installer, words in (("-m pip install", []), ("uv pip install", ["UV=1"])):
+        command = ["make", "--dry-run", f"PYTHON={sys.executable}", *words, "install"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+        lines = [line for line in done.stdout.splitlines() if installer in line]
+        printed[installer] = [line.split()[-4:] for line in lines]
+    assert len(set(map(str, printed.values()))) == 1
+    lock, package = printed["uv pip install"]
+    assert lock == ["--no-deps", "--require-hashes", "-r", "requirements/run.lock"]
+    assert package == ["-c", "requirements/constraints.txt", "-e", "."]
 
 
 def test_no_path_or_host_of_a_machine_is_committed() -> None:

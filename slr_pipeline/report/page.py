@@ -3,8 +3,10 @@
 import hashlib
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
+import cv2
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -25,7 +27,7 @@ from slr_pipeline.samples.shards import labels_digest
 from slr_pipeline.samples.table import signer_warnings
 from slr_pipeline.schema import DEPTH_FEATURES
 
-PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "opencv-contrib-python-headless", "av")
+PACKAGES = ("slr_pipeline", "snakemake", "torch", "numpy", "av")
 
 
 def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str]) -> str:
@@ -79,12 +81,22 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
         no_copies=no_copies,
         versions={
             "Python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in PACKAGES},
+            **versions(PACKAGES),
+            "OpenCV": cv2.__version__,
         },
         hashes=_hashes(run),
         config=yaml.safe_dump(run.config.model_dump(), sort_keys=False, allow_unicode=True),
     )
     return content
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The versions of the packages that are installed: a conda environment has no Snakemake."""
+    found = {}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _hashes(run: FinishedRun) -> dict[str, str]:

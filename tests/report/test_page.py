@@ -13,6 +13,7 @@ from slr_pipeline.io.benchmarks import RuleCost, read_costs
 from slr_pipeline.io.documents import read_metrics, read_run_config, write_document
 from slr_pipeline.io.duplicates import write_duplicates
 from slr_pipeline.report.finished_run import read_run
+from slr_pipeline.report.page import versions
 from slr_pipeline.samples.duplicates import Twins, duplicates_of
 from slr_pipeline.samples.table import load_samples
 from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results, rendered
@@ -300,6 +301,10 @@ def test_a_damaged_result_is_named(
     with pytest.raises(ArtifactError, match=line) as raised:
         read_run(str(config))
     assert len(str(raised.value).splitlines()) == 1
+
+
+def test_versions_are_of_installed_packages() -> None:
+    assert versions(["no-such-package", "pytest"]) == {"pytest": pytest.__version__}
 
 
 def test_costs_are_summed_by_rule(tmp_path: Path) -> None:
