@@ -15,6 +15,7 @@ from slr_pipeline.io.messages import first_few
 from slr_pipeline.samples.clip_folder import LEAST_CLIPS, OwnClip, find_videos, sample_names
 from slr_pipeline.samples.formats import (
     asl_citizen,
+    asl_signs,
     autsl,
     elan,
     include,
@@ -33,6 +34,7 @@ FORMATS: dict[str, ModuleType] = {
     "wlasl": wlasl,
     "msasl": msasl,
     "asl-citizen": asl_citizen,
+    "asl-signs": asl_signs,
     "lsa64": lsa64,
     "include": include,
     "autsl": autsl,
@@ -49,12 +51,14 @@ class DataSet:
     """A table with the columns of a sample table, what to say about it, and its classes.
 
     `by_signer`: no signer is in two splits. `classes` is empty where their order does not matter.
+    `landmarks` is the pattern of the clips below the folder, empty if they are videos.
     """
 
     table: "pd.DataFrame"
     notes: list[str]
     by_signer: bool
     classes: tuple[str, ...]
+    landmarks: str
 
 
 def read_data_set(arguments: argparse.Namespace, folder: Path) -> DataSet:
@@ -84,6 +88,7 @@ def read_data_set(arguments: argparse.Namespace, folder: Path) -> DataSet:
         notes,
         by_signer=len(signers) == len({signer for signer, _ in signers} - {""}),
         classes=tuple(name for name in listing.classes if name in labels),
+        landmarks=listing.landmarks,
     )
 
 

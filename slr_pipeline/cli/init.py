@@ -101,6 +101,8 @@ def write_data_set(data: "DataSet", folder: Path, videos: Path) -> None:
         text = text.replace(
             "  table: samples.csv\n", "  table: samples.csv\n  classes: classes.txt\n"
         )
+    if data.landmarks:
+        text = of_landmarks(text, os.path.join(root_of(folder, videos), data.landmarks))
     write_files(samples, data.table, config, text, data.classes)
     print(describe(data.table))
     for line in data.notes:
@@ -215,6 +217,16 @@ def config_text(folder: Path, videos: Path, table: "pd.DataFrame", *, by_signer:
         rgb_batch_size=max(8, batch_size),
         rgb_milestones=[rgb_epochs * 7 // 10, rgb_epochs * 9 // 10],
     )
+
+
+def of_landmarks(text: str, path: str) -> str:
+    """The config for clips of landmarks: keypoints are imported, and no stream needs pictures."""
+    quoted = json.dumps(path, ensure_ascii=False)
+    lines = ["estimator: imported  # there are no videos", "format: asl-signs", f"path: {quoted}"]
+    imported = "".join(f"    {line}\n" for line in lines)
+    text = re.sub(r" *estimator: mediapipe.*\n", lambda _: imported, text)
+    text = re.sub(r"  rgb:\n    model:(.|\n)*?(?=tracks:)", "", text)
+    return text.replace("{joint, bone, rgb}", "{joint, bone}")
 
 
 def root_of(folder: Path, videos: Path) -> str:

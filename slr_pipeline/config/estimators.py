@@ -90,12 +90,13 @@ class ImportedKeypointsSettings(EstimatorSettings):
 
     estimator: Literal["imported"]
     """The whole-body pose estimator."""
-    format: Literal["pose", "openpose", "samslr", "mmaction2", "hdf5"]
-    """`pose`: pose-format; `openpose`: a folder of JSON; `samslr`: its `.npy`; `mmaction2`: an
-    annotation pickle; `hdf5`: `keypoints` files of another run."""
+    format: Literal["pose", "openpose", "samslr", "asl-signs", "mmaction2", "hdf5"]
+    """`pose`: pose-format; `openpose`: a folder of JSON; `samslr`: its `.npy`; `asl-signs`: Parquet
+    files of Kaggle; `mmaction2`: an annotation pickle; `hdf5`: `keypoints` files of another run."""
     path: RelativePath
-    """Path of a sample's keypoints, such as `poses/{sample}.pose`; `mmaction2`: the one file;
-    `hdf5`: a pattern of all files, such as `other/features/keypoints/*/*.h5`."""
+    """Path of a sample's keypoints, such as `poses/{sample}.pose` or `poses/*/{sample}.pose` (`*`:
+    any folder, `**`: any number); `mmaction2`: the one file; `hdf5`: a pattern of all files, such
+    as `other/features/keypoints/*/*.h5`."""
     tool: str | None = Field(None, min_length=1, max_length=100, pattern=r"^[ -~]+$")
     """The estimator, for the record in the artifact; null: unknown."""
     mirrored: bool = False
@@ -109,12 +110,14 @@ class ImportedKeypointsSettings(EstimatorSettings):
 
     @model_validator(mode="after")
     def _path_fits_the_format(self) -> "ImportedKeypointsSettings":
-        file_per_sample = self.format in ("pose", "openpose", "samslr")
+        file_per_sample = self.format in ("pose", "openpose", "samslr", "asl-signs")
         if file_per_sample != ("{sample}" in self.path):
             expected = "a path with {sample}" if file_per_sample else "a path without {sample}"
             raise ValueError(f"format {self.format} needs {expected}; found path {self.path}")
         if self.mirrored and self.format in ("samslr", "hdf5"):
             raise ValueError(f"mirrored: format {self.format} states it itself; leave it out")
+        if self.picture and self.format == "asl-signs":
+            raise ValueError("picture: format asl-signs has no pixels; leave it out")
         if self.tool and self.format == "hdf5":
             raise ValueError("tool: format hdf5 states it itself; leave it out")
         return self

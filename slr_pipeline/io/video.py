@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.perceptual_hash import LONGEST_S, RATE, THUMBNAIL_PX
 from slr_pipeline.io.decoding import MOST_PIXELS, OpenVideo, decode, opened, reason_of
+from slr_pipeline.io.landmark_file import PICTURE_PX, drawn, is_landmark_file
+from slr_pipeline.io.landmark_file import RATE as LANDMARK_RATE
 from slr_pipeline.io.recordings import Recordings
 from slr_pipeline.samples.segments import Segment
 
@@ -67,11 +69,17 @@ def read_frames(
 ) -> Iterator[Picture]:
     """Frames of a video or of its segment as RGB (H, W, 3) uint8, decoded lazily one at a time.
 
-    Segments of one file that share `recordings` are read faster, in order of time.
+    Segments of one file that share `recordings` are read faster, in order of time. The frames of a
+    landmark file are drawings.
 
     DataError that names the path if the file is missing, empty, not a video, damaged, or has more
     than `most_bits`; damage in the middle is raised when the iteration reaches it.
     """
+    if is_landmark_file(path):
+        if segment is not None:
+            raise DataError(f"{path}: landmarks have no times; remove start_s and end_s")
+        yield from drawn(path)
+        return
     with _reading(path, segment, recordings) as (video, decoded):
         for frame, matrix in _frames(video, decoded, most_bits):
             yield _rgb(frame, matrix, path)
@@ -134,6 +142,8 @@ def probe(
 
     `thumbnails` get the frames. Errors as `read_frames`, or as `read_grey_frames` if `grey`.
     """
+    if is_landmark_file(path):
+        return _probe_landmarks(path, segment, thumbnails)
     times: list[float | None] = []
     size = (0, 0)
     with _reading(path, segment, recordings) as (video, decoded):
@@ -146,6 +156,19 @@ def probe(
                 thumbnails.add(frame, matrix, _shown_after(times, video.rate))
     fps = _mean_rate(times, video.rate)
     return VideoInfo(len(times), *size, fps=fps, times_ms=_variable_times(times, fps))
+
+
+def _probe_landmarks(
+    path: str | Path, segment: Segment | None, thumbnails: Thumbnails | None
+) -> VideoInfo:
+    count = 0
+    for picture in read_frames(path, segment):
+        if thumbnails is not None:
+            grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+            frame = av.VideoFrame.from_ndarray(grey, format="gray")
+            thumbnails.add(frame, _UPRIGHT, (count + 0.5) / LANDMARK_RATE)
+        count += 1
+    return VideoInfo(count, PICTURE_PX, PICTURE_PX, fps=LANDMARK_RATE)
 
 
 def _shown_after(times: list[float | None], stated: float) -> float:

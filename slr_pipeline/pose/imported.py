@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from glob import glob
+from glob import glob, iglob
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.foreign.annotations import AnnotationFile
+from slr_pipeline.io.foreign.asl_signs import read_asl_signs
 from slr_pipeline.io.foreign.keypoints import ForeignClip, people_in_frames
 from slr_pipeline.io.foreign.openpose_json import read_folder
 from slr_pipeline.io.foreign.pose_file import read_pose
@@ -36,7 +37,8 @@ class _Files:
         return self.read_one(self._path(sample))
 
     def _path(self, sample: str) -> Path:
-        return Path(self.pattern.replace("{sample}", sample))
+        path = self.pattern.replace("{sample}", sample)
+        return Path(next(iglob(path, recursive=True), path) if "*" in path else path)
 
 
 class _Features:
@@ -145,5 +147,10 @@ def _open(settings: ImportedKeypointsSettings) -> _Source:
         return AnnotationFile(Path(settings.path))
     if settings.format == "hdf5":
         return _Features(settings.path)
-    readers = {"pose": read_pose, "openpose": read_folder, "samslr": read_samslr}
+    readers = {
+        "pose": read_pose,
+        "openpose": read_folder,
+        "samslr": read_samslr,
+        "asl-signs": read_asl_signs,
+    }
     return _Files(settings.path, readers[settings.format])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import PersonChoice
 from slr_pipeline.errors import DataError
-from slr_pipeline.io.foreign.keypoints import ForeignClip
+from slr_pipeline.io.foreign.keypoints import FRACTIONS, ForeignClip
 from slr_pipeline.io.foreign.pose_file import PLACEHOLDER_SIZE
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.skeleton import FLIP_133
@@ -56,6 +56,8 @@ def _picture_size(foreign: ForeignClip, clip: PoseClip) -> tuple[int, int]:
     """Width and height of the pictures that the file's px refer to."""
     if foreign.size is None or foreign.size == (clip.width, clip.height):
         return clip.width, clip.height
+    if foreign.size == FRACTIONS:
+        return FRACTIONS
     if foreign.size == PLACEHOLDER_SIZE:
         raise DataError(
             f"{foreign.where}: its size of 1000 x 1000 is a placeholder of programs that do not "
@@ -78,7 +80,7 @@ def _check_coordinates(foreign: ForeignClip, width: int, height: int) -> None:
     largest = [float(np.abs(people[..., :2]).max()) for people in foreign.frames if len(people)]
     if not largest:
         return
-    if max(largest) <= NORMALISED_BELOW_PX:
+    if max(largest) <= NORMALISED_BELOW_PX and foreign.size != FRACTIONS:
         raise DataError(
             f"{foreign.where}: all keypoints lie within {NORMALISED_BELOW_PX} px of the corner; "
             "give pixels, not fractions of the picture (OpenPose: --keypoint_scale 0)"

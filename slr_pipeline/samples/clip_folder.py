@@ -17,6 +17,7 @@ from slr_pipeline.text import composed, outline, plain, refused_character
 VIDEO_SUFFIXES = (
     *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov"),
     *(".mp4", ".mpeg", ".mpg", ".mts", ".ogv", ".webm", ".wmv"),
+    ".parquet",  # landmarks instead of a video: io/landmark_file.py
 )
 LABEL_COLUMNS = ("video", "label", "signer")
 LEAST_CLIPS = 3

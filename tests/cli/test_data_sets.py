@@ -5,16 +5,25 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from slr_pipeline.cli.main import main
 from slr_pipeline.config.experiment import read_config
+from slr_pipeline.io.features import FeatureStore
+from slr_pipeline.io.verified import write_verified
+from slr_pipeline.io.video import read_frames
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.table import SampleTable, load_samples
+from slr_pipeline.skeleton import KEYPOINTS_133
+from slr_pipeline.steps.keypoints import keypoints
+from slr_pipeline.steps.verify import verify_sample
+from tests.pose.foreign import truth, write_asl_signs
 from tests.shared_data import SHARED
 from tests.videos import signer, write
 
@@ -211,6 +220,36 @@ def test_asl_citizen(data: Callable[[str], Path]) -> None:
     assert table.classes == ("HURDLE/TRIP1", "a, b")
     assert [sample.name for sample in table.samples[:2]] == ["4.0train-seedX", "4.1train-seedX"]
     assert read_config(str(folder / "config.yaml")).data.signer_independent
+
+
+def test_asl_signs(data: Callable[[str], Path]) -> None:
+    """Landmarks without videos: pictures are drawn, keypoints imported."""
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
+    folder = data("asl_signs")
+    rows = ["path,participant_id,sequence_id,sign"]
+    points = truth()[:3]
+    for number, (person, sign) in enumerate(product("1234", ("blow", "wait"))):
+        clip = f"train_landmark_files/{person}/{100 + number}.parquet"
+        write_asl_signs(folder / clip, points)
+        rows.append(f"{clip},{person},{100 + number},{sign}")
+    (folder / "train.csv").write_text("\n".join([*rows, ""]))
+    table = follow("asl-signs")
+    assert table.classes == ("blow", "wait")
+    assert {sample.name for sample in table.samples} == {str(100 + n) for n in range(8)}
+    by_split = {split: {s.signer for s in table.split(split)} for split in SPLITS}
+    assert sum(map(len, by_split.values())) == 4
+    config = read_config(str(folder / "config.yaml"))
+    assert [*config.streams] == ["joint", "bone"]
+    verified, out = str(folder / "verified.csv"), str(folder / "keypoints.h5")
+    row = verify_sample(table.samples[0])
+    assert (row.reason, row.frames, row.width, row.height) == ("", 3, 512, 512)
+    write_verified(verified, [row])
+    keypoints(config.features.keypoints, "cpu", verified, [out])
+    values = FeatureStore("keypoints", [out]).read(row.sample).values
+    wrist = KEYPOINTS_133.index("right_wrist")
+    assert np.abs(values[:, wrist, :2] - points[:, wrist, :2]).max() < 1e-3
+    x, y = points[0, wrist, :2].astype(int)
+    assert next(read_frames(row.color))[y, x].min() > 200
 
 
 def test_lsa64(data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:

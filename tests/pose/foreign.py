@@ -7,10 +7,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 
+from slr_pipeline.io.foreign.keypoints import reorder
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.interface import PoseClip
-from slr_pipeline.skeleton import FLIP_133, KEYPOINTS_133
+from slr_pipeline.skeleton import FLIP_133, HOLISTIC, KEYPOINTS_133
 
 DEMO = Path(__file__).parents[2] / "demo"
 SAMPLE = "signer0_sample1"
@@ -132,3 +134,27 @@ def write_mmaction2(path: Path, annotations: list[dict[str, Any]], protocol: int
     content = {"split": {"train": [SAMPLE]}, "annotations": annotations}
     path.write_bytes(pickle.dumps(content, protocol))
     return path
+
+
+def write_asl_signs(path: Path, points: np.ndarray, size: tuple[int, int] = (512, 512)) -> None:
+    """Keypoints (T, 133, 3) in the columns, types and order that Kaggle's data page publishes.
+
+    https://www.kaggle.com/competitions/asl-signs/data. Landmarks that the 133 lack are 0.
+    """
+    parts = {"face": 468, "left_hand": 21, "pose": 33, "right_hand": 21}
+    first = {"pose": 0, "face": 33, "left_hand": 501, "right_hand": 522}
+    landmarks = reorder(points, KEYPOINTS_133, HOLISTIC)
+    known = np.isin(HOLISTIC, KEYPOINTS_133)
+    rows = []
+    for frame, values in enumerate(landmarks, start=20):  # the number in the longer raw video
+        for part, count in parts.items():
+            for index in range(count):
+                x, y, score = values[first[part] + index]
+                missing = known[first[part] + index] and not score
+                place = (np.nan, np.nan) if missing else (x / size[0], y / size[1])
+                rows.append((frame, f"{frame}-{part}-{index}", part, index, *place, place[0]))
+    columns = ["frame", "row_id", "type", "landmark_index", "x", "y", "z"]
+    table = pd.DataFrame(rows, columns=columns)
+    table = table.astype({"frame": "int16", "landmark_index": "int16"})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path, engine="pyarrow")

@@ -34,6 +34,7 @@ from tests.pose.foreign import (
     point,
     truth,
     video,
+    write_asl_signs,
     write_mmaction2,
     write_openpose,
     write_samslr,
@@ -125,6 +126,43 @@ def test_a_right_handed_sign_has_its_places_and_sides(name: str, tmp_path: Path)
     assert np.abs(result - expected).max() <= tolerance
     assert np.array_equal(result.any(axis=2), expected.any(axis=2))
     assert_right_handed(result[result[..., 2].any(axis=1)])
+
+
+def test_landmarks_of_asl_signs_are_fractions_of_the_picture(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
+    points = truth()
+    points[4] = 0  # a frame without a person
+    write_asl_signs(tmp_path / f"17/{SAMPLE}.parquet", points)
+    opened_files = opened("asl-signs", tmp_path / "*/{sample}.parquet")
+    small_toes = [point("left_small_toe"), point("right_small_toe")]  # not in Holistic
+    for width, height in ((512, 512), (1280, 720)):
+        result = opened_files.estimate(clip_of(points, width=width, height=height))
+        expected = points * (width / 512, height / 512, 0) + (0, 0, 1)
+        expected[points[..., 2] == 0] = 0
+        expected[:, small_toes] = 0
+        assert np.abs(result - expected).max() < 1e-3
+    assert_right_handed(result)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda table: table.iloc[:-1], "542 rows for 1 frames; expected 543 for each"),
+        (lambda table: table.replace("pose", "body"), "is not one of Holistic's 543"),
+        (lambda table: table.drop(columns="type"), "not a complete Parquet file of landmarks"),
+        (lambda table: table.iloc[:0], "has no frames"),
+    ],
+)
+def test_other_landmark_files_are_one_line(
+    change: Callable[[Any], Any], problem: str, tmp_path: Path
+) -> None:
+    pd = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
+    path = tmp_path / f"{SAMPLE}.parquet"
+    write_asl_signs(path, truth()[:1])
+    change(pd.read_parquet(path)).to_parquet(path)
+    with pytest.raises(ArtifactError, match=problem):
+        opened("asl-signs", tmp_path / "{sample}.parquet").read(SAMPLE)
 
 
 @needs_mediapipe
@@ -241,6 +279,10 @@ def test_runs_of_two_estimators_are_not_mixed(tmp_path: Path) -> None:
         ({"format": "pose", "path": "x.pose"}, "format pose needs a path with {sample}"),
         ({"format": "mmaction2", "path": "{sample}.pkl"}, "needs a path without {sample}"),
         ({"format": "samslr", "path": "{sample}", "mirrored": True}, "leave it out"),
+        (
+            {"format": "asl-signs", "path": "{sample}", "picture": {"width": 9, "height": 9}},
+            "leave it out",
+        ),
         ({"format": "hdf5", "path": "*.h5", "tool": "x"}, "tool: format hdf5 states it itself"),
         ({"format": "csv", "path": "x"}, "format"),
         (

@@ -13,6 +13,9 @@ MIN_SCORE: Final = -0.5
 MAX_SCORE: Final = 1.5
 """Scores outside this range have another scale. Peaks of heat-maps exceed 0 to 1 a little."""
 
+FRACTIONS: Final = (1, 1)
+"""The size of a `ForeignClip` whose coordinates are fractions of the width and height."""
+
 MAX_FRAMES: Final = 2**20
 """Ten hours of video."""
 
@@ -21,8 +24,9 @@ MAX_FRAMES: Final = 2**20
 class ForeignClip:
     """The people in each of T frames of a clip: arrays (P, 133, 3), where P may be 0.
 
-    x and y are px of pictures of `size` (width, height), None where the file does not give it;
-    scores are in [0, 1]. A missing keypoint is (0, 0, 0). `where` names the file in messages.
+    x and y are px of pictures of `size` (width, height), None where the file does not give it, or
+    fractions if it is `FRACTIONS`; scores are in [0, 1]. A missing keypoint is (0, 0, 0). `where`
+    names the file in messages.
     """
 
     where: str

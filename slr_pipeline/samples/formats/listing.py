@@ -39,11 +39,13 @@ class Listing:
     """The samples of a data set in its order, and sentences about how they were read.
 
     `classes` are its classes in the order of their numbers, where others use these numbers.
+    `landmarks` is the pattern of the clips, with {sample}, if they are files of landmarks.
     """
 
     samples: list[Listed]
     notes: list[str] = field(default_factory=list)
     classes: tuple[str, ...] = ()
+    landmarks: str = ""
 
 
 class Videos:
