@@ -2,6 +2,7 @@
 # make UV=1 install (or any other target): the same with uv, which must be there; same locks and hashes
 # make submission: run the demo, from videos to results/tracks/*/submission.csv
 # make test: lint and all tests but the next two
+# make test-tasks: test estimator: mediapipe_tasks with its release of MediaPipe
 # make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
 # make test-load: run 2,000 clips end to end and watch memory and disk; about ten minutes
 # make test-gpu: run the tests marked gpu and measure training at AUTSL's sizes; needs a GPU, under ten minutes
@@ -18,7 +19,7 @@ else
 PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check
 endif
 
-.PHONY: install submission test test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
+.PHONY: install submission test test-tasks test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
 
 install: .venv/installed
 
@@ -29,6 +30,16 @@ submission: .venv/installed
 
 test: lint
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+# Both releases of MediaPipe have one name, so this one goes into a folder that hides that of .venv.
+TASKS := build/mediapipe-tasks
+test-tasks: $(TASKS)/installed
+	PYTHONPATH=$(TASKS) $(BIN)/pytest tests/pose/test_mediapipe.py
+
+$(TASKS)/installed: .venv/installed-test requirements/tasks.lock
+	rm -rf $(TASKS)
+	$(PIP) --no-deps --require-hashes --target $(TASKS) -r requirements/tasks.lock
+	touch $@
 
 test-slurm: .venv/installed-test
 	$(BIN)/pytest -m slurm tests/slurm
@@ -110,4 +121,5 @@ lock:
 	$(LOCK) install --quiet -c requirements/constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
 	$(LOCK) install --quiet --no-deps -r requirements/mmpose.txt
 	{ $(LIST); } | $(HASHES) -o requirements/test.lock
+	grep == requirements/tasks.txt | $(HASHES) -o requirements/tasks.lock
 	rm -r .venv/lock

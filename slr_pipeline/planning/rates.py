@@ -48,6 +48,8 @@ PUBLISHED_FLOW_MS_PER_FRAME = 684.8 * 4
 """For `working_px` 512; measured on a quarter of the pixels."""
 PUBLISHED_HHA_MS_PER_FRAME = 38.6
 
+TASKS_MS = 60.0
+"""Keypoints of a frame by `mediapipe_tasks`."""
 IMPORTED_MS = 1.0
 NETWORK_MS = {"cpu": 4000.0, "gpu": 100.0}
 """ASSUME: keypoints of a frame by estimators other than MediaPipe."""
@@ -87,9 +89,16 @@ def file_bytes(name: str, clips: int, frames: float, features: FeatureSettings) 
 def ms_per_frame(rule: str, features: FeatureSettings, *, gpu: bool) -> tuple[float, bool]:
     """Milliseconds per frame of a rule that works on shards, and whether they are measured."""
     settings = getattr(features, rule, None)
-    if rule == "keypoints" and features.keypoints.estimator != "mediapipe":
-        imported = features.keypoints.estimator == "imported"
-        return IMPORTED_MS if imported else NETWORK_MS["gpu" if gpu else "cpu"], False
+    if rule == "keypoints":
+        match features.keypoints.estimator:
+            case "mediapipe":
+                return FRAME_COSTS[rule][0], True
+            case "mediapipe_tasks":
+                return TASKS_MS, True
+            case "imported":
+                return IMPORTED_MS, False
+            case _:
+                return NETWORK_MS["gpu" if gpu else "cpu"], False
     if isinstance(settings, FlowSettings):
         if settings.fidelity == "published":
             return PUBLISHED_FLOW_MS_PER_FRAME * (settings.working_px / 512) ** 2, True

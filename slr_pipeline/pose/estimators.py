@@ -6,6 +6,7 @@ from slr_pipeline.config.estimators import (
     ImportedKeypointsSettings,
     KeypointsSettings,
     MediapipeSettings,
+    MediapipeTasksSettings,
     MmposeSettings,
     OnnxSettings,
     OpenposeSettings,
@@ -23,6 +24,10 @@ def open_estimator(settings: KeypointsSettings, device: str) -> PoseEstimator:
             from slr_pipeline.pose.mediapipe import MediaPipeHolistic
 
             return MediaPipeHolistic(settings)
+        case MediapipeTasksSettings():
+            from slr_pipeline.pose.mediapipe_tasks import MediaPipeTasks
+
+            return MediaPipeTasks(settings)
         case OpenposeSettings():
             from slr_pipeline.pose.openpose import OpenPose
 

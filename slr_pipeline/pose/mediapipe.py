@@ -13,11 +13,8 @@ MediaPipe has no small toes: these two keypoints are always missing. Its foot in
 
 import hashlib
 import importlib.metadata
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,25 +25,28 @@ from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.errors import SlrError
 from slr_pipeline.io.feature_writer import Attributes
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.pose import second_look
 from slr_pipeline.pose.interface import PoseClip
-from slr_pipeline.skeleton import (
-    BODY,
-    FACE,
-    FEET,
-    HOLISTIC,
-    KEYPOINTS_133,
-    LEFT_HAND,
-    RIGHT_HAND,
-    sources,
+from slr_pipeline.pose.landmarks import (
+    FACE_SOURCE,
+    POSE_SOURCE,
+    POSE_TARGET,
+    deferred_stderr,
+    to_pixels,
 )
+from slr_pipeline.pose.second_look import MIN_PALM, SURE, FoundHand, SecondLook
+from slr_pipeline.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 VERSION: Final = "0.10.21"
-MIN_SCORE: Final = 1e-3
 
-_INSTALL: Final = "pip install --no-deps -r requirements/pose.txt"
+_INSTALL: Final = (
+    "pip install --no-deps -r requirements/pose.txt"
+    if sys.version_info < (3, 13)
+    else "it has no wheels for Python 3.13 and later; set estimator: mediapipe_tasks, or use "
+    "Python 3.11 or 3.12"
+)
 
 _GRAPH: Final = "modules/holistic_landmark/holistic_landmark_cpu.binarypb"
+_HANDS_GRAPH: Final = "modules/hand_landmark/hand_landmark_tracking_cpu.binarypb"
 _MODELS: Final = (
     _GRAPH,
     "modules/face_detection/face_detection_short_range.tflite",
@@ -55,8 +55,8 @@ _MODELS: Final = (
     "modules/holistic_landmark/hand_recrop.tflite",
     "modules/pose_detection/pose_detection.tflite",
     "modules/pose_landmark/pose_landmark_full.tflite",
-    second_look.GRAPH,
-    second_look.PALM_MODEL,
+    _HANDS_GRAPH,
+    "modules/palm_detection/palm_detection_full.tflite",
 )
 
 # Inner streams of the graph: the presence scores, which its outputs lack.
@@ -87,11 +87,10 @@ _HAND_THRESHOLDS: Final = tuple(
 _HAND_PRESENCE: Final = 0.05
 """Least presence of a hand. MediaPipe's own 0.5 loses blurred, closed and edge-on hands."""
 
-# The landmark of each of the 133: first 33 of the pose, then 468 of the face, 21 of each hand.
-_LANDMARK_OF: Final = sources(KEYPOINTS_133, HOLISTIC)
-_POSE_TARGET: Final = [i for i in (*BODY, *FEET) if _LANDMARK_OF[i] >= 0]
-_POSE_SOURCE: Final = [_LANDMARK_OF[i] for i in _POSE_TARGET]
-_FACE_SOURCE: Final = [_LANDMARK_OF[i] - 33 for i in FACE]
+# The graph of the second look: it finds hands in a picture without the pose.
+_PALM_THRESHOLD: Final = "palmdetectioncpu__TensorsToDetectionsCalculator.min_score_thresh"
+_PRESENCE_THRESHOLD: Final = "handlandmarkcpu__ThresholdingCalculator.threshold"
+_SIDES: Final = {"Right": "left", "Left": "right"}  # the graph takes the picture as mirrored
 
 
 class MediaPipeHolistic:
@@ -109,15 +108,15 @@ class MediaPipeHolistic:
             raise SlrError(
                 f"the estimator needs mediapipe {VERSION}, found {installed}: {_INSTALL}"
             )
-        with _deferred_stderr():
+        with deferred_stderr():
             try:
                 import mediapipe
                 from mediapipe.python.solution_base import SolutionBase
             except ImportError as error:
                 raise SlrError(f"mediapipe cannot be imported ({error}): {_INSTALL}") from error
         self._solution_base = SolutionBase
-        with _deferred_stderr():
-            self._second_look = second_look.SecondLook(SolutionBase)
+        with deferred_stderr():
+            self._second_look = SecondLook(HandGraph(SolutionBase))
         self._thresholds = {
             _DETECTION_THRESHOLD: settings.min_detection_confidence,
             _TRACKING_THRESHOLD: settings.min_tracking_confidence,
@@ -137,7 +136,7 @@ class MediaPipeHolistic:
         try:
             for frame in clip.frames:
                 if graph is None:  # a new graph for each video, 20 ms: no state is kept
-                    with _deferred_stderr():
+                    with deferred_stderr():
                         graph = self._open_graph()
                         result = graph.process({"image": frame})
                 else:
@@ -173,48 +172,47 @@ def _keypoints(result: Any, *, width: int, height: int) -> NDArray[np.float32]:
     keypoints = np.zeros((133, 3), np.float32)
     if result.pose_landmarks is not None:
         pose = result.pose_landmarks.landmark
-        points = [(pose[i].x, pose[i].y, pose[i].visibility) for i in _POSE_SOURCE]
-        keypoints[_POSE_TARGET] = points
+        points = [(pose[i].x, pose[i].y, pose[i].visibility) for i in POSE_SOURCE]
+        keypoints[POSE_TARGET] = points
     parts = (
         (LEFT_HAND, result.left_hand_landmarks, range(21), _LEFT_HAND_SCORE),
         (RIGHT_HAND, result.right_hand_landmarks, range(21), _RIGHT_HAND_SCORE),
-        (FACE, result.face_landmarks, _FACE_SOURCE, _FACE_SCORE),
+        (FACE, result.face_landmarks, FACE_SOURCE, _FACE_SCORE),
     )
     for target, landmarks, source, score in parts:
         if landmarks is not None:
             part = landmarks.landmark
             presence = getattr(result, score)
             keypoints[target] = [(part[i].x, part[i].y, presence) for i in source]
-    given = keypoints.any(axis=1)
-    keypoints[given, 2] = keypoints[given, 2].clip(MIN_SCORE, 1)
-    keypoints[:, :2] *= np.array([width, height], np.float32)
+    to_pixels(keypoints, width=width, height=height)
     return keypoints
+
+
+class HandGraph:
+    """The palm and hand models of the wheel; a `HandFinder`. Keeps no state between pictures."""
+
+    def __init__(self, solution_base: Any) -> None:
+        self._graph = solution_base(
+            binary_graph_path=f"mediapipe/{_HANDS_GRAPH}",
+            side_inputs={"model_complexity": 1, "num_hands": 2, "use_prev_landmarks": False},
+            calculator_params={_PALM_THRESHOLD: MIN_PALM, _PRESENCE_THRESHOLD: SURE},
+            outputs=["multi_hand_landmarks", "multi_handedness"],
+        )
+        # Its threads log at the start: wait for that here.
+        self._graph.process({"image": np.zeros((8, 8, 3), np.uint8)})
+
+    def __call__(self, picture: NDArray[np.uint8]) -> Iterator[FoundHand]:
+        """See `HandFinder`."""
+        result = self._graph.process({"image": picture})
+        for landmarks, sides in zip(
+            result.multi_hand_landmarks or (), result.multi_handedness or (), strict=True
+        ):
+            side = sides.classification[0]
+            points = [(point.x, point.y, side.score) for point in landmarks.landmark]
+            yield _SIDES[side.label], np.array(points)
 
 
 def _digest(package: Path) -> str:
     """One SHA-256 of the names and digests of the model files and of their graph."""
     lines = (f"{sha256_of(package / model)}  {model}\n" for model in _MODELS)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-@contextmanager
-def _deferred_stderr() -> Iterator[None]:
-    """Hold back what native code writes to stderr; show it only when the block fails.
-
-    MediaPipe logs some twenty lines at start-up, before its log level can be set.
-    """
-    sys.stderr.flush()
-    original = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            sys.stderr.flush()
-            held.seek(0)
-            os.write(original, held.read())
-            raise
-        finally:
-            sys.stderr.flush()
-            os.dup2(original, 2)
-            os.close(original)

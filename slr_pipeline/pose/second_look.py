@@ -1,10 +1,11 @@
-"""Hands of MediaPipe Holistic checked, and a second look at those that it missed.
+"""Hands of MediaPipe checked, and a second look around the wrist at those that it missed.
 
 Holistic places a hand by the body's wrist. It loses hands that touch the face or the other hand,
 and follows hands below the picture. Here a palm detector searches around the wrist instead.
 """
 
-from typing import Any, Final
+from collections.abc import Callable, Iterable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 from slr_pipeline.features.keypoint_quality import hands_at_one_place
 from slr_pipeline.skeleton import KEYPOINTS_133, LEFT_HAND, RIGHT_HAND, SHOULDERS
 
-GRAPH: Final = "modules/hand_landmark/hand_landmark_tracking_cpu.binarypb"
-PALM_MODEL: Final = "modules/palm_detection/palm_detection_full.tflite"
-
 MIN_VISIBILITY: Final = 0.5
 """Least visibility of a wrist for a second look."""
 
-_SURE: Final = 0.5
-"""Least presence of a hand that needs no second look."""
+SURE: Final = 0.5
+"""Least presence of a hand that needs no second look, and of one that it finds."""
+
+MIN_PALM: Final = 0.3
+"""Least confidence of the palm detector."""
 
 FLAT: Final = 16
 """A row or column of a frame belongs to its bars if its grey values differ by no more."""
@@ -29,31 +30,30 @@ _CROP_SIDE: Final = 1.2
 _BEYOND_WRIST: Final = 0.25
 """The crop's centre lies beyond the wrist by this share of the forearm."""
 
-_PALM: Final = "palmdetectioncpu__TensorsToDetectionsCalculator.min_score_thresh"
-_PRESENCE: Final = "handlandmarkcpu__ThresholdingCalculator.threshold"
-
 Frame = NDArray[np.uint8]
 Keypoints = NDArray[np.float32]
 
-_SIDES: Final[tuple[tuple[range, int, int, str], ...]] = tuple(
-    (hand, KEYPOINTS_133.index(f"{side}_elbow"), KEYPOINTS_133.index(f"{side}_wrist"), label)
-    for side, hand, label in (("left", LEFT_HAND, "Right"), ("right", RIGHT_HAND, "Left"))
+FoundHand = tuple[str, NDArray[np.float64]]
+"""The signer's side, `left` or `right`, and the points of a hand (21, 3).
+
+x and y are shares of the picture's sides; the third is the probability that it is of that side.
+"""
+
+HandFinder = Callable[[Frame], Iterable[FoundHand]]
+"""Finds at most two hands in a picture (H, W, 3) RGB."""
+
+_SIDES: Final[tuple[tuple[str, range, int, int], ...]] = tuple(
+    (side, hand, KEYPOINTS_133.index(f"{side}_elbow"), KEYPOINTS_133.index(f"{side}_wrist"))
+    for side, hand in (("left", LEFT_HAND), ("right", RIGHT_HAND))
 )
-"""Hand, elbow, wrist, and the hand's name in the graph, which takes the picture as mirrored."""
+"""Side, hand, elbow and wrist."""
 
 
 class SecondLook:
-    """The palm and hand models of MediaPipe's wheel on crops; keeps no state between frames."""
+    """Searches hands in crops of a frame; keeps no state between frames."""
 
-    def __init__(self, solution_base: Any) -> None:
-        self._graph = solution_base(
-            binary_graph_path=f"mediapipe/{GRAPH}",
-            side_inputs={"model_complexity": 1, "num_hands": 2, "use_prev_landmarks": False},
-            calculator_params={_PALM: 0.3, _PRESENCE: _SURE},
-            outputs=["multi_hand_landmarks", "multi_handedness"],
-        )
-        # Its threads log at the start: wait for that here.
-        self._graph.process({"image": np.zeros((8, 8, 3), np.uint8)})
+    def __init__(self, find: HandFinder) -> None:
+        self._find = find
 
     def correct(self, frame: Frame, keypoints: Keypoints) -> None:
         """Correct the hands of keypoints (133, 3) of a frame (H, W, 3) RGB in place.
@@ -66,13 +66,13 @@ class SecondLook:
         drop_outside(keypoints, box)
         drop_twin(keypoints)
         shoulders = keypoints[SHOULDERS[0], :2] - keypoints[SHOULDERS[1], :2]
-        for hand, elbow, wrist, label in _SIDES:
+        for side, hand, elbow, wrist in _SIDES:
             place, visibility = keypoints[wrist, :2], keypoints[wrist, 2]
-            weak = keypoints[hand.start, 2] < _SURE
+            weak = keypoints[hand.start, 2] < SURE
             if weak and visibility >= MIN_VISIBILITY and inside(place, box).all():
                 forearm = place - keypoints[elbow, :2]
                 side_px = _CROP_SIDE * max(np.linalg.norm(part) for part in (shoulders, forearm))
-                found = self._search(frame, place + _BEYOND_WRIST * forearm, side_px, label)
+                found = self._search(frame, place + _BEYOND_WRIST * forearm, side_px, side)
                 if found is not None:
                     before = keypoints[hand].copy()
                     keypoints[hand] = found
@@ -81,25 +81,29 @@ class SecondLook:
                         keypoints[hand] = before
 
     def _search(
-        self, frame: Frame, center: NDArray[np.float32], side_px: np.floating, label: str
+        self, frame: Frame, center: NDArray[np.float32], side_px: np.floating, side: str
     ) -> Keypoints | None:
         """The most probable hand of a side (21, 3) in a square of the frame, or None."""
-        side = max(round(side_px), 2)
-        left, top = (round(float(value) - side / 2) for value in center)
-        part = frame[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-        crop = np.zeros((side, side, 3), np.uint8)
-        y, x = max(-top, 0), max(-left, 0)
-        crop[y : y + part.shape[0], x : x + part.shape[1]] = part
-        result = self._graph.process({"image": crop})
-        best = None
-        for landmarks, sides in zip(
-            result.multi_hand_landmarks or (), result.multi_handedness or (), strict=True
-        ):
-            name, score = sides.classification[0].label, sides.classification[0].score
-            if name == label and (best is None or score > best[0, 2]):
-                points = [(left + side * p.x, top + side * p.y, score) for p in landmarks.landmark]
-                best = np.array(points, np.float32)
-        return best
+        crop, (left, top) = square_crop(frame, center, side_px)
+        size = len(crop)
+        hands = [hand for found, hand in self._find(crop) if found == side]
+        if not hands:
+            return None
+        best = max(hands, key=lambda hand: float(hand[0, 2]))
+        return (best * (size, size, 1) + (left, top, 0)).astype(np.float32)
+
+
+def square_crop(
+    frame: Frame, center: NDArray[np.float32], side_px: np.floating
+) -> tuple[Frame, tuple[int, int]]:
+    """A square of a frame, black outside of it, and its left and top in px."""
+    size = max(round(side_px), 2)
+    left, top = (round(float(value) - size / 2) for value in center)
+    part = frame[max(top, 0) : max(top + size, 0), max(left, 0) : max(left + size, 0)]
+    crop = np.zeros((size, size, 3), np.uint8)
+    y, x = max(-top, 0), max(-left, 0)
+    crop[y : y + part.shape[0], x : x + part.shape[1]] = part
+    return crop, (left, top)
 
 
 def picture_box(frame: Frame) -> tuple[int, int, int, int]:
@@ -135,6 +139,6 @@ def drop_twin(keypoints: Keypoints) -> None:
     if hands_at_one_place(keypoints[None])[0]:
         away = [
             np.linalg.norm(keypoints[hand.start, :2] - keypoints[wrist, :2])
-            for hand, _, wrist, _ in _SIDES
+            for _, hand, _, wrist in _SIDES
         ]
-        keypoints[_SIDES[int(np.argmax(away))][0]] = 0
+        keypoints[_SIDES[int(np.argmax(away))][1]] = 0

@@ -83,7 +83,7 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
         (f"{J}.model", "gcn", f"{J}.model: expected one of slgcn, landmark, sstcn, r2plus1d, vtn"),
         (J, {"width": 16}, f"{J}.model: expected one of slgcn, landmark, sstcn, r2plus1d, vtn"),
         ("data.layout", "wlasl", "data.layout: expected one of autsl, table"),
-        (f"{K}.estimator", "openpoze", f"{K}.estimator: expected one of mediapipe, openpose, mmpo"),
+        (f"{K}.estimator", "openpoze", f"{K}.estimator: expected one of mediapipe, mediapipe_ta"),
         # Values that contradict each other.
         (f"{J}.training.epochs", 0, f"{J}.training.epochs: 0 needs weights; set init"),
         (J, {"model": "vtn", "width": 30}, f"{J}: width 30 is not a multiple of heads 8"),

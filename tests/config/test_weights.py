@@ -94,6 +94,12 @@ def test_all_weights_of_a_config_are_listed() -> None:
         ),
         ("w/slgcn_bone.safetensors", "slgcn", "get 27_2.zip from https://github.com/jackyjsy/"),
         ("w/mine.safetensors", "vtn", "`slr import-checkpoint --model vtn SOURCE w/mine.safetens"),
+        (
+            "w/hand_landmarker.task",
+            "",
+            "get hand_landmarker.task from https://storage.googleapis.com/mediapipe-models/"
+            "hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task (Apache-2.0) and put",
+        ),
         (f"w/{DWPOSE}", "", "get dw-ll_ucoco_384.onnx from https://huggingface.co/yzd-v/DWPose/"),
         (
             "w/yolox_m_8xb8-300e_humanart-c2c7a14a.onnx",

@@ -12,6 +12,7 @@ import pytest
 from slr_pipeline.config.estimators import (
     ImportedKeypointsSettings,
     MediapipeSettings,
+    MediapipeTasksSettings,
     MmposeSettings,
     OnnxSettings,
     WeightsFile,
@@ -28,7 +29,17 @@ INSTALL = "pip install -c requirements/constraints.txt -e"
 MISSING = {
     "mediapipe": (
         MediapipeSettings(),
-        "needs mediapipe 0.10.21, found none: pip install --no-deps -r requirements/pose.txt",
+        "needs mediapipe 0.10.21, found none: pip install --no-deps -r requirements/pose.txt"
+        if sys.version_info < (3, 13)
+        else "needs mediapipe 0.10.21, found none: it has no wheels for Python 3.13 and later; set "
+        "estimator: mediapipe_tasks, or use Python 3.11 or 3.12",
+    ),
+    "mediapipe.tasks": (
+        MediapipeTasksSettings(
+            estimator="mediapipe_tasks", pose=NO_FILE, hand=NO_FILE, face=NO_FILE
+        ),
+        "needs mediapipe 1.2.3 or later, found none: pip install --no-deps -r requirements/"
+        "tasks.txt",
     ),
     "mmpose": (
         MmposeSettings(estimator="mmpose", config="x", checkpoint=NO_FILE),

@@ -1,39 +1,38 @@
 """Hands that MediaPipe Holistic loses are found around their wrist; invented ones are dropped."""
 
-import importlib.util
 from itertools import islice
 
 import numpy as np
 import pytest
 
 from benchmarks.hands import NEAR, judged, labelled_frames, rows_of
-from slr_pipeline.config.estimators import MediapipeSettings
 from slr_pipeline.io.video import read_frames
 from slr_pipeline.pose.estimators import open_estimator
 from slr_pipeline.pose.interface import PoseEstimator
+from slr_pipeline.pose.mediapipe import HandGraph
 from slr_pipeline.pose.second_look import SecondLook, drop_outside, drop_twin, picture_box
 from slr_pipeline.skeleton import LEFT_HAND, RIGHT_HAND
 from tests.pose.clips import pose_clip
 from tests.pose.foreign import DEMO, point
+from tests.pose.mediapipes import mediapipe_settings, skip_unless_release
 from tests.pose.pictures import truth
 from tests.shared_data import SHARED
 
-NEEDS_MEDIAPIPE = pytest.mark.skipif(
-    importlib.util.find_spec("mediapipe") is None, reason="mediapipe is not installed"
-)
 WLASL = SHARED / "wlasl100/samples.csv"
 SAMPLE, FRAME = "signer0_sample1", 12
 
 
 @pytest.fixture(scope="module")
 def second_look() -> SecondLook:
-    solution_base = pytest.importorskip("mediapipe.python.solution_base")
-    return SecondLook(solution_base.SolutionBase)
+    skip_unless_release("0.10.21")
+    from mediapipe.python.solution_base import SolutionBase
+
+    return SecondLook(HandGraph(SolutionBase))
 
 
 @pytest.fixture(scope="module")
 def estimator() -> PoseEstimator:
-    return open_estimator(MediapipeSettings(), "cpu")
+    return open_estimator(mediapipe_settings("mediapipe"), "cpu")
 
 
 @pytest.fixture
@@ -49,7 +48,6 @@ def keypoints() -> np.ndarray:
     return keypoints
 
 
-@NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 @pytest.mark.parametrize("hand", [LEFT_HAND, RIGHT_HAND], ids=["left", "right"])
 @pytest.mark.parametrize("presence", [0, 0.1], ids=["missing", "doubtful"])
@@ -71,7 +69,6 @@ def test_a_lost_hand_is_found_where_it_is(
     assert np.array_equal(keypoints[others], expected[others])
 
 
-@NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 def test_a_sure_hand_stays_as_it_is(
     second_look: SecondLook, frame: np.ndarray, keypoints: np.ndarray
@@ -83,7 +80,6 @@ def test_a_sure_hand_stays_as_it_is(
     assert np.array_equal(keypoints, expected)
 
 
-@NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 def test_the_other_hand_is_not_taken(
     second_look: SecondLook, frame: np.ndarray, keypoints: np.ndarray
@@ -98,7 +94,6 @@ def test_the_other_hand_is_not_taken(
         assert not keypoints[LEFT_HAND].any()
 
 
-@NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 @pytest.mark.parametrize("y", [-300, 511, 900])
 @pytest.mark.parametrize("visibility", [0.3, 1.0])
@@ -111,7 +106,6 @@ def test_wrists_at_and_beyond_the_rim(
     assert not keypoints[LEFT_HAND].any()
 
 
-@NEEDS_MEDIAPIPE
 @pytest.mark.filterwarnings("ignore:label:DeprecationWarning")
 @pytest.mark.skipif(not WLASL.is_file(), reason="no wlasl100: SLR_SHARED_DATA or ../shared/data")
 @pytest.mark.parametrize("sample", ["28208", "57948", "45262", "05642", "26722"])
