@@ -1,7 +1,7 @@
 # make install: make the environment .venv with the package and the pose estimator
 # make UV=1 install (or any other target): the same with uv, which must be there; same locks and hashes
 # make submission: run the demo, from videos to results/tracks/*/submission.csv
-# make test: lint and all tests but the next two
+# make test: lint and all tests but the next three
 # make test-tasks: test estimator: mediapipe_tasks with its release of MediaPipe
 # make test-slurm: run the workflow on a SLURM cluster that the tests start; needs Debian's slurm-wlm
 # make test-load: run 2,000 clips end to end and watch memory and disk; about ten minutes
