@@ -186,23 +186,26 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     Raises ArtifactError for missing files and for files of different runs.
     """
     settings = config.tracks[name]
-    folders = {
-        stream: f"streams/{stream}/{config.phases(stream)[-1]}" for stream in settings.streams
+    phases = {stream: (stream, config.phases(stream)[-1]) for stream in settings.streams}
+    phases |= {untuned_name(stream): (stream, "train") for stream in settings.untuned}
+    paths = {
+        key: [results / folder / "model.safetensors" for folder in config.trainings(*phase)]
+        for key, phase in phases.items()
     }
-    folders |= {untuned_name(stream): f"streams/{stream}/train" for stream in settings.untuned}
-    paths = {stream: results / folder / "model.safetensors" for stream, folder in folders.items()}
     metrics = results / "tracks" / name / "metrics.json"
-    for path in (metrics, *(file for p in paths.values() for file in (p, p.with_suffix(".json")))):
+    needed = [path for seeds in paths.values() for path in seeds]
+    for path in (metrics, *(file for p in needed for file in (p, p.with_suffix(".json")))):
         if not path.is_file():
             raise ArtifactError(
                 f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
             )
     calibration, warnings = _scores_of(metrics, settings, list(paths))
     torch_device = choose_device(device)
-    members = dict(zip(paths, _members(config, name), strict=True))
     models = {
-        key: load_trained(str(path), getattr(config.streams[members[key]], "test_clips", None))
-        for key, path in paths.items()
+        key: load_trained(
+            list(map(str, seeds)), getattr(config.streams[phases[key][0]], "test_clips", None)
+        )
+        for key, seeds in paths.items()
     }
     read = {"keypoints"}
     for model in models.values():

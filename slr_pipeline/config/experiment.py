@@ -166,6 +166,13 @@ class Config(Section):
                 continue
             if stream.training.epochs == 0 and stream.init is None:
                 raise ValueError(f"streams.{name}.training.epochs: 0 needs weights; set init")
+            if stream.seeds > 1 and not any(
+                recipe_of(stream, phase).epochs for phase in self.phases(name)
+            ):
+                raise ValueError(
+                    f"streams.{name}.seeds: {stream.seeds} models would be equal, because nothing "
+                    "is trained (epochs 0); leave seeds out"
+                )
             processes = stream.gpus * stream.nodes
             for phase in self.phases(name):
                 size = recipe_of(stream, phase).batch_size
@@ -280,6 +287,16 @@ class Config(Section):
         if isinstance(settings, ImportedSettings) or self.protocol == "strict":
             return ("train",)
         return ("train", "finetune") if settings.finetune.epochs else ("train",)
+
+    def trainings(self, stream: str, phase: str) -> tuple[str, ...]:
+        """Folders of a phase's trainings in the results, one for each seed.
+
+        That of the first is `streams/{stream}/{phase}`; the others are below it, as `seed2`, ...
+        """
+        settings = self.streams[stream]
+        assert not isinstance(settings, ImportedSettings)
+        first = f"streams/{stream}/{phase}"
+        return (first, *(f"{first}/seed{number}" for number in range(2, settings.seeds + 1)))
 
     def protocol_of(self, stream: str) -> str:
         """The protocol of phase `train` of a stream.

@@ -97,15 +97,18 @@ def training_mb(stream: TrainedStream, recipe: TrainingSettings, device: str, th
 def prediction_mb(stream: TrainedStream, device: str, threads: int) -> int:
     """Memory in MB of a prediction, which takes clip by clip on a CPU."""
     batch = 1 if device == "cpu" else stream.training.batch_size
-    return _process_mb(stream, device, threads, batch, batch)
+    return _process_mb(stream, device, threads, batch, batch, models=stream.seeds)
 
 
-def _process_mb(stream: TrainedStream, device: str, threads: int, batch: int, at_once: int) -> int:
+def _process_mb(
+    stream: TrainedStream, device: str, threads: int, batch: int, at_once: int, models: int = 1
+) -> int:
     batch_bytes = batch * item_bytes(stream)
     workers = 0 if device == "cpu" else threads - 1
     workers, prefetch = affordable(batch_bytes, workers, MOST_IN_FLIGHT)
     weights, activations = _model_bytes(stream)
-    total = fixed_bytes(device, weights, workers) + in_flight(batch_bytes, workers, prefetch)
+    total = fixed_bytes(device, models * weights, workers)
+    total += in_flight(batch_bytes, workers, prefetch)
     if device == "cpu":
         total += at_once * activations
     return math.ceil(total / MB)

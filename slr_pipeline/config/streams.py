@@ -47,6 +47,9 @@ class _TrainedSettings(Section):
     an equal share of every batch, which batch norm sees."""
     nodes: int = Field(1, ge=1, le=64)
     """Machines of data-parallel training, as tasks of one SLURM job."""
+    seeds: int = Field(1, ge=1, le=20)
+    """Trainings of the stream, one job each, with the seeds `seed`, `seed` + 1, ... of the
+    experiment; their logits are averaged. A higher number trains only those that are missing."""
 
     @model_validator(mode="before")
     @classmethod
@@ -295,9 +298,11 @@ def recipe_of(stream: TrainedStream, phase: Phase) -> TrainingSettings:
 def weights_settings(stream: TrainedStream, phase: Phase) -> dict[str, Any]:
     """The settings that the weights of a phase depend on; the others retrain nothing.
 
-    Left out are those of other phases, of evaluation, and of checks that only stop a training.
+    Left out are those of other phases, of evaluation, of other seeds, and of checks that only stop
+    a training.
     """
-    unused: dict[str, Any] = {"test_clips": True, "training": {"overfit_steps", "chance_epochs"}}
+    checks = {"overfit_steps", "chance_epochs"}
+    unused: dict[str, Any] = {"test_clips": True, "seeds": True, "training": checks}
     if phase == "train":
         unused["finetune"] = True
     return stream.model_dump(mode="json", exclude=unused)

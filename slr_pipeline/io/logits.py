@@ -23,6 +23,8 @@ def write_logits(path: str | Path, logits: Logits, provenance: dict[str, Any]) -
         file.create_dataset("values", data=logits.values)
         file.create_dataset("answered", data=logits.answered)
         file.create_dataset("classes", data=list(logits.classes), dtype=text)
+        if logits.seeds is not None:
+            file.create_dataset("seeds", data=logits.seeds)
         file.attrs["format"] = FORMAT
         file.attrs["version"] = VERSION
         file.attrs["protocol"] = logits.protocol
@@ -46,6 +48,7 @@ def read_logits(path: str | Path) -> Logits:
                 classes=tuple(name.decode() for name in file["classes"][:]),
                 protocol=str(file.attrs["protocol"]),
                 reads=_stated_reads(file.attrs["provenance"]),
+                seeds=file["seeds"][:] if "seeds" in file else None,
             )
     except (OSError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -54,11 +57,16 @@ def read_logits(path: str | Path) -> Logits:
             "logits of another program with `slr import-logits`"
         ) from error
     rows = len(logits.samples)
-    if logits.values.shape != (rows, len(logits.classes)) or logits.answered.shape != (rows,):
+    seeds = logits.values[:, None] if logits.seeds is None else logits.seeds
+    if (
+        logits.values.shape != (rows, len(logits.classes))
+        or logits.answered.shape != (rows,)
+        or seeds.shape != (rows, seeds.shape[1], len(logits.classes))
+    ):
         raise ArtifactError(f"{path}: names, classes and logits disagree; delete and run again")
     if len(set(logits.samples)) != rows:
         raise ArtifactError(f"{path}: a sample appears twice; delete it and run again")
-    if not np.isfinite(logits.values).all():
+    if not (np.isfinite(logits.values).all() and np.isfinite(seeds).all()):
         raise ArtifactError(f"{path}: logits have NaN or infinite values; train the stream again")
     return logits
 

@@ -115,13 +115,15 @@ def _forecast(work: Workload, job: Job) -> dict[str, object]:
 def _passes(work: Workload, job: Job, settings: TrainedStream) -> float:
     """Items through the model; a training item counts three times, for forward and backward."""
     left_out = 1 / work.config.folds if work.config.folds else 0.0
-    phase = job.wildcards["phase"]
     if _predicts(job):
         clips = settings.test_clips if isinstance(settings, R2plus1dSettings) else 1
         part = {"train": left_out}  # a fold
-        return clips * sum(
-            work.split(split) * part.get(split, 1.0) for split in _predicted_splits(job)
+        return (
+            settings.seeds
+            * clips
+            * sum(work.split(split) * part.get(split, 1.0) for split in _predicted_splits(job))
         )
+    phase = job.wildcards["training"].partition("/")[0]  # without the seed
     train, val = work.split("train"), work.split("val")
     if phase == "finetune":
         return recipe_of(settings, "finetune").epochs * 3 * (train + val)

@@ -176,30 +176,38 @@ def training_figures(run: FinishedRun) -> list[PageImage | None]:
 
 def _training_figure(stream: Scored) -> PageImage | None:
     """Loss and accuracy on train and val by epoch; None for an imported stream."""
-    if not stream.history:
+    if not stream.histories:
         return None
-    epochs = [row["epoch"] for row in stream.history]
 
     def draw(axes: list[Axes]) -> None:
         for place, measure in zip(axes, ("accuracy", "loss"), strict=True):
-            for split in ("train", "val"):
-                values = [row.get(f"{split}_{measure}", math.nan) for row in stream.history]
-                if not all(map(math.isnan, values)):
-                    marker = "o" if len(values) == 1 else ""
-                    place.plot(epochs, values, marker=marker, color=COLOURS[split], label=split)
+            for number, history in enumerate(stream.histories):
+                epochs = [row["epoch"] for row in history]
+                for split in ("train", "val"):
+                    values = [row.get(f"{split}_{measure}", math.nan) for row in history]
+                    if not all(map(math.isnan, values)):
+                        marker, label = "o" if len(values) == 1 else "", "" if number else split
+                        place.plot(epochs, values, marker, color=COLOURS[split], label=label)
             place.set_ylabel(measure)
         axes[0].set_title(stream.title)
         axes[0].set_ylim(-0.03, 1.03)
         axes[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
         _scale_losses(
             axes[1],
-            [row[key] for row in stream.history for key in row if key.endswith("_loss")],
+            [
+                row[key]
+                for history in stream.histories
+                for row in history
+                for key in row
+                if key.endswith("_loss")
+            ],
         )
         axes[1].set_xlabel("epoch")
         axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].legend()
 
-    alt = f"Accuracy and loss of stream {stream.title} on train and val, by epoch"
+    seeds = f", of {len(stream.histories)} seeds" if len(stream.histories) > 1 else ""
+    alt = f"Accuracy and loss of stream {stream.title} on train and val, by epoch{seeds}"
     return _drawn(alt, 3.4, 3.6, draw, rows=2)
 
 

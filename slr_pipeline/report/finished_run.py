@@ -26,12 +26,15 @@ OWN_RULE = "report"
 
 @dataclass(frozen=True)
 class Scored:
-    """A stream of a phase, or a track (empty phase), with its metrics and training history."""
+    """A stream of a phase, or a track (empty phase), with its metrics.
+
+    `histories` are the rows by epoch of each training: one for each seed, none without training.
+    """
 
     name: str
     phase: str
     metrics: dict[str, Any]
-    history: tuple[dict[str, float], ...] = ()
+    histories: tuple[tuple[dict[str, float], ...], ...] = ()
 
     @property
     def title(self) -> str:
@@ -135,8 +138,8 @@ def read_run(config_file: str) -> FinishedRun:
     config = read_run_config(results)
     table = load_samples(config.data)
     streams = [
-        _read_stream(results, name, phase, imported=isinstance(settings, ImportedSettings))
-        for name, settings in config.streams.items()
+        _read_stream(results, config, name, phase)
+        for name in config.streams
         for phase in config.phases(name)
     ]
     tracks = {name: results / "tracks" / name for name in config.tracks}
@@ -162,14 +165,17 @@ def read_run(config_file: str) -> FinishedRun:
     )
 
 
-def _read_stream(results: Path, name: str, phase: str, *, imported: bool) -> Scored:
-    folder = results / "streams" / name / phase
+def _read_stream(results: Path, config: Config, name: str, phase: str) -> Scored:
     # Models that have seen val are not scored on it.
-    metrics = {"val": None, **read_metrics(folder / "metrics.json")}
-    if imported:
+    metrics = {"val": None, **read_metrics(results / "streams" / name / phase / "metrics.json")}
+    if isinstance(config.streams[name], ImportedSettings):
         return Scored(name, "imported", metrics)
-    history = read_table(folder / "history.csv", {"epoch": int}, may_be_empty=True)
-    return Scored(name, phase, metrics, tuple(history.to_dict("records")))
+    histories = [
+        read_table(results / folder / "history.csv", {"epoch": int}, may_be_empty=True)
+        for folder in config.trainings(name, phase)
+    ]
+    rows = (tuple(history.to_dict("records")) for history in histories)
+    return Scored(name, phase, metrics, tuple(filter(None, rows)))
 
 
 def _read_verified(config: Config, table: SampleTable) -> Iterable[Verified]:

@@ -108,9 +108,12 @@ def _hashes(run: FinishedRun) -> dict[str, str]:
         )
         hashes["all videos"] = hashlib.sha256("\n".join(sums).encode()).hexdigest()
     for stream in run.streams:
-        model = run.results / "streams" / stream.name / stream.phase / "model.safetensors"
-        if stream.phase != "imported":
-            hashes[f"model of {stream.title}"] = sha256_of(model)
+        if stream.phase == "imported":
+            continue
+        for number, folder in enumerate(run.config.trainings(stream.name, stream.phase), start=1):
+            seed = "" if number == 1 else f", seed {number}"
+            path = run.results / folder / "model.safetensors"
+            hashes[f"model of {stream.title}{seed}"] = sha256_of(path)
     for track in run.tracks:
         path = run.results / "tracks" / track.name / "submission.csv"
         hashes[f"submission of {track.name}"] = sha256_of(path)

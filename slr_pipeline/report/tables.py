@@ -1,7 +1,7 @@
 """The tables of a report, as rows of text with the numbers they sort by."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -227,7 +227,16 @@ def _accuracy_cells(metrics: dict[str, Any]) -> dict[str, object]:
         "mean over signs": percent(metrics["macro_recall"]),
         "calibration error": metrics["calibration"]["ece"],
         "chance": percent(metrics["chance"]),
-    }
+    } | _seed_cells(metrics.get("seeds", ()))
+
+
+def _seed_cells(seeds: Sequence[Mapping[str, float]]) -> dict[str, object]:
+    """Accuracy of each seed alone, in a column that only streams with several seeds have."""
+    if not seeds:
+        return {}
+    shares = [seed["top1"] for seed in seeds]
+    text = ", ".join(f"{100 * share:.1f}" for share in shares)
+    return {"accuracy of each seed": Cell(f"{text} %", sum(shares) / len(shares))}
 
 
 def signs_table(run: FinishedRun) -> Table | None:

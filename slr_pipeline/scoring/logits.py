@@ -12,6 +12,7 @@ class Logits:
 
     `answered` (N,) is False for quarantined samples, which the model does not see; their logits
     are 0. `reads` are the features that imported logits are stated to come from; None: not stated.
+    `seeds` (N, S, K) are the logits of several models, which `values` averages; None: one model.
     """
 
     samples: tuple[str, ...]
@@ -20,3 +21,4 @@ class Logits:
     classes: tuple[str, ...]
     protocol: str
     reads: tuple[str, ...] | None = None
+    seeds: NDArray[np.float32] | None = None

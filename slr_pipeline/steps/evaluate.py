@@ -1,7 +1,7 @@
 """Evaluate one stream on the splits it was not trained on."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -39,11 +39,16 @@ def evaluate(data: DataSettings, seed: int, splits: list[str], logits: list[str]
     if "val" in answered and answered["val"][0]:
         samples, values = answered["val"]
         temperature = fit_temperature(values, [label_of(sample) for sample in samples])
+    metrics = {
+        split: detailed_metrics(table, samples, values, seed, temperature)
+        for split, (samples, values) in answered.items()
+    }
+    for split, own in logits_of.items():
+        found = metrics[split]
+        if found is not None and own.seeds is not None:
+            found["seeds"] = metrics_of_seeds(table, own)
     content = {
-        **{
-            split: detailed_metrics(table, samples, values, seed, temperature)
-            for split, (samples, values) in answered.items()
-        },
+        **metrics,
         "temperature": temperature,
         "protocol": next(iter(logits_of.values())).protocol,
         "seed": seed,
@@ -65,6 +70,16 @@ def answered_samples(
         if logits.answered[row] and sample_of[name].label is not None
     ]
     return [sample_of[logits.samples[row]] for row in rows], logits.values[rows]
+
+
+def metrics_of_seeds(table: SampleTable, logits: Logits) -> list[dict[str, float]]:
+    """Accuracy of each of a stream's seeds alone, on the samples that the stream answered."""
+    assert logits.seeds is not None
+    found = []
+    for values in np.moveaxis(logits.seeds, 1, 0):
+        samples, scores = answered_samples(table, replace(logits, values=values))
+        found.append(evaluate_logits(scores, [label_of(sample) for sample in samples]))
+    return found
 
 
 def label_of(sample: Sample) -> int:

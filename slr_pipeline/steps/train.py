@@ -69,6 +69,7 @@ def train(
     folds: int | None = None,
     protocol: str | None = None,
     duplicates: str | None = None,
+    seed_number: int = 1,
 ) -> None:
     """Train a stream; write the weights with their sidecar, and a history with a row per epoch.
 
@@ -78,11 +79,14 @@ def train(
     the number from 1 of the fold whose signers are left out; None: all of train. `protocol` is that
     of weights that were trained elsewhere; None: that of the phase. `duplicates` is duplicates.csv,
     to leave out copies of samples that the phase does not train on; None: they are used.
+    `seed` is that of the experiment, which deals the signers to folds; the training has the
+    `seed_number`-th from it.
     """
     stores = open_features(features, read_quarantined(quality))
     chosen = choose_device(device)
     table = load_samples(data)
     held_out = held_out_samples(table, fold, folds, seed) if fold and folds else []
+    seed += seed_number - 1
     recipe = recipe_of(stream, phase)
     torch.manual_seed(seed)
     model = start_weights(stream, phase, init, table)
@@ -107,7 +111,7 @@ def train(
         **({} if duplicates is None else {"duplicates": sha256_of(duplicates)}),
     }
     about = {
-        "stream": stream.model_dump(),
+        "stream": stream.model_dump(exclude={"seeds"}),
         "heatmaps": None if heatmaps is None else heatmaps.model_dump(),
         "phase": phase,
         "held_out": held_out,

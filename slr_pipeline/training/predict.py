@@ -30,6 +30,7 @@ def predict(
 ) -> NDArray[np.float32]:
     """Logits (N, K) float32 in the order of `dataset.names`, N >= 1; the mean over its views.
 
+    A model that returns more than (B, K), such as `Seeds`, gives as many axes here.
     `samples` are the numbers of the samples to predict; None: all. Without `loader` this process
     loads them. `model` is moved to `device` and left in eval mode, in which batches do not affect
     logits. Out of memory, `batch_size` is halved from then on; SlrError where one clip does not
@@ -59,8 +60,8 @@ def predict(
             at_once = math.ceil(min(at_once, len(names)) / 2)
             log.warning("out of memory on %s; continuing with %d clips at a time", device, at_once)
         advance(len(names))
-    rows = torch.cat(logits).numpy().reshape(len(chosen), views, -1)
-    return np.asarray(rows.mean(axis=1), np.float32)
+    rows = torch.cat(logits).numpy()
+    return np.asarray(rows.reshape(-1, views, *rows.shape[1:]).mean(axis=1), np.float32)
 
 
 def _logits(

@@ -34,7 +34,14 @@ FINETUNE = {"finetune": {"epochs": 1, "batch_size": 2}}
 STREAMS: dict[str, dict[str, Any]] = {
     "joint": {"model": "slgcn", "width": 16, "frames": 20, "window": 16},
     "sstcn": {"model": "sstcn", "width": 16, "frames": 6},
-    "rgb": {"model": "r2plus1d", "feature": "frames", "width": 4, "frames": 4, "size": 32},
+    "rgb": {
+        "model": "r2plus1d",
+        "feature": "frames",
+        "width": 4,
+        "frames": 4,
+        "size": 32,
+        "seeds": 2,
+    },
     "hands": {
         "model": "vtn",
         "depth": True,
@@ -128,6 +135,10 @@ def logits_of(stream: str, phase: str, split: str) -> str:
     return f"results/streams/{stream}/{phase}/logits/{split}.h5"
 
 
+def weights_of(config: Config, stream: str, phase: str, results: str = "results") -> list[str]:
+    return [f"{results}/{place}/model.safetensors" for place in config.trainings(stream, phase)]
+
+
 def _make_features(config: Config, split: str) -> None:
     samples = [s for s in load_samples(config.data).samples if s.split == split]
     table, points = f"results/verify/{split}/all.csv", feature_file("keypoints", split)
@@ -145,16 +156,17 @@ def _train(config: Config, stream: str, phase: Phase) -> None:
     read = config.stream_features(stream)
     files = [feature_file(feature, split) for feature in read for split in ("train", "val")]
     quality_files = [f"results/quality/{split}.csv" for split in ("train", "val")]
-    folder = Path("results/streams") / stream / phase
-    model = folder / "model.safetensors"
-    start = None if phase == "train" else str(folder.parent / "train" / model.name)
     drawn = config.features.heatmaps if stream == "sstcn" else None
-    train(
-        *(config.data, settings, phase, 1, files, quality_files),
-        *(folder / "state", str(model), str(folder / "history.csv")),
-        *("cpu", 1, drawn, start),
-    )
-    trained = load_trained(str(model))
+    models, starts = weights_of(config, stream, phase), weights_of(config, stream, "train")
+    for number, (model, start) in enumerate(zip(models, starts, strict=True), start=1):
+        folder = Path(model).parent
+        train(
+            *(config.data, settings, phase, 1, files, quality_files),
+            *(folder / "state", model, str(folder / "history.csv")),
+            *("cpu", 1, drawn, None if phase == "train" else start),
+            seed_number=number,
+        )
+    trained = load_trained(models)
     for split in ("val", "test") if phase == "train" else ("test",):
         there = [feature_file(feature, split) for feature in read]
         judged = f"results/quality/{split}.csv"

@@ -49,7 +49,7 @@ HANDS = {"model": "vtn", "backbone": "resnet18", "backbone_width": 4, **SIZES}
 STREAMS: dict[str, dict[str, Any]] = {
     "joint": {**SKELETON, "trim": True, "stretch": True},
     "bone": {**SKELETON, "representation": "bone", "fidelity": "published"},
-    "joint_motion": {**SKELETON, "representation": "joint_motion"},
+    "joint_motion": {**SKELETON, "representation": "joint_motion", "seeds": 3},
     "bone_motion": {**SKELETON, "representation": "bone_motion", "fidelity": "published"},
     "sstcn": {"model": "sstcn", "width": 8, "frames": 4},
     "rgb": {**PICTURES, "feature": "frames"},
@@ -103,8 +103,19 @@ def write_run(
 
 def write_weights(results: Path, stream: str, scale: float = 1) -> None:
     """Write random weights with trained batch norms; `scale` multiplies the logits."""
+    for seed, path in enumerate(weights_of(results, stream), start=5):
+        write_seed(path, stream, scale, seed)
+
+
+def weights_of(results: Path, stream: str) -> list[str]:
+    folder = results / f"streams/{stream}/train"
+    more = [folder / f"seed{n}" for n in range(2, STREAMS[stream].get("seeds", 1) + 1)]
+    return [str(place / "model.safetensors") for place in (folder, *more)]
+
+
+def write_seed(path: str, stream: str, scale: float, random_seed: int) -> None:
     settings = check_stream(STREAMS[stream])
-    torch.manual_seed(5)
+    torch.manual_seed(random_seed)
     model = build_model(settings, len(SIGNS))
     model.train()
     for module in model.modules():
@@ -123,7 +134,7 @@ def write_weights(results: Path, stream: str, scale: float = 1) -> None:
         "classes": SIGNS,
         "protocol": "strict",
     }
-    save_model(results / f"streams/{stream}/train/model.safetensors", model.state_dict(), sidecar)
+    save_model(path, model.state_dict(), sidecar)
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +221,7 @@ def test_the_code_of_the_page_answers_clips_of_the_run(
     if settings.model == "vtn" and settings.fidelity == "published":
         given.append(np.zeros((7, 2), bool))
     logits = namespace["video_logits"](*given)
-    model = load_trained(str(results / f"streams/{stream}/train/model.safetensors")).network
+    model = load_trained(weights_of(results, stream)).network
     views = test_views(settings)
     dataset = build_dataset(settings, stores, [("b", -1)], train=False, seed=0, views=views)
     (expected,) = predict(model, dataset, batch_size=1)
@@ -229,6 +240,10 @@ def test_the_code_of_the_page_answers_clips_of_the_run(
     for one in inputs:
         assert f"| `{one.name}` | ({', '.join(map(str, one.shape))}) |" in page
     assert "made-up (weights 000" in page
+    assert len(facts["weights_sha256"].split()) == settings.seeds
+    assert facts["weights"].split() == [
+        path.removeprefix(f"{results}/") for path in weights_of(results, stream)
+    ]
     assert "- 1: a\\_b\\*c\n" in page
 
 

@@ -32,7 +32,15 @@ from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
 from slr_pipeline.steps.ensemble import read_streams
 from slr_pipeline.steps.predict import load_trained, predict
-from tests.cli.conftest import CPU, DEMO, SIGNS, feature_file, logits_of, one_error
+from tests.cli.conftest import (
+    CPU,
+    DEMO,
+    SIGNS,
+    feature_file,
+    logits_of,
+    one_error,
+    weights_of,
+)
 from tests.videos import write
 
 ROOT = Path(__file__).parents[2]
@@ -110,9 +118,10 @@ def test_logits_of_a_clip_do_not_depend_on_the_others(
     """Equal to the bit alone (the others are quarantined), among the others, and in the run."""
     config = read_run_config(run_folder / "results")
     folder = run_folder / "results/streams" / stream / "train"
-    model = load_trained(str(folder / "model.safetensors"))
+    model = load_trained(weights_of(config, stream, "train", str(run_folder / "results")))
     read = config.stream_features(stream)
     logits: dict[str, np.ndarray] = {}
+    assert len(model.seeds) == (2 if stream == "rgb" else 1)
     for split in ("val", "test"):
         files = [str(run_folder / feature_file(feature, split)) for feature in read]
         written = read_logits(folder / f"logits/{split}.h5")

@@ -93,6 +93,11 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
             f"{J}.training: schedule cosine has no milestones and plateau_patience; leave them out",
         ),
         (f"{J}.training", {"mixup": 1, "micro_batch": 1}, f"{J}.training: mixup needs a micro_b"),
+        (
+            J,
+            {"model": "slgcn", "init": {"path": "w"}, "training": {"epochs": 0}, "seeds": 2},
+            f"{J}.seeds: 2 models would be equal, because nothing is trained (epochs 0); leave",
+        ),
         (f"{J}.window", 151, f"{J}: window 151 is longer than frames"),
         (J, {"model": "r2plus1d", "feature": "hha"}, f"{R}.streams.joint: it reads hha, and track"),
         (f"{R}.streams", {"joint": 1, "b": 1}, f"{R}.streams.b: no such stream (known: bone, bone"),

@@ -25,9 +25,18 @@ def test_logits_are_read_back(tmp_path: Path) -> None:
     assert (actual.samples, actual.classes) == (LOGITS.samples, LOGITS.classes)
     np.testing.assert_array_equal(actual.values, LOGITS.values)
     np.testing.assert_array_equal(actual.answered, LOGITS.answered)
+    assert actual.seeds is None
     before = (tmp_path / "val.h5").read_bytes()
     write_logits(tmp_path / "val.h5", LOGITS, {"stream": "joint"})
     assert (tmp_path / "val.h5").read_bytes() == before
+
+
+def test_logits_of_seeds_are_read_back(tmp_path: Path) -> None:
+    seeds = np.stack([LOGITS.values - 1, LOGITS.values + 1], axis=1)
+    write_logits(tmp_path / "val.h5", replace(LOGITS, seeds=seeds), {})
+    actual = read_logits(tmp_path / "val.h5").seeds
+    assert actual is not None
+    np.testing.assert_array_equal(actual, seeds)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +46,8 @@ def test_logits_are_read_back(tmp_path: Path) -> None:
         (replace(LOGITS, samples=("a", "a")), "appears twice"),
         (replace(LOGITS, classes=("x", "y")), "disagree"),
         (replace(LOGITS, answered=np.array([True])), "disagree"),
+        (replace(LOGITS, seeds=np.zeros((2, 2, 4), np.float32)), "disagree"),
+        (replace(LOGITS, seeds=np.full((2, 2, 3), np.inf, np.float32)), "NaN or infinite"),
     ],
 )
 def test_wrong_logits_are_not_written(tmp_path: Path, logits: Logits, line: str) -> None:

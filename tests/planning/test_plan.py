@@ -120,6 +120,21 @@ def test_sums_by_hand(values: dict[str, Any]) -> None:
     assert plan.warnings == []
 
 
+def test_each_seed_is_a_training(values: dict[str, Any]) -> None:
+    values["streams"] = {"joint": values["streams"]["joint"]}
+    values["tracks"] = {"rgb": {"streams": {"joint": None}}}
+    one = plan_of(values)
+    values["streams"]["joint"]["seeds"] = 3
+    plan = plan_of(values)
+    names = ["train joint train", "train joint train/seed2", "train joint train/seed3"]
+    assert list(plan.jobs.index[plan.jobs["rule"] == "train"]) == names
+    assert sums(plan).loc["train joint"].tolist() == pytest.approx(
+        [3 * value for value in sums(one).loc["train joint"]]
+    )
+    units = [each.jobs.loc["predict joint train", "units"] for each in (one, plan)]
+    assert units[1] == 3 * units[0]
+
+
 def test_critical_path_of_a_diamond() -> None:
     def job(name: str, *inputs: str) -> Job:
         return Job(name, {}, inputs, (f"{name}.out",))

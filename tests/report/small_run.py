@@ -72,7 +72,7 @@ def make_results(
         "name": "small",
         "results": str(folder / "results"),
         "data": {"layout": "table", "signer_independent": False, **places},
-        "streams": dict.fromkeys(STREAMS, TRAINED),
+        "streams": {"joint": TRAINED, "bone": {**TRAINED, "seeds": 2}},
         "tracks": {"rgb": {"streams": dict.fromkeys(STREAMS)}},
         **changes,
     }
@@ -145,19 +145,25 @@ def _write_models(results: Path, values: dict[str, Any], samples: list[str]) -> 
             logits[range(len(names)), np.where(np.asarray(truth) == 0, 1, truth)] += 2
             seen = np.asarray([name != GONE for name in names])
             logits[~seen] = 0
-            found = Logits(names, logits, seen, tuple(SIGNS), "strict")
+            seeds = None
+            if settings.get("seeds") == 2:
+                noise = np.random.default_rng(7).normal(0, 4, logits.shape).astype(np.float32)
+                noise[~seen] = 0
+                seeds = np.stack([logits - noise, logits + noise], axis=1)
+            found = Logits(names, logits, seen, tuple(SIGNS), "strict", seeds=seeds)
             paths.append(str(place / "logits" / f"{split}.h5"))
             write_logits(paths[-1], found, {})
         logits_files = [paths[-1] for paths in files.values()]
         evaluate(data, 1, list(files), logits_files, f"{place}/metrics.json")
         if settings["model"] != "imported":
-            (place / "model.safetensors").write_bytes(b"weights")
             names = ["epoch", "learning_rate", "train_loss", "train_accuracy"]
             names += ["val_loss", "val_accuracy"]
             epochs = [[0, 0.1, 2.3, 0.1, 250, 0.1], [1, 0.1, 1.5, 0.5, 2, 0.4]]
             epochs += [[2, 0.1, 0.7, 0.8, 1, 0.8]]
             rows = [dict(zip(names, row, strict=True)) for row in epochs]
-            write_table(place / "history.csv", rows, names)
+            for folder in [place, place / "seed2"][: settings.get("seeds", 1)]:
+                write_table(folder / "history.csv", rows, names)
+                (folder / "model.safetensors").write_bytes(b"weights")
     for track, settings in values["tracks"].items():
         ensemble(
             data,

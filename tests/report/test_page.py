@@ -175,6 +175,20 @@ def test_a_huge_first_loss_does_not_hide_the_others(text: str) -> None:
     assert max(ticks) < 10
 
 
+def test_a_stream_with_seeds_shows_each(results: Path, text: str) -> None:
+    page = Page(text)
+    column = page.tables["Accuracy"][0].index("accuracy of each seed")
+    shown = {tuple(row[:3]): row[column] for row in page.tables["Accuracy"][1:]}
+    bone = read_metrics(results.parent / "streams/bone/train/metrics.json")["test"]
+    each = [f"{100 * seed['top1']:.1f}" for seed in bone["seeds"]]
+    assert shown["bone", "stream", "test"] == f"{each[0]}, {each[1]} %"
+    assert shown["joint", "stream", "test"] == shown["rgb", "track", "test"] == "-"
+    hashes = [row[0] for row in page.tables["Hashes"]]
+    assert {"model of joint", "model of bone", "model of bone, seed 2"} <= set(hashes)
+    (alt,) = (a["alt"] for tag, a in page.elements if tag == "img" and "of 2 seeds" in str(a))
+    assert alt == "Accuracy and loss of stream bone on train and val, by epoch, of 2 seeds"
+
+
 def test_the_page_is_self_contained_and_images_have_alternative_text(text: str) -> None:
     elements = Page(text).elements
     places = [a[key] for _, a in elements for key in ("src", "href") if a.get(key)]

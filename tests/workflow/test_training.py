@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from slr_pipeline.io.logits import read_logits
@@ -103,6 +104,47 @@ def test_protocol_challenge_finetunes_and_trains_nothing_anew(copied_run: Workfl
     assert rgb["top1_without"]["test"].keys() == rgb["weights"].keys()
 
 
+def test_more_seeds_train_only_those_that_are_missing(copied_run: WorkflowRun) -> None:
+    """The first seed stays as it is; their logits are averaged; fewer seeds train nothing."""
+    results = copied_run.folder / "results"
+    folder = results / "streams/joint/train"
+
+    def changes(seeds: int, **more: Any) -> dict[str, Any]:
+        joint = {**copied_run.config["streams"]["joint"], "seeds": seeds, **more}
+        return {"streams": {"joint": joint}}
+
+    first = {path: path.read_bytes() for path in weights_of(copied_run)}
+    alone = {split: read_logits(folder / f"logits/{split}.h5") for split in ("val", "test")}
+    done = copied_run.snakemake("all", **changes(2))
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in weights_of(copied_run)} == first
+    sidecar = json.loads((folder / "seed2/model.json").read_text())
+    assert (sidecar["seed"], sidecar["phase"]) == (2, "train")
+    assert (results / "logs/train/joint/train/seed2.log").exists()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    for split, before in alone.items():
+        logits = read_logits(folder / f"logits/{split}.h5")
+        assert logits.seeds is not None
+        assert (logits.seeds[:, 0] == before.values).all()
+        assert (logits.seeds[:, 1] != before.values).any()
+        mean = logits.seeds.mean(axis=1, dtype=np.float64).astype(np.float32)
+        assert (logits.values == mean).all()
+        assert [seed["samples"] for seed in metrics[split]["seeds"]] == [4, 4]
+    second = (folder / "seed2/model.safetensors").read_bytes()
+    planned = copied_run.planned("all", **changes(3))
+    assert (planned["train"], planned["predict"], planned["report"]) == (1, 1, 1)
+    planned = copied_run.planned("all", **changes(1))
+    assert "train" not in planned
+    assert planned["predict"] == 1
+    tuned = {**changes(3, finetune={"epochs": 1}), "protocol": "challenge"}
+    assert copied_run.planned(**tuned)["train"] == 1 + 3
+    assert copied_run.planned(**changes(2), seed=2)["train"] == 2
+    # The second seed is the first one of an experiment with the next seed.
+    done = copied_run.snakemake("results/streams/joint/train/model.safetensors", seed=2)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "model.safetensors").read_bytes() == second
+
+
 def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: WorkflowRun) -> None:
     rows = copied_run.rows()
     first: set[str] = set()
@@ -116,7 +158,10 @@ def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: Wor
     planned = copied_run.planned(folds=2)
     assert (planned["train"], planned["predict_fold"]) == (2, 2)
     assert "predict" not in planned
-    done = copied_run.snakemake("submission", folds=2)
+    streams = {"joint": {**copied_run.config["streams"]["joint"], "seeds": 2}}
+    planned = copied_run.planned(folds=2, streams=streams)
+    assert (planned["train"], planned["predict_fold"], planned["predict"]) == (1 + 2 * 2, 2, 1)
+    done = copied_run.snakemake("submission", folds=2, streams=streams)
     assert done.returncode == 0, done.stderr
     results = copied_run.folder / "results"
     signer_of = {row["sample"]: row["signer"] for row in rows if row["split"] == "train"}
@@ -125,7 +170,9 @@ def test_folds_fit_the_track_to_signers_their_models_did_not_see(copied_run: Wor
         folder = results / "streams/joint" / fold
         logits = read_logits(folder / "logits/train.h5")
         sidecar = json.loads((folder / "model.json").read_text())
-        assert tuple(sidecar["held_out"]) == logits.samples
+        other = json.loads((folder / "seed2/model.json").read_text())
+        assert (sidecar["seed"], other["seed"]) == (1, 2)
+        assert tuple(sidecar["held_out"]) == tuple(other["held_out"]) == logits.samples
         assert len({signer_of[name] for name in logits.samples}) == 1
         assert logits.protocol == "strict"
         assert logits.answered.all()

@@ -18,6 +18,7 @@ TRAINED = training_order(CONFIG)
 FIRST = len(TRAINED) + 1
 # Each fold trains without some signers of train and computes logits for them.
 FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
+PHASES = ["train", "finetune", *FOLDS]
 # On a CPU, streams train side by side with one thread each: torch's threads busy-wait, so two of
 # them on shared cores are slower than one. Beside a GPU, the threads load the items.
 GPUS = 0 if CONFIG.device == "cpu" else 1
@@ -40,7 +41,9 @@ wildcard_constraints:
     split="|".join(SPLITS),
     shard="all|[01]+",
     stream="|".join(CONFIG.streams),
-    phase="|".join(["train", "finetune", *FOLDS]),
+    phase="|".join(PHASES),
+    # The first seed of a phase has its folder, the others have folders in it.
+    training=f"({'|'.join(PHASES)})(/seed[0-9]+)?",
     track="|".join(CONFIG.tracks),
 
 
@@ -92,16 +95,21 @@ def stream_features(stream, *splits):
     return feature_files(CONFIG.stream_features(stream), *splits)
 
 
-def stream_settings(stream, phase):
-    """A stream's section for a phase: `train` does not read the settings of `finetune`."""
-    unused = None if phase == "finetune" else {"finetune"}
+def recipe_phase(training):
+    """The phase whose recipe a training has: `train/seed2` and a fold have that of `train`."""
+    return "finetune" if training.split("/")[0] == "finetune" else "train"
+
+
+def stream_settings(stream, training):
+    """A stream's section for a training: `train` does not read the settings of `finetune`."""
+    unused = None if recipe_phase(training) == "finetune" else {"finetune"}
     return CONFIG.streams[stream].model_dump_json(exclude=unused)
 
 
-def retraining_settings(stream, phase):
-    """The part of a stream's section whose change reruns a phase; a fold is phase `train`."""
-    phase = "finetune" if phase == "finetune" else "train"
-    return json.dumps(weights_settings(CONFIG.streams[stream], phase))
+def retraining_settings(stream, training):
+    """The part of a stream's section whose change reruns a training."""
+    settings = weights_settings(CONFIG.streams[stream], recipe_phase(training))
+    return json.dumps(settings)
 
 
 def test_clips(stream):
@@ -111,9 +119,10 @@ def test_clips(stream):
 
 
 def start_weights(wildcards):
-    """Input function: initial weights of a phase as a list, empty for random weights."""
-    if wildcards.phase == "finetune":
-        return [f"<results>/streams/{wildcards.stream}/train/model.safetensors"]
+    """Input function: initial weights of a training as a list, empty for random weights."""
+    if recipe_phase(wildcards.training) == "finetune":
+        before = wildcards.training.replace("finetune", "train")  # of the same seed
+        return [f"<results>/streams/{wildcards.stream}/{before}/model.safetensors"]
     init = CONFIG.streams[wildcards.stream].init
     return [] if init is None else [init.path]
 
@@ -123,10 +132,10 @@ def processes(stream):
     return CONFIG.streams[stream].gpus * CONFIG.streams[stream].nodes
 
 
-def training_memory(stream, phase):
+def training_memory(stream, training):
     """Memory of a training on each of its machines, in MB."""
     settings = CONFIG.streams[stream]
-    recipe = recipe_of(settings, "finetune" if phase == "finetune" else "train")
+    recipe = recipe_of(settings, recipe_phase(training))
     return training_mb(settings, recipe, DEVICE, TRAINING_THREADS)
 
 
@@ -151,19 +160,30 @@ def launcher(stream):
 
 
 def has_epochs(wildcards):
-    """Whether a phase trains, so that it needs the samples of train and val."""
-    phase = "finetune" if wildcards.phase == "finetune" else "train"
+    """Whether a training has epochs, so that it needs the samples of train and val."""
+    phase = recipe_phase(wildcards.training)
     return recipe_of(CONFIG.streams[wildcards.stream], phase).epochs > 0
 
 
-def phase_flags(stream, phase):
-    """Flags of a phase: a fold is phase `train` without some signers."""
+def training_flags(stream, training):
+    """Flags of a training: its phase and seed; a fold is phase `train` without some signers."""
+    phase, _, number = training.partition("/seed")
+    flags = ["--phase", recipe_phase(training)]
     if phase == "train" and CONFIG.protocol_of(stream) == "challenge":
-        return ["--phase", phase, "--protocol", "challenge"]
-    if phase not in FOLDS:
-        return ["--phase", phase]
-    fold = str(FOLDS.index(phase) + 1)
-    return ["--phase", "train", "--fold", fold, "--folds", str(len(FOLDS))]
+        flags += ["--protocol", "challenge"]
+    if phase in FOLDS:
+        flags += ["--fold", str(FOLDS.index(phase) + 1), "--folds", str(len(FOLDS))]
+    if number:
+        flags += ["--seed-number", number]
+    return flags
+
+
+def models(ending):
+    """Input function: a file of the model of each seed, in their order."""
+    return lambda wildcards: [
+        f"<results>/{folder}/model.{ending}"
+        for folder in CONFIG.trainings(wildcards.stream, wildcards.phase)
+    ]
 
 
 def pose_files():
@@ -271,11 +291,12 @@ def stream_metrics():
 
 
 def trained_models():
-    """History and weights of every phase of the streams with a model."""
+    """History and weights of every training of the streams with a model."""
     return [
-        f"<results>/streams/{stream}/{phase}/{file}"
+        f"<results>/{folder}/{file}"
         for stream in TRAINED
         for phase in CONFIG.phases(stream)
+        for folder in CONFIG.trainings(stream, phase)
         for file in ("history.csv", "model.safetensors")
     ]
 

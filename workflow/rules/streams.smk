@@ -2,7 +2,7 @@
 
 
 rule train:
-    """Train a stream: phase train selects the epoch on val; finetune adds val; a fold omits its signers."""
+    """Train a stream: phase train selects the epoch on val; finetune adds val; a fold omits its signers; a job per seed."""
     input:
         features=lambda wildcards: (
             stream_features(wildcards.stream, "train", "val")
@@ -17,25 +17,25 @@ rule train:
         init=start_weights,
         duplicates=excluded,
     output:
-        model="<results>/streams/{stream}/{phase}/model.safetensors",
-        sidecar="<results>/streams/{stream}/{phase}/model.json",
+        model="<results>/streams/{stream}/{training}/model.safetensors",
+        sidecar="<results>/streams/{stream}/{training}/model.json",
         history=report(
-            "<results>/streams/{stream}/{phase}/history.csv",
+            "<results>/streams/{stream}/{training}/history.csv",
             caption="../report/history.rst",
             category="Streams",
-            labels={"stream": "{stream}", "phase": "{phase}", "what": "epochs"},
+            labels={"stream": "{stream}", "phase": "{training}", "what": "epochs"},
         ),
     log:
-        "<logs>/train/{stream}/{phase}.log",
+        "<logs>/train/{stream}/{training}.log",
     benchmark:
-        "<benchmarks>/train/{stream}/{phase}.tsv"
+        "<benchmarks>/train/{stream}/{training}.tsv"
     priority: lambda wildcards: urgency(wildcards.stream)
     conda:
         "../envs/slr.yaml"
     threads: lambda wildcards: TRAINING_THREADS * CONFIG.streams[wildcards.stream].gpus
     resources:
         gpu=lambda wildcards: GPUS * processes(wildcards.stream),
-        mem_mb=lambda wildcards: training_memory(wildcards.stream, wildcards.phase),
+        mem_mb=lambda wildcards: training_memory(wildcards.stream, wildcards.training),
         runtime=1440,
         # Only for several processes: tasks of one cluster job with a GPU each.
         tasks=lambda wildcards: of_several(wildcards, processes(wildcards.stream)),
@@ -55,33 +55,33 @@ rule train:
         duplicates=lambda wildcards, input: (
             ["--duplicates", *input.duplicates] if input.duplicates else []
         ),
-        phase=lambda wildcards: phase_flags(wildcards.stream, wildcards.phase),
+        training=lambda wildcards: training_flags(wildcards.stream, wildcards.training),
         # The command gets all settings; only those that change the weights rerun it.
         stream=lambda wildcards, output: stream_settings(
-            wildcards.stream, wildcards.phase
+            wildcards.stream, wildcards.training
         ),
         retrained_by=lambda wildcards: retraining_settings(
-            wildcards.stream, wildcards.phase
+            wildcards.stream, wildcards.training
         ),
         heatmaps=lambda wildcards: drawn_heatmaps(wildcards.stream),
         seed=CONFIG.seed,
         labels=labels_digest(TABLE, ("train", "val")),
     message:
-        start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
+        start_message("{rule} {wildcards.stream}, phase {wildcards.training}; {log}")
     shell:
         "{params.launch}python -P -m slr_pipeline.steps.train "
         "--data {params.data:q} --stream {params.stream:q} "
-        "{params.phase:q} --seed {params.seed} --device {params.device} "
+        "{params.training:q} --seed {params.seed} --device {params.device} "
         "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
         "--quality {input.quality:q} {params.duplicates:q} {params.init:q} --state {params.state:q} "
         "--out {output.model:q} --history {output.history:q} 2> {log:q}"
 
 
 rule predict:
-    """Compute the logits of a trained stream for all splits that it has not seen."""
+    """Compute the logits of a trained stream for all splits that it has not seen; the mean over its seeds."""
     input:
-        model="<results>/streams/{stream}/{phase}/model.safetensors",
-        sidecar="<results>/streams/{stream}/{phase}/model.json",
+        models=models("safetensors"),
+        sidecars=models("json"),
         features=lambda wildcards: stream_features(
             wildcards.stream, *predicted_splits(wildcards)
         ),
@@ -123,7 +123,7 @@ rule predict:
     message:
         start_message("predict {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.predict --model {input.model:q} --device {params.device} "
+        "python -P -m slr_pipeline.steps.predict --model {input.models:q} --device {params.device} "
         "--threads {threads} {params.features:q} --quality {input.quality:q} "
         "{params.test_clips:q} --out {output:q} 2> {log:q}"
 

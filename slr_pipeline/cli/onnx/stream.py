@@ -55,13 +55,16 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
     """
     package_versions = versions()
     weights = _weights(config, results, stream)
-    trained = load_trained(str(weights), getattr(config.streams[stream], "test_clips", None))
+    trained = load_trained(
+        [str(results / path) for path in weights],
+        getattr(config.streams[stream], "test_clips", None),
+    )
     settings, sidecar = trained.settings, trained.sidecar
     generator = torch.Generator().manual_seed(0)
     batches = [random_batch(settings, size, generator) for size in RANDOM_BATCHES]
     real = list(_real_batches(config, results, stream, trained))
     facts = {
-        "weights": f"streams/{stream}/{sidecar['phase']}/model.safetensors",
+        "weights": " ".join(weights),
         "weights_sha256": trained.sha256,
         "keypoints": _estimator(sidecar),
         **package_versions,
@@ -105,8 +108,8 @@ def _tracks(config: Config, results: Path, stream: str) -> dict[str, dict[str, A
     return tracks
 
 
-def _weights(config: Config, results: Path, stream: str) -> Path:
-    """Path of the weights that answer test."""
+def _weights(config: Config, results: Path, stream: str) -> list[str]:
+    """The weights that answer test, one file for each seed, relative to the results."""
     if stream not in config.streams:
         streams = ", ".join(config.streams)
         raise ConfigError(
@@ -117,10 +120,13 @@ def _weights(config: Config, results: Path, stream: str) -> Path:
             f"--onnx {stream}: the stream has imported logits and no model; export it from the run "
             "that trained it"
         )
-    path = results / "streams" / stream / config.phases(stream)[-1] / "model.safetensors"
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; train the stream first: snakemake {path}")
-    return path
+    folders = config.trainings(stream, config.phases(stream)[-1])
+    weights = [f"{folder}/model.safetensors" for folder in folders]
+    for name in weights:
+        path = results / name
+        if not path.is_file():
+            raise DataError(f"{path}: no such file; train the stream first: snakemake {path}")
+    return weights
 
 
 def _real_batches(
