@@ -46,17 +46,19 @@ from slr_pipeline.config.streams import (
     StreamSettings,
     TrainedStream,
     features_of,
+    test_views,
 )
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import batches
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.planning.rates import forward_gflop
+from slr_pipeline.schema import SampleView
 from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.fit import fit
 from slr_pipeline.training.memory import open_loader
 from slr_pipeline.training.numerics import prediction_numerics
 from slr_pipeline.training.predict import predict
-from slr_pipeline.training.streams import build_dataset, build_model, epoch_starter, test_views
+from slr_pipeline.training.streams import build_dataset, build_model, epoch_starter
 
 CLASSES = 226
 WARM_UP = 5
@@ -290,7 +292,7 @@ def predicted(bench: Bench, case: Case) -> Measured:
 def dataset(bench: Bench, name: str, count: int, *, train: bool) -> StreamDataset:
     """`count` items, of few clips in turn."""
     stream, settings = bench.streams[name], bench.config.features
-    views = (0,) if train else test_views(stream)
+    views = (SampleView(),) if train else test_views(stream)
     clips = [(f"clip{n % bench.clips}", n % CLASSES) for n in range(-(-count // len(views)))]
     drawn = stream.model == "sstcn" and not settings.heatmaps.stored
     return build_dataset(

@@ -41,6 +41,18 @@ class Change(NamedTuple):
     saturation: float = 1.0
 
 
+class SampleView(NamedTuple):
+    """How an item of evaluation shows a sample; the default also in training.
+
+    Clip number `clip` from 0 of `clips` clips of its pictures; mirrored; `speed` times as fast.
+    """
+
+    clip: int = 0
+    clips: int = 1
+    mirrored: bool = False
+    speed: float = 1.0
+
+
 @dataclass(frozen=True)
 class FeatureSchema:
     """One feature. `shape` is per frame; raise `version` when the values change meaning.

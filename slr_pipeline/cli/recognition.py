@@ -17,7 +17,7 @@ from scipy.special import softmax
 from slr_pipeline.config.estimators import ImportedKeypointsSettings, MmposeSettings
 from slr_pipeline.config.experiment import Config
 from slr_pipeline.config.features import FeatureSettings
-from slr_pipeline.config.streams import ImportedSettings, features_of
+from slr_pipeline.config.streams import ImportedSettings, evaluation_settings, features_of
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.documents import read_metrics
@@ -203,7 +203,7 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     torch_device = choose_device(device)
     models = {
         key: load_trained(
-            list(map(str, seeds)), getattr(config.streams[phases[key][0]], "test_clips", None)
+            list(map(str, seeds)), evaluation_settings(config.streams[phases[key][0]])
         )
         for key, seeds in paths.items()
     }

@@ -21,7 +21,7 @@ from slr_pipeline.config.recipes import (
     VtnTraining,
 )
 from slr_pipeline.config.section import InheritedFidelity, PlainPath, Section
-from slr_pipeline.schema import Feature, LandmarkRepresentation, Representation
+from slr_pipeline.schema import Feature, LandmarkRepresentation, Representation, SampleView
 
 _TRAINING = "The recipe of phase `train`."
 _FINETUNE = (
@@ -33,6 +33,12 @@ _MODEL = "The model of the stream."
 FlipProbability = Annotated[
     float, Field(ge=0, le=1, description="Probability that a training item is mirrored.")
 ]
+
+
+Speed = Annotated[float, Field(ge=0.5, le=2)]
+
+EVALUATION = ("test_clips", "test_mirror", "test_speeds")
+"""Keys of the settings of evaluation, which a run may change after training."""
 
 
 class _TrainedSettings(Section):
@@ -47,6 +53,13 @@ class _TrainedSettings(Section):
     an equal share of every batch, which batch norm sees."""
     nodes: int = Field(1, ge=1, le=64)
     """Machines of data-parallel training, as tasks of one SLURM job."""
+    test_mirror: bool = False
+    """Evaluation also sees each clip mirrored; the logits of both are averaged."""
+    test_speeds: list[Speed] = Field([1.0], min_length=1)
+    """Speeds at which evaluation sees each clip, as in `[0.9, 1, 1.1]`; their logits are averaged.
+    Streams that give every clip the same number of frames (`landmark`, `sstcn`, `slgcn` with
+    `stretch`) see its middle part at a lower speed, and its first and last frame for longer at a
+    higher one."""
     seeds: int = Field(1, ge=1, le=20)
     """Trainings of the stream, one job each, with the seeds `seed`, `seed` + 1, ... of the
     experiment; their logits are averaged. A higher number trains only those that are missing."""
@@ -302,10 +315,29 @@ def weights_settings(stream: TrainedStream, phase: Phase) -> dict[str, Any]:
     a training.
     """
     checks = {"overfit_steps", "chance_epochs"}
-    unused: dict[str, Any] = {"test_clips": True, "seeds": True, "training": checks}
+    unused: dict[str, Any] = {
+        **dict.fromkeys((*EVALUATION, "seeds"), True),
+        "training": checks,
+    }
     if phase == "train":
         unused["finetune"] = True
     return stream.model_dump(mode="json", exclude=unused)
+
+
+def evaluation_settings(stream: StreamSettings) -> dict[str, Any]:
+    """The settings of evaluation of a stream; imported logits have none."""
+    return stream.model_dump(mode="json", include=set(EVALUATION))
+
+
+def test_views(stream: TrainedStream) -> tuple[SampleView, ...]:
+    """Views of a sample that evaluation averages: clips, mirrored or not, at several speeds."""
+    clips = stream.test_clips if isinstance(stream, R2plus1dSettings) else 1
+    return tuple(
+        SampleView(clip, clips, mirrored, speed)
+        for speed in stream.test_speeds
+        for mirrored in ((False, True) if stream.test_mirror else (False,))
+        for clip in range(clips)
+    )
 
 
 def features_of(stream: StreamSettings, features: FeatureSettings) -> tuple[str, ...]:

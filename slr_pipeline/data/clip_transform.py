@@ -87,14 +87,20 @@ class ClipTransform:
         return frame_indices.random_clip(T, self.frames, rng)
 
     def __call__(
-        self, pictures: Pictures, rng: np.random.Generator | None, *, speed: float = 1.0
+        self,
+        pictures: Pictures,
+        rng: np.random.Generator | None,
+        *,
+        mirror: bool = False,
+        speed: float = 1.0,
     ) -> tuple[NDArray[np.uint8], Change]:
         """Return pictures (T, size, size, 3), of `flow` (T, 2, size, size), and their change.
 
         `pictures` are (256, 256, 3) by frame and 0, of `flow` (256, 256) by frame and component,
-        which is made `speed` times as fast. Without `rng` there is no augmentation.
+        which is made `speed` times as fast. Without `rng` there is no augmentation, and `mirror`
+        mirrors them.
         """
-        view, change = self._augmentation(rng)
+        view, change = self._augmentation(rng, mirror=mirror)
         flow = self.kind == "flow"
         places = (len(pictures), 2 if flow else 1)
         shape = (self.size, self.size) if flow else (self.size, self.size, 3)
@@ -104,10 +110,13 @@ class ClipTransform:
             self._show(picture, view, seen[place])
         return seen if flow else seen[:, 0], change
 
-    def _augmentation(self, rng: np.random.Generator | None) -> tuple[View, Change]:
+    def _augmentation(
+        self, rng: np.random.Generator | None, *, mirror: bool
+    ) -> tuple[View, Change]:
         spare = SIDE_PX - self.crop
         if rng is None:
-            return View(spare // 2, spare // 2), Change()
+            mirrored = mirror and self.fidelity == "published"
+            return View(spare // 2, spare // 2, mirrored=mirrored), Change(mirror)
         mirrored = bool(rng.random() < self.flip_probability)
         angle_rad = math.radians(rng.uniform(-self.rotation_deg, self.rotation_deg))
         top, left = (int(offset) for offset in rng.integers(0, spare + 1, 2))

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from slr_pipeline.errors import SlrError
+from slr_pipeline.schema import SampleView
 
-ItemFactory = Callable[[str, int, np.random.Generator | None], Sequence[NDArray[Any]]]
-"""Makes an item's arrays from the name of a sample, the number of a view and a random generator
-(None: no augmentation)."""
+ItemFactory = Callable[[str, SampleView, np.random.Generator | None], Sequence[NDArray[Any]]]
+"""Makes an item's arrays from the name of a sample, a view and a random generator (None: no
+augmentation)."""
 
 Prepare = Callable[[Sequence[Tensor], torch.device], list[Tensor]]
 """Makes the inputs of a model, on its device, from those of a batch, on the CPU."""
@@ -43,7 +44,7 @@ class StreamDataset(Dataset[Item]):
         *,
         train: bool,
         seed: int = 0,
-        views: Sequence[int] = (0,),
+        views: Sequence[SampleView] = (SampleView(),),
         prepare: Prepare = moved,
     ) -> None:
         self.names = tuple(name for name, _ in samples)

@@ -16,10 +16,16 @@ def looped(T: int, length: int) -> NDArray[np.int64]:
     return np.arange(length, dtype=np.int64) % T
 
 
-def resampled(T: int, length: int) -> NDArray[np.int64]:
-    """`length` frames evenly spread over the clip: the middles of `length` equal parts."""
+def resampled(T: int, length: int, speed: float = 1.0) -> NDArray[np.int64]:
+    """`length` frames evenly spread over the clip: the middles of `length` equal parts.
+
+    At a lower `speed` over its middle part; at a higher one the ends are held.
+    """
     _check(T)
-    return (2 * np.arange(length, dtype=np.int64) + 1) * T // (2 * length)
+    if speed == 1:  # exact
+        return (2 * np.arange(length, dtype=np.int64) + 1) * T // (2 * length)
+    moments = (np.arange(length) + 0.5) / length
+    return np.clip((((moments - 0.5) * speed + 0.5) * T).astype(np.int64), 0, T - 1)
 
 
 def random_window(T: int, length: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -83,6 +83,8 @@ class HandTransform:
         depth: Pictures | None,
         missing: Flags,
         rng: np.random.Generator | None,
+        *,
+        mirror: bool = False,
     ) -> tuple[list[NDArray[np.uint8]], Change]:
         """Return pictures and their change; without `rng` there is no augmentation.
 
@@ -95,9 +97,10 @@ class HandTransform:
             depth: pictures (256, 256), or None without depth.
             missing: (frames, 2) whether the hand has no box; used by `published`.
             rng: source of the augmentation.
+            mirror: without `rng`, show the mirrored person.
         """
         edge = (SIDE_PX - CROP_PX) // 2
-        window, change = Window(edge, edge, CROP_PX, CROP_PX), Change()
+        window, change = Window(edge, edge, CROP_PX, CROP_PX), Change(mirror)
         if rng is not None:
             window = self._window(rng)
             mirrored = bool(rng.random() < self.flip_probability)

@@ -25,17 +25,23 @@ class HeatmapTransform:
     flip_probability: float
 
     def __call__(
-        self, heatmaps: NDArray[np.uint8], rng: np.random.Generator | None
+        self,
+        heatmaps: NDArray[np.uint8],
+        rng: np.random.Generator | None,
+        *,
+        mirror: bool = False,
+        speed: float = 1.0,
     ) -> tuple[NDArray[np.uint8], Change]:
         """Return the item and its change; without `rng` there is no augmentation.
 
-        `heatmaps` are bytes (60, 33, 24, 24); ValueError for another number of frames.
+        `heatmaps` are bytes (60, 33, 24, 24); ValueError for another number of frames. Without
+        `rng`, `mirror` shows the mirrored person and `speed` is that of `frame_indices.resampled`.
         """
         if len(heatmaps) != FRAMES:
             raise ValueError(f"expected heat-maps of {FRAMES} frames, found {len(heatmaps)}")
-        index = frame_indices.resampled(FRAMES, self.frames)
+        index = frame_indices.resampled(FRAMES, self.frames, speed)
         if rng is None:
-            return heatmaps[index], Change()
+            return heatmaps[index], Change(mirror)
         index = augmented_frames(rng)[index]
         return heatmaps[index], Change(mirrored=rng.random() < self.flip_probability)
 

@@ -64,14 +64,29 @@ class LandmarkTransform:
     time_masks: int
     hand_drop_probability: float
 
-    def __call__(self, keypoints: Array, rng: np.random.Generator | None) -> Array:
-        """Return the values (C, frames) augmented by `rng`; `keypoints` have T >= 1 frames."""
+    def __call__(
+        self,
+        keypoints: Array,
+        rng: np.random.Generator | None,
+        *,
+        mirror: bool = False,
+        speed: float = 1.0,
+    ) -> Array:
+        """Return the values (C, frames) augmented by `rng`; `keypoints` have T >= 1 frames.
+
+        Without `rng`, `mirror` shows the mirrored person. At a lower `speed` the middle part of the
+        clip is seen, at a higher one its ends are held.
+        """
         closed, _ = closed_gaps(keypoints)
         points = in_body_frame(trimmed(closed) if self.trim else closed)
-        if rng is None:
-            return self._values(at_moments(points, self._moments(len(points.xy))))
-        if rng.random() < self.flip_probability:
+        if rng is not None:
+            mirror = rng.random() < self.flip_probability
+        if mirror:
             points = mirrored(points)
+        if rng is None:
+            T = len(points.xy)
+            moments = self._moments(T) * speed + (1 - speed) * (T - 1) / 2
+            return self._values(at_moments(points, moments))
         points = at_moments(points, self._random_moments(len(points.xy), rng))
         return self._values(self._without(self._moved(points, rng), rng))
 

@@ -57,10 +57,18 @@ class SkeletonTransform:
     trim: bool
     stretch: bool
 
-    def __call__(self, keypoints: Array, rng: np.random.Generator | None) -> Array:
+    def __call__(
+        self,
+        keypoints: Array,
+        rng: np.random.Generator | None,
+        *,
+        mirror: bool = False,
+        speed: float = 1.0,
+    ) -> Array:
         """Return the tensor (3, window, 27) augmented by `rng`, or (3, frames, 27) without one.
 
-        `keypoints` are (T, 133, 3) in pixels, T >= 1 (else ValueError).
+        `keypoints` are (T, 133, 3) in pixels, T >= 1 (else ValueError). Without `rng`, `mirror`
+        shows the mirrored person; `speed` is that of a clip with `stretch`.
         """
         kind = self.representation
         if self.fidelity == "published":
@@ -68,14 +76,18 @@ class SkeletonTransform:
         else:
             if self.trim:
                 keypoints = trimmed(keypoints)
-            skeleton = corrected_skeleton(keypoints, kind, frames=self.frames, stretch=self.stretch)
+            skeleton = corrected_skeleton(
+                keypoints, kind, frames=self.frames, stretch=self.stretch, speed=speed
+            )
             width_px = 0.0  # the skeleton is centred below
-        if rng is None:
-            return _channels_first(self._centred(skeleton))
-        skeleton = skeleton[frame_indices.random_window(self.frames, self.window, rng)]
-        if rng.random() < self.flip_probability:
+        if rng is not None:
+            skeleton = skeleton[frame_indices.random_window(self.frames, self.window, rng)]
+            mirror = rng.random() < self.flip_probability
+        if mirror:
             skeleton = mirrored(skeleton, width_px if kind == "joint" else 0.0)
         skeleton = self._centred(skeleton)
+        if rng is None:
+            return _channels_first(skeleton)
         skeleton = rotated(
             skeleton,
             angle_rad=np.deg2rad(rng.uniform(-self.rotation_deg, self.rotation_deg)),
@@ -111,16 +123,21 @@ def published_skeleton(keypoints: Array, representation: Representation, *, fram
 
 
 def corrected_skeleton(
-    keypoints: Array, representation: Representation, *, frames: int, stretch: bool
+    keypoints: Array,
+    representation: Representation,
+    *,
+    frames: int,
+    stretch: bool,
+    speed: float = 1.0,
 ) -> Array:
     """Skeleton (frames, 27, 3) from keypoints (T, 133, 3) of a video of any size; not mirrored.
 
     Lengths are scaled so that the shoulders are `SHOULDERS_PX` wide (see `body_reference`), and
     short gaps of the hands are closed (see `closed_gaps`). Joints that are still missing are
     imputed (see `imputed`) and keep score 0. A short clip is looped, which keeps the speed of the
-    sign, or resampled with `stretch`. A long clip is resampled, which changes its speed: a window
-    could miss the sign, and signers differ in speed anyway. Motion is computed before looping, so
-    it does not jump from the clip's end to its start.
+    sign, or resampled with `stretch`, at a `speed`. A long clip is resampled, which changes its
+    speed: a window could miss the sign, and signers differ in speed anyway. Motion is computed
+    before looping, so it does not jump from the clip's end to its start.
     """
     skeleton = closed_gaps(keypoints)[0][:, JOINTS_27].astype(np.float32)
     seen = np.asarray(skeleton[..., 2] > 0)
@@ -130,8 +147,9 @@ def corrected_skeleton(
     if len(skeleton) > frames:
         skeleton = skeleton[frame_indices.resampled(len(skeleton), frames)]
     skeleton = represented(skeleton, representation, "corrected")
-    fill = frame_indices.resampled if stretch else frame_indices.looped
-    return skeleton[fill(len(skeleton), frames)]
+    if stretch:
+        return skeleton[frame_indices.resampled(len(skeleton), frames, speed)]
+    return skeleton[frame_indices.looped(len(skeleton), frames)]
 
 
 def trimmed(keypoints: Array) -> Array:

@@ -8,7 +8,7 @@ from pathlib import PurePath
 import pandas as pd
 
 from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.streams import ImportedSettings, R2plus1dSettings, TrainedStream, recipe_of
+from slr_pipeline.config.streams import ImportedSettings, TrainedStream, recipe_of, test_views
 from slr_pipeline.io.benchmarks import read_seconds
 from slr_pipeline.planning import rates
 from slr_pipeline.planning.dry_run import Job
@@ -116,11 +116,11 @@ def _passes(work: Workload, job: Job, settings: TrainedStream) -> float:
     """Items through the model; a training item counts three times, for forward and backward."""
     left_out = 1 / work.config.folds if work.config.folds else 0.0
     if _predicts(job):
-        clips = settings.test_clips if isinstance(settings, R2plus1dSettings) else 1
+        views = len(test_views(settings))
         part = {"train": left_out}  # a fold
         return (
             settings.seeds
-            * clips
+            * views
             * sum(work.split(split) * part.get(split, 1.0) for split in _predicted_splits(job))
         )
     phase = job.wildcards["training"].partition("/")[0]  # without the seed

@@ -1,6 +1,6 @@
 """Logits of a trained stream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import run_step
-from slr_pipeline.config.streams import TrainedStream, weights_settings
+from slr_pipeline.config.streams import TrainedStream, test_views, weights_settings
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.features import check_estimator, open_features
 from slr_pipeline.io.logits import write_logits
@@ -26,7 +26,7 @@ from slr_pipeline.training.device import choose_device, loading_workers
 from slr_pipeline.training.memory import open_loader
 from slr_pipeline.training.numerics import prediction_numerics
 from slr_pipeline.training.predict import predict as predict_logits
-from slr_pipeline.training.streams import build_dataset, build_model, test_views
+from slr_pipeline.training.streams import build_dataset, build_model
 
 ALIKE = ("classes", "protocol", "phase", "held_out", "frame_rate", "estimator", "heatmaps")
 """What the sidecars of a stream's seeds must agree in, beside the settings of its weights."""
@@ -39,16 +39,16 @@ def main(
     out: list[str],
     device: str = "auto",
     threads: int = 1,
-    test_clips: int | None = None,
+    evaluation: dict[str, Any] | None = None,
 ) -> None:
     """Predict several splits with the models of all seeds.
 
     Of each split, `features` are files, `quality` is the table with the samples to leave out, and
-    `out` is the file of logits.
+    `out` is the file of logits. `evaluation` are the `evaluation_settings` of the stream.
     """
     chosen = choose_device(device)
     workers = loading_workers(chosen, threads)
-    trained = load_trained(model, test_clips)
+    trained = load_trained(model, evaluation)
     for files, table, path in zip(features, quality, out, strict=True):
         predict(trained, chosen, workers, files, table, path)
 
@@ -74,15 +74,15 @@ class Trained:
         return MeanOfSeeds(self.seeds) if len(self.seeds) > 1 else self.seeds.networks[0]
 
 
-def load_trained(paths: Sequence[str], test_clips: int | None = None) -> Trained:
+def load_trained(paths: Sequence[str], evaluation: Mapping[str, Any] | None = None) -> Trained:
     """Load the stream of some model.safetensors, one for each seed, and their sidecars.
 
-    `test_clips` replaces that of the training: a run may change it afterwards. ArtifactError for
-    damaged files, and for models that are not seeds of one training.
+    `evaluation` replaces these settings of the training: a run may change them afterwards.
+    ArtifactError for damaged files, and for models that are not seeds of one training.
     """
     states, sidecars = zip(*map(load_model, paths), strict=True)
     sidecar = sidecars[0]
-    settings = check_stream(sidecar["stream"])
+    settings = check_stream({**sidecar["stream"], **(evaluation or {})})
     for path, other in zip(paths, sidecars, strict=True):
         differing = [key for key in ALIKE if other.get(key) != sidecar.get(key)]
         if _weights_settings(other) != _weights_settings(sidecar):
@@ -92,8 +92,6 @@ def load_trained(paths: Sequence[str], test_clips: int | None = None) -> Trained
                 f"{path}: not the same {', '.join(differing)} as {paths[0]}, another seed of the "
                 "stream; train the stream again, or copy all its models from one run"
             )
-    if test_clips is not None:
-        settings = settings.model_copy(update={"test_clips": test_clips})
     drawn = sidecar["heatmaps"]
     heatmaps = None if drawn is None else HeatmapsSettings.model_validate(drawn)
     networks = []

@@ -37,6 +37,7 @@ from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vtn import VTN
+from slr_pipeline.schema import SampleView
 from slr_pipeline.skeleton import BONES_27, JOINTS_27
 
 Stores = Mapping[str, FeatureStore]
@@ -125,14 +126,14 @@ def build_dataset(
     train: bool,
     seed: int,
     rate: float | None = None,
-    views: Sequence[int] = (0,),
+    views: Sequence[SampleView] = (SampleView(),),
     heatmaps: HeatmapsSettings | None = None,
 ) -> StreamDataset:
     """Build the data set of a stream from the (name, label) pairs of samples that have frames.
 
     With `train` items are augmented by `seed`. For `rate` see `frame_rate`, for `views`
-    `test_views`. `heatmaps` are the settings for drawing heat-maps from keypoints; None: heat-maps
-    are stored.
+    `config.streams.test_views`. `heatmaps` are the settings for drawing heat-maps from keypoints;
+    None: heat-maps are stored.
     """
     return StreamDataset(
         _item_factory(settings, stores, rate, heatmaps),
@@ -159,11 +160,6 @@ def prepare_of(settings: TrainedStream) -> Prepare:
             assert_never(settings)
 
 
-def test_views(settings: TrainedStream) -> tuple[int, ...]:
-    """Views of a sample that evaluation averages: the clips of R(2+1)D."""
-    return tuple(range(settings.test_clips)) if isinstance(settings, R2plus1dSettings) else (0,)
-
-
 def build_val_dataset(
     settings: TrainedStream,
     stores: Stores,
@@ -175,11 +171,8 @@ def build_val_dataset(
 ) -> StreamDataset:
     """Build the data set that chooses the epoch: one view of each sample, the clip in the middle.
 
-    It does not depend on `test_clips`, a setting of evaluation.
+    It does not depend on the settings of evaluation.
     """
-    views: tuple[int, ...] = (0,)
-    if isinstance(settings, R2plus1dSettings):
-        settings, views = settings.model_copy(update={"test_clips": 3}), (1,)
     return build_dataset(
         settings,
         stores,
@@ -187,7 +180,7 @@ def build_val_dataset(
         train=False,
         seed=seed,
         rate=rate,
-        views=views,
+        views=(SampleView(clip=1, clips=3),),
         heatmaps=heatmaps,
     )
 
@@ -234,8 +227,7 @@ def _item_factory(
                 crop=CROP_PX,
                 **_common_fields(ClipTransform, settings),
             )
-            views = len(test_views(settings))
-            return partial(_clip, stores[settings.feature], rate, clips, views)
+            return partial(_clip, stores[settings.feature], rate, clips)
         case VtnSettings():
             hands = HandTransform(**_common_fields(HandTransform, settings))
             return partial(_hands, stores, rate, hands)
@@ -254,27 +246,32 @@ def _skeleton(
     rate: float | None,
     transform: SkeletonTransform,
     name: str,
-    view: int,
+    view: SampleView,
     rng: Generator,
 ) -> Arrays:
     """Skeleton (3, T, 27)."""
     clip = _finite(store, name)
-    keypoints = keypoints_at_ratio(clip.values, rate_ratio(clip.fps, rate))
-    return [transform(keypoints, rng)]
+    ratio = rate_ratio(clip.fps, rate)
+    if not transform.stretch:
+        ratio *= view.speed
+    keypoints = keypoints_at_ratio(clip.values, ratio)
+    return [transform(keypoints, rng, mirror=view.mirrored, speed=view.speed)]
 
 
 def _landmarks(
-    store: FeatureStore, transform: LandmarkTransform, name: str, view: int, rng: Generator
+    store: FeatureStore, transform: LandmarkTransform, name: str, view: SampleView, rng: Generator
 ) -> Arrays:
     """Values (C, T); a clip has the same number of frames at any rate."""
-    return [transform(_finite(store, name).values, rng)]
+    keypoints = _finite(store, name).values
+    return [transform(keypoints, rng, mirror=view.mirrored, speed=view.speed)]
 
 
 def _stored_heatmaps(
-    store: FeatureStore, transform: HeatmapTransform, name: str, view: int, rng: Generator
+    store: FeatureStore, transform: HeatmapTransform, name: str, view: SampleView, rng: Generator
 ) -> Arrays:
     """Bytes of heat-maps (T, 33, 24, 24), change."""
-    maps, change = transform(store.read(name).values, rng)
+    stored = store.read(name).values
+    maps, change = transform(stored, rng, mirror=view.mirrored, speed=view.speed)
     return [maps, np.array(change)]
 
 
@@ -283,7 +280,7 @@ def _drawn_heatmaps(
     transform: HeatmapTransform,
     settings: HeatmapsSettings,
     name: str,
-    view: int,
+    view: SampleView,
     rng: Generator,
 ) -> Arrays:
     """Bytes of heat-maps (T, 33, 24, 24), drawn from keypoints, change."""
@@ -295,7 +292,7 @@ def _drawn_heatmaps(
         sigma=settings.sigma,
         fidelity=settings.fidelity,
     )
-    maps, change = transform(maps, rng)
+    maps, change = transform(maps, rng, mirror=view.mirrored, speed=view.speed)
     return [maps, np.array(change)]
 
 
@@ -303,20 +300,19 @@ def _clip(
     store: FeatureStore,
     rate: float | None,
     transform: ClipTransform,
-    views: int,
     name: str,
-    view: int,
+    view: SampleView,
     rng: Generator,
 ) -> Arrays:
     """Pictures (T, H, W, 3), of flow (T, 2, H, W), change."""
-    ratio = rate_ratio(store.fps(name), rate)
+    ratio = rate_ratio(store.fps(name), rate) * view.speed
     shown = at_ratio(store.frames(name), ratio)
     # A short clip shows its frames several times.
     once, again = np.unique(
-        shown[transform.index(len(shown), rng, view, views)], return_inverse=True
+        shown[transform.index(len(shown), rng, view.clip, view.clips)], return_inverse=True
     )
     stored = store.read(name, once, decode=False).values
-    pictures, change = transform(stored, rng, speed=ratio)
+    pictures, change = transform(stored, rng, mirror=view.mirrored, speed=ratio)
     return [pictures[again], np.array(change)]
 
 
@@ -325,11 +321,11 @@ def _hands(
     rate: float | None,
     transform: HandTransform,
     name: str,
-    view: int,
+    view: SampleView,
     rng: Generator,
 ) -> Arrays:
     """Hand crops (T, S, H, W, 3), depth hand crops (T, 2, H, W), pose flow (T, 106), change."""
-    ratio = rate_ratio(stores["hand_crops"].fps(name), rate)
+    ratio = rate_ratio(stores["hand_crops"].fps(name), rate) * view.speed
     shown = at_ratio(stores["hand_crops"].frames(name), ratio)
     index = shown[transform.index(len(shown))]
     crops = stores["hand_crops"].read(name, index, decode=False)
@@ -337,7 +333,7 @@ def _hands(
     depth = None
     if transform.depth:
         depth = stores["depth_hand_crops"].read(name, index, decode=False).values
-    pictures, change = transform(crops.values, depth, missing, rng)
+    pictures, change = transform(crops.values, depth, missing, rng, mirror=view.mirrored)
     pose = _finite(stores["pose_flow"], name, index).values
     pose[:, 1::2] *= ratio  # the lengths of the steps
     return [*pictures, pose, np.array(change)]

@@ -32,8 +32,8 @@ CPU = torch.device("cpu")
 SHORT = {"epochs": 1, "batch_size": 2, "overfit_steps": 0}
 FINETUNE = {"finetune": {"epochs": 1, "batch_size": 2}}
 STREAMS: dict[str, dict[str, Any]] = {
-    "joint": {"model": "slgcn", "width": 16, "frames": 20, "window": 16},
-    "sstcn": {"model": "sstcn", "width": 16, "frames": 6},
+    "joint": {"model": "slgcn", "width": 16, "frames": 20, "window": 16, "test_mirror": True},
+    "sstcn": {"model": "sstcn", "width": 16, "frames": 6, "test_speeds": [0.8, 1.0]},
     "rgb": {
         "model": "r2plus1d",
         "feature": "frames",

@@ -23,7 +23,7 @@ from slr_pipeline.cli.onnx.graph import differences, to_onnx
 from slr_pipeline.cli.onnx.inputs import random_batch
 from slr_pipeline.config.experiment import check_config, check_stream
 from slr_pipeline.config.features import FeatureSettings
-from slr_pipeline.config.streams import features_of
+from slr_pipeline.config.streams import features_of, test_views
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.foreign.exporting import LAYOUTS_OF
@@ -32,7 +32,7 @@ from slr_pipeline.schema import FEATURES
 from slr_pipeline.steps.config import config as write_config
 from slr_pipeline.steps.predict import load_trained
 from slr_pipeline.training.predict import predict
-from slr_pipeline.training.streams import build_dataset, build_model, test_views
+from slr_pipeline.training.streams import build_dataset, build_model
 from tests.feature_files import write_feature
 
 test_views.__test__ = False  # type: ignore[attr-defined]

@@ -98,6 +98,8 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
             {"model": "slgcn", "init": {"path": "w"}, "training": {"epochs": 0}, "seeds": 2},
             f"{J}.seeds: 2 models would be equal, because nothing is trained (epochs 0); leave",
         ),
+        (f"{J}.test_speeds", [], f"{J}.test_speeds: list should have at least 1 item"),
+        (f"{J}.test_speeds", [1, 3], f"{J}.test_speeds.1: input should be less than or equal to 2"),
         (f"{J}.window", 151, f"{J}: window 151 is longer than frames"),
         (J, {"model": "r2plus1d", "feature": "hha"}, f"{R}.streams.joint: it reads hha, and track"),
         (f"{R}.streams", {"joint": 1, "b": 1}, f"{R}.streams.b: no such stream (known: bone, bone"),

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import Loader, batches
 from slr_pipeline.errors import DataError
+from slr_pipeline.schema import SampleView
 
 SAMPLES = [(f"signer{i}_sample{i}", i % 3) for i in range(11)]
 
 Generator = np.random.Generator | None
 
 
-def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+def make(name: str, view: SampleView, rng: Generator) -> list[NDArray[Any]]:
     """Two arrays that depend on name, view and generator; DataError for `bad` names."""
     if "bad" in name:
         raise DataError(f"{name}: keypoints have NaN")
     base = np.random.default_rng(sum(name.encode())).uniform(size=(3, 4)).astype(np.float32)
     noise = 0 if rng is None else rng.uniform()
-    return [base + np.float32(noise), np.full(2, view, np.float32)]
+    return [base + np.float32(noise), np.full(2, view.clip, np.float32)]
 
 
 def dataset(*, train: bool = True, seed: int = 1, samples: list[tuple[str, int]] = SAMPLES):
@@ -59,7 +60,9 @@ def test_items_depend_on_seed_epoch_and_name_only() -> None:
 
 
 def test_views_of_a_sample_are_items_one_after_another() -> None:
-    data = StreamDataset(make, SAMPLES[:2], train=False, views=(0, 2, 4))
+    data = StreamDataset(
+        make, SAMPLES[:2], train=False, views=[SampleView(clip) for clip in (0, 2, 4)]
+    )
     assert len(data) == 6
     items = [data[i] for i in range(6)]
     assert [name for _, _, name in items] == [SAMPLES[0][0]] * 3 + [SAMPLES[1][0]] * 3
@@ -89,7 +92,7 @@ def test_batches_are_the_same_for_any_number_of_workers(workers: int) -> None:
 
 
 def test_workers_live_until_the_loader_is_closed() -> None:
-    def process(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+    def process(name: str, view: SampleView, rng: Generator) -> list[NDArray[Any]]:
         return [np.array([os.getpid()])]
 
     data = StreamDataset(process, SAMPLES, train=True)
@@ -119,7 +122,7 @@ def test_bad_samples_are_named_in_one_line(workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bug_in_an_item_names_the_sample(workers: int) -> None:
-    def make(name: str, view: int, rng: Generator) -> list[NDArray[Any]]:
+    def make(name: str, view: SampleView, rng: Generator) -> list[NDArray[Any]]:
         return [np.ones(1), {"fine": np.ones(1)}[name]]
 
     data = StreamDataset(make, [("fine", 0), ("bad_1", 0)], train=False)

@@ -117,6 +117,12 @@ def test_five_clips_by_hand(T: int, published: list[int], corrected: list[int]) 
         assert [int(view[0]) for view in views] == starts
 
 
+def test_a_speed_sees_the_middle_or_holds_the_ends() -> None:
+    assert frame_indices.resampled(100, 4, 0.5).tolist() == [31, 43, 56, 68]
+    assert frame_indices.resampled(100, 4, 2.0).tolist() == [0, 25, 75, 99]
+    assert frame_indices.resampled(1, 3, 1.5).tolist() == [0, 0, 0]
+
+
 @FIDELITIES
 @pytest.mark.parametrize("views", [1, 2, 3, 5, 10])
 @pytest.mark.parametrize("T", VIDEOS)

@@ -111,3 +111,23 @@ def test_even_movement_is_the_same_in_all_frames() -> None:
     np.testing.assert_allclose(first[:, 1:], first[:, 1:2] * np.ones((1, 15)), atol=1e-4)
     assert not first[:, 0].any()
     np.testing.assert_allclose(second[:, 2:], 0, atol=1e-3)
+
+
+@BOTH
+def test_a_mirrored_view_is_the_mirrored_item(kind: LandmarkRepresentation) -> None:
+    transform = replace(PLAIN, representation=kind)
+    always = replace(transform, flip_probability=1.0)
+    expected = always(person(), np.random.default_rng(0))
+    np.testing.assert_allclose(transform(person(), None, mirror=True), expected, atol=1e-4)
+
+
+def test_a_speed_shows_the_middle_of_a_clip_or_holds_its_ends() -> None:
+    keypoints = person(64)
+    keypoints[:, 5:7] = keypoints[:1, 5:7]  # the body's frame does not move
+    points, transform = slice(114), replace(PLAIN, trim=False)
+    slow, fast = (transform(keypoints, None, speed=speed)[points] for speed in (0.5, 2.0))
+    np.testing.assert_allclose(slow, transform(keypoints[16:48], None)[points], atol=1e-4)
+    for end in (slice(0, 4), slice(12, 16)):
+        held = fast[:, end]
+        np.testing.assert_allclose(held, held[:, :1] * np.ones((1, 4)), atol=1e-6)
+    assert not np.allclose(fast[:, 4], fast[:, 5], atol=1e-3)

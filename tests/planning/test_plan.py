@@ -131,8 +131,10 @@ def test_each_seed_is_a_training(values: dict[str, Any]) -> None:
     assert sums(plan).loc["train joint"].tolist() == pytest.approx(
         [3 * value for value in sums(one).loc["train joint"]]
     )
-    units = [each.jobs.loc["predict joint train", "units"] for each in (one, plan)]
-    assert units[1] == 3 * units[0]
+    values["streams"]["joint"] |= {"test_mirror": True, "test_speeds": [0.9, 1.1]}
+    views = plan_of(values)
+    units = [each.jobs.loc["predict joint train", "units"] for each in (one, plan, views)]
+    assert units == [units[0], 3 * units[0], 3 * 4 * units[0]]
 
 
 def test_critical_path_of_a_diamond() -> None:

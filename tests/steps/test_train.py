@@ -122,7 +122,7 @@ def test_evaluation_settings_do_not_change_the_weights() -> None:
 
     for phase in ("train", "finetune"):
         same = settings(phase)
-        assert settings(phase, test_clips=9, seeds=3) == same
+        assert settings(phase, test_clips=9, test_speeds=[0.9], test_mirror=True, seeds=3) == same
         assert settings(phase, {"overfit_steps": 7, "chance_epochs": None}) == same
         assert settings(phase, {"epochs": 7}) != same
         assert settings(phase, size=64) != same

@@ -36,7 +36,7 @@ def movement(name: str) -> NDArray[np.float32]:
     return keypoints
 
 
-def skeleton(name: str, view: int, rng: np.random.Generator | None) -> list[NDArray[Any]]:
+def skeleton(name: str, view: object, rng: np.random.Generator | None) -> list[NDArray[Any]]:
     return [TRANSFORM(movement(name), 512, 512, rng)]
 
 

@@ -32,7 +32,7 @@ class RecordingMake:
     bad: str | None
     wait_s: float
 
-    def __call__(self, name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+    def __call__(self, name: str, view: object, rng: Any) -> list[NDArray[Any]]:
         item = point(name, view, rng, wait_s=self.wait_s)
         with (FOLDER / f"seen-{RANK}").open("a") as file:
             file.write(f"{name}\n")

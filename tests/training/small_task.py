@@ -17,7 +17,7 @@ CENTRES = np.random.default_rng(5).normal(size=(K, 6))
 
 
 def point(
-    name: str, view: int, rng: np.random.Generator | None, *, wait_s: float = 0
+    name: str, view: object, rng: np.random.Generator | None, *, wait_s: float = 0
 ) -> list[NDArray[Any]]:
     """Two arrays, (4,) and (2,), of the sample `<label>_<number>`; training items are moved."""
     time.sleep(wait_s)

@@ -129,7 +129,7 @@ def test_fewer_samples_than_a_batch_are_one_batch(
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(clips: Clips, slgcn: Models) -> None:
-    def endless(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+    def endless(name: str, view: object, rng: object) -> list[NDArray[np.float32]]:
         size = np.inf if name == "2_6" else 1.0
         return [np.full((3, 24, 27), size, np.float32)]
 
@@ -142,7 +142,7 @@ def test_a_loss_that_is_not_finite_names_the_batch(clips: Clips, slgcn: Models) 
 def test_logits_of_val_that_are_not_finite_stop_the_run() -> None:
     """Train is finite, val is not: the loss of training cannot notice it."""
 
-    def infinite(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+    def infinite(name: str, view: object, rng: object) -> list[NDArray[np.float32]]:
         return [part * np.float32(np.inf) for part in point(name, view, None)]
 
     val = StreamDataset(infinite, [("0_0", 0), ("1_1", 1)], train=False)
@@ -270,7 +270,7 @@ def test_missing_samples_and_labels_are_named(clips: Clips, slgcn: Models, split
 
 
 def test_errors_of_workers_are_one_line(clips: Clips, slgcn: Models) -> None:
-    def no_frames(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+    def no_frames(name: str, view: object, rng: object) -> list[NDArray[np.float32]]:
         raise DataError(f"{name}: no frames")
 
     with pytest.raises(DataError, match=r"^\d_\d: no frames$") as error:

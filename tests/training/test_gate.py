@@ -48,7 +48,7 @@ MODELS: dict[str, tuple[Callable[[], nn.Module], Shapes]] = {
 def noise(shapes: Shapes, labels: list[int], *, same: bool = False) -> StreamDataset:
     """Random items; with `same` all are the same."""
 
-    def make(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+    def make(name: str, view: object, rng: object) -> list[NDArray[np.float32]]:
         random = np.random.default_rng(0 if same else int(name))
         return [random.uniform(-1, 1, shape).astype(np.float32) for shape in shapes]
 
@@ -108,7 +108,7 @@ def test_a_model_that_cannot_learn_is_named_with_its_losses(constant: bool) -> N
 
 
 def test_values_that_are_not_finite_are_refused() -> None:
-    def make(name: str, view: int, rng: object) -> list[NDArray[np.float32]]:
+    def make(name: str, view: object, rng: object) -> list[NDArray[np.float32]]:
         return [np.full(3, np.nan, np.float32)]
 
     data = StreamDataset(make, [("a", 0), ("b", 1)], train=True)

@@ -179,7 +179,7 @@ class Stopping:
     stops: list[int]
     made: int = 0
 
-    def __call__(self, name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+    def __call__(self, name: str, view: object, rng: Any) -> list[NDArray[Any]]:
         self.made += 1
         if self.made in self.stops:
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -389,7 +389,7 @@ def fail(folder: Path) -> None:
         sys.exit(int(str(error) == "no such sample"))
 
 
-def refused(name: str, view: int, rng: Any) -> list[NDArray[Any]]:
+def refused(name: str, view: object, rng: Any) -> list[NDArray[Any]]:
     raise DataError("no such sample")
 
 

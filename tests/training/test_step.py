@@ -193,7 +193,7 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_change() -> None
 
 
 def test_no_more_than_32_samples_are_named() -> None:
-    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+    def make(name: str, view: object, rng: Any) -> list[np.ndarray]:
         return [part * np.float32(np.nan) for part in point(name, view, None)]
 
     data = StreamDataset(make, [(f"0_{number}", 0) for number in range(40)], train=False)
@@ -210,7 +210,7 @@ def test_a_bad_batch_is_named_and_never_saved(
     monkeypatch.setitem(INTERVAL, "cpu", interval)
     made: list[str] = []
 
-    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+    def make(name: str, view: object, rng: Any) -> list[np.ndarray]:
         made.append(name)
         return [
             part * np.float32(np.nan if name == "1_7" else 1) for part in point(name, view, rng)
@@ -280,7 +280,7 @@ def test_the_optimiser_is_torchs(optimizer: str) -> None:
 def test_decoupled_weight_decay_does_not_pass_through_the_moments() -> None:
     """Without a gradient a weight shrinks by rate times decay in every step, and no more."""
 
-    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+    def make(name: str, view: object, rng: Any) -> list[np.ndarray]:
         return [np.zeros(6, np.float32)]
 
     torch.manual_seed(0)
@@ -294,7 +294,7 @@ def test_decoupled_weight_decay_does_not_pass_through_the_moments() -> None:
 # --- mixup ---------------------------------------------------------------------------------------
 
 
-def one_hot(name: str, view: int, rng: Any) -> list[np.ndarray]:
+def one_hot(name: str, view: object, rng: Any) -> list[np.ndarray]:
     """Tells its sample, so that a mixed item tells both of its samples and their shares."""
     return [np.eye(12, dtype=np.float32)[int(name[2:])]]
 
@@ -349,7 +349,7 @@ def test_weight_decay_ends_after_its_epochs() -> None:
 def test_reset_epochs_are_steps_without_a_past(forgets: bool) -> None:
     """The first step of Adam moves every weight by the learning rate, one way or the other."""
 
-    def make(name: str, view: int, rng: Any) -> list[np.ndarray]:
+    def make(name: str, view: object, rng: Any) -> list[np.ndarray]:
         return [np.concatenate(point(name, view, None))]
 
     torch.manual_seed(0)

@@ -1,7 +1,9 @@
 """Models and data sets built from settings: every kind of stream on real feature files."""
 
 import pickle
+from collections.abc import Sequence
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.memory import item_bytes
-from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of
+from slr_pipeline.config.streams import StreamSettings, features_of, recipe_of, test_views
 from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.data.loading import Loader, batches
 from slr_pipeline.errors import ArtifactError, DataError
@@ -21,9 +23,11 @@ from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.container import seal
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore, open_features
+from slr_pipeline.models import preparation
 from slr_pipeline.models.dropgraph import DropGraph
 from slr_pipeline.models.slgcn import learned_adjacencies
-from slr_pipeline.schema import FEATURES
+from slr_pipeline.schema import FEATURES, SampleView
+from slr_pipeline.skeleton import FLIP_133
 from slr_pipeline.training.predict import predict
 from slr_pipeline.training.streams import (
     Stores,
@@ -32,7 +36,6 @@ from slr_pipeline.training.streams import (
     build_val_dataset,
     epoch_starter,
     frame_rate,
-    test_views,
 )
 from tests.feature_files import write_feature
 
@@ -80,6 +83,7 @@ SHAPES = {
 
 
 CPU = torch.device("cpu")
+KEYPOINTS = ("slgcn", "landmark")
 
 
 def item_of(data: StreamDataset, index: int) -> list[torch.Tensor]:
@@ -208,31 +212,122 @@ def test_a_gpu_predicts_about_the_same(name: str, files: dict[str, Path]) -> Non
     assert np.abs(found - expected).max() < 0.05 * np.abs(expected).max()
 
 
-def test_clips_of_a_video_are_averaged(files: dict[str, Path]) -> None:
-    stream = settings("rgb")
+def test_views_are_clips_mirrored_and_at_speeds() -> None:
+    assert test_views(settings("joint")) == (SampleView(),)
+    assert test_views(settings("rgb")) == tuple(SampleView(clip, 5) for clip in range(5))
+    views = test_views(settings("rgb", test_clips=2, test_mirror=True, test_speeds=[1.2, 1]))
+    assert views[:4] == tuple(SampleView(n % 2, 2, n >= 2, 1.2) for n in range(4))
+    assert views[4:] == tuple(view._replace(speed=1.0) for view in views[:4])
+
+
+@pytest.mark.parametrize(
+    "name", ["joint", "bone_motion", "landmark", "landmark_motion", "sstcn", "rgb", "vtn_hcpf_d"]
+)
+def test_the_views_of_a_sample_are_averaged(name: str, files: dict[str, Path]) -> None:
+    stream = settings(name, test_mirror=True, test_speeds=[0.6, 1.0])
     torch.manual_seed(0)
     model = build_model(stream, classes=3)
     stores = stores_of(stream, files)
 
-    def logits(views: tuple[int, ...]) -> np.ndarray:
+    def logits(views: Sequence[SampleView]) -> np.ndarray:
         data = build_dataset(stream, stores, [("long", 1)], train=False, seed=1, views=views)
         return predict(model, data, batch_size=4)
 
-    assert test_views(stream) == (0, 1, 2, 3, 4)
-    each = np.concatenate([logits((view,)) for view in test_views(stream)])
-    np.testing.assert_allclose(logits(test_views(stream)), each.mean(0, keepdims=True), atol=1e-6)
-    assert np.abs(each - each[0]).max() > 1e-4  # they are different clips
-    assert test_views(settings("joint")) == (0,)
+    views = test_views(stream)
+    each = np.concatenate([logits([view]) for view in views])
+    np.testing.assert_allclose(
+        logits(views), each.mean(0, keepdims=True), rtol=1e-5, atol=1e-6 * np.abs(each).max()
+    )
+    pairs = [np.abs(one - other).max() for one, other in combinations(each, 2)]
+    assert min(pairs) > 0  # no two views are equal
+
+
+def reflected(stream: StreamSettings, parts: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Inputs of the model, mirrored by hand."""
+    if stream.model == "sstcn":
+        return [parts[0][:, preparation.FLIP_33].flip(-1)]
+    if stream.model == "r2plus1d":
+        clip = parts[0].flip(-1)
+        if "flow" in stream.feature:
+            clip[0] *= -1
+        return [clip]
+    pictures, pose = parts
+    if stream.fidelity == "published":
+        return [pictures.flip(-1), pose]
+    exchanged = [1, 0, 3, 2][: pictures.shape[1]]
+    return [pictures[:, exchanged].flip(-1), preparation.mirrored_pose_flow(pose)]
+
+
+@pytest.mark.parametrize("fidelity", ["published", "corrected"])
+@pytest.mark.parametrize("name", ["sstcn", "rgb", "flow", "hha", "vtn_hcpf", "vtn_hcpf_d"])
+def test_a_mirrored_view_is_the_view_reflected(
+    name: str, fidelity: str, files: dict[str, Path]
+) -> None:
+    stream = settings(name, fidelity=fidelity)
+    stores = stores_of(stream, files)
+    views = [SampleView(), SampleView(mirrored=True)]
+    data = build_dataset(stream, stores, SAMPLES[1:], train=False, seed=1, views=views)
+    plain, mirrored = (item_of(data, index) for index in range(2))
+    for part, expected in zip(mirrored, reflected(stream, plain), strict=True):
+        torch.testing.assert_close(part, expected, atol=0.01, rtol=0)  # one level is 0.008
+    assert not torch.allclose(plain[0], mirrored[0], atol=0.1)
+
+
+@pytest.mark.parametrize("name", [name for name in STREAMS if settings(name).model in KEYPOINTS])
+def test_a_mirrored_view_is_that_of_the_mirrored_person(
+    name: str, files: dict[str, Path], tmp_path: Path
+) -> None:
+    stream = settings(name)
+    clip = FeatureStore("keypoints", [files["keypoints"]]).read("long")
+    keypoints = clip.values[:, FLIP_133]
+    keypoints[..., 0] = clip.width - keypoints[..., 0]
+    path = tmp_path / "keypoints.h5"
+    write_feature(path, "keypoints", [NewClip("long", keypoints, 320, 240, 25.0)], {}, {})
+    stores = stores_of(stream, files), open_features([path])
+    (one, plain), (other, _) = (
+        (
+            item_of(build_dataset(stream, store, SAMPLES[1:], train=False, seed=1, views=views), 0),
+            item_of(build_dataset(stream, store, SAMPLES[1:], train=False, seed=1), 0),
+        )
+        for store, views in zip(stores, ([SampleView(mirrored=True)], [SampleView()]), strict=True)
+    )
+    torch.testing.assert_close(one[0], other[0], rtol=1e-4, atol=1e-3)
+    assert not torch.allclose(one[0], plain[0], atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["joint", "bone_motion", "rgb", "flow", "vtn_hcpf_d"])
+def test_a_slow_clip_at_twice_its_speed_is_the_fast_one(name: str, tmp_path: Path) -> None:
+    stream = settings(name)
+    fast, slow = (at_rate(tmp_path / str(times), stream, times) for times in (1, 2))
+    item = item_of(build_dataset(stream, fast, [("a", 0)], train=False, seed=1), 0)
+    views = [SampleView(speed=2.0)]
+    other = item_of(build_dataset(stream, slow, [("a", 0)], train=False, seed=1, views=views), 0)
+    atol = 0.1 if name == "flow" else 1e-4  # JPEG, twice as large
+    for part, expected in zip(other, item, strict=True):
+        torch.testing.assert_close(part, expected, rtol=1e-4, atol=atol)
+
+
+def test_a_stretched_clip_shows_its_middle_at_a_lower_speed(files: dict[str, Path]) -> None:
+    stream = settings("joint_motion", stretch=True)
+    stores = stores_of(stream, files)
+    views = [SampleView(), SampleView(speed=0.5)]
+    data = build_dataset(stream, stores, SAMPLES[1:], train=False, seed=1, views=views)
+    whole, middle = (item_of(data, index)[0] for index in range(2))
+    whole, middle = whole[:2], middle[:2]
+    # 40 frames became 20, of which the middle ten are each seen twice.
+    assert torch.equal(middle, whole[:, 5:15].repeat_interleave(2, dim=1))
 
 
 @pytest.mark.parametrize("test_clips", [1, 3, 5])
-def test_val_sees_the_middle_clip_for_any_test_clips(
+def test_val_sees_the_middle_clip_for_any_evaluation(
     files: dict[str, Path], test_clips: int
 ) -> None:
     stream = settings("rgb", test_clips=5)
     stores = stores_of(stream, files)
-    middle = build_dataset(stream, stores, SAMPLES, train=False, seed=1, views=(2,))
-    stream = stream.model_copy(update={"test_clips": test_clips})
+    views = [SampleView(2, 5)]
+    middle = build_dataset(stream, stores, SAMPLES, train=False, seed=1, views=views)
+    evaluation = {"test_clips": test_clips, "test_mirror": True, "test_speeds": [0.9]}
+    stream = stream.model_copy(update=evaluation)
     val = build_val_dataset(stream, stores, SAMPLES, seed=1)
     assert val.names == middle.names
     for index in range(len(val)):

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,11 @@ def test_an_epoch_count_reruns_that_stream_only(finished_run: WorkflowRun) -> No
 
 
 def test_evaluation_settings_retrain_nothing(copied_run: WorkflowRun) -> None:
-    def changes(test_clips: int = 2, **training: object) -> dict[str, dict[str, object]]:
+    def changes(
+        evaluation: Mapping[str, object] = {}, **training: object
+    ) -> dict[str, dict[str, object]]:
         recipe = {"epochs": 1, "batch_size": 4, "overfit_steps": 0, **training}
-        size = {"width": 2, "frames": 2, "size": 16, "test_clips": test_clips}
+        size = {"width": 2, "frames": 2, "size": 16, "test_clips": 2, **evaluation}
         video = {"model": "r2plus1d", "feature": "frames", **size, "training": recipe}
         return {"streams": {"video": video}, "tracks": {"rgb": {"streams": {"video": 1.0}}}}
 
@@ -80,7 +83,8 @@ def test_evaluation_settings_retrain_nothing(copied_run: WorkflowRun) -> None:
         == {"submission": 1} | CONFIG
     )
     after_training = {rule: count for rule, count in READERS.items() if rule != "train"}
-    assert copied_run.planned(**changes(test_clips=3)) == after_training | CONFIG
+    for evaluation in ({"test_clips": 3}, {"test_mirror": True}, {"test_speeds": [0.9, 1.1]}):
+        assert copied_run.planned(**changes(evaluation)) == after_training | CONFIG
     assert copied_run.planned(**changes(epochs=2)) == READERS | CONFIG
 
 

@@ -6,7 +6,11 @@ import os
 from slr_pipeline.config.experiment import SPLITS
 from slr_pipeline.config.estimators import ON_GPU, files_of
 from slr_pipeline.config.memory import prediction_mb, training_mb
-from slr_pipeline.config.streams import recipe_of, weights_settings
+from slr_pipeline.config.streams import (
+    evaluation_settings,
+    recipe_of,
+    weights_settings,
+)
 from slr_pipeline.planning.rates import training_order
 from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
 from slr_pipeline.samples.videos import digests
@@ -110,12 +114,6 @@ def retraining_settings(stream, training):
     """The part of a stream's section whose change reruns a training."""
     settings = weights_settings(CONFIG.streams[stream], recipe_phase(training))
     return json.dumps(settings)
-
-
-def test_clips(stream):
-    """Flags of a prediction: the clips per video, which do not retrain a stream."""
-    clips = getattr(CONFIG.streams[stream], "test_clips", None)
-    return [] if clips is None else ["--test-clips", str(clips)]
 
 
 def start_weights(wildcards):

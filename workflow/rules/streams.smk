@@ -119,13 +119,16 @@ rule predict:
         features=lambda wildcards, input: by_split(
             input.features, predicted_splits(wildcards)
         ),
-        test_clips=lambda wildcards: test_clips(wildcards.stream),
+        # These do not retrain a stream.
+        evaluation=lambda wildcards: json.dumps(
+            evaluation_settings(CONFIG.streams[wildcards.stream])
+        ),
     message:
         start_message("predict {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
         "python -P -m slr_pipeline.steps.predict --model {input.models:q} --device {params.device} "
         "--threads {threads} {params.features:q} --quality {input.quality:q} "
-        "{params.test_clips:q} --out {output:q} 2> {log:q}"
+        "--evaluation {params.evaluation:q} --out {output:q} 2> {log:q}"
 
 
 # The output of a rule is fixed: a model that has seen val answers test alone.

@@ -9,12 +9,12 @@ from slr_pipeline import skeleton
 from slr_pipeline.cli.onnx.graph import FACTOR, LEAST, MOST, OPSET
 from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
-from slr_pipeline.config.streams import TrainedStream
+from slr_pipeline.config.streams import TrainedStream, test_views
 from slr_pipeline.data import clip_transform, landmark_transform, skeleton_transform
 from slr_pipeline.features import frames, hand_crops, hand_gaps, heatmaps, imputing, landmarks
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.models import preparation
-from slr_pipeline.training.streams import PICTURE_KINDS, test_views
+from slr_pipeline.training.streams import PICTURE_KINDS
 
 MODELS = {
     "slgcn": "SL-GCN (Jiang et al., 2021, section 3.1)",
@@ -81,7 +81,7 @@ def readme(
         drawn=drawn,
         model=MODELS[settings.model],
         inputs=input_shapes(settings),
-        views=len(test_views(settings)),
+        views=test_views(settings)[0].clips,
         classes=sidecar["classes"],
         protocol=sidecar["protocol"],
         frame_rate=sidecar.get("frame_rate"),

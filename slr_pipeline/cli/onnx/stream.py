@@ -13,13 +13,13 @@ from slr_pipeline.cli.onnx.graph import FACTOR, MOST, Differences, differences, 
 from slr_pipeline.cli.onnx.inputs import input_shapes, random_batch
 from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.streams import ImportedSettings
+from slr_pipeline.config.streams import ImportedSettings, evaluation_settings, test_views
 from slr_pipeline.errors import ArtifactError, ConfigError, DataError
 from slr_pipeline.io.atomic import atomic_write, write_text
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.steps.predict import Trained, load_trained
-from slr_pipeline.training.streams import Stores, build_dataset, test_views
+from slr_pipeline.training.streams import Stores, build_dataset
 
 RANDOM_BATCHES = (1, 2, 5)
 REAL_BATCHES = (1, 3)
@@ -57,7 +57,7 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
     weights = _weights(config, results, stream)
     trained = load_trained(
         [str(results / path) for path in weights],
-        getattr(config.streams[stream], "test_clips", None),
+        evaluation_settings(config.streams[stream]),
     )
     settings, sidecar = trained.settings, trained.sidecar
     generator = torch.Generator().manual_seed(0)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from slr_pipeline.cli.onnx.readme import readme
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
-from slr_pipeline.config.streams import TrainedStream
+from slr_pipeline.config.streams import TrainedStream, test_views
 from slr_pipeline.io.feature_writer import NewClip
 from slr_pipeline.io.features import FeatureStore, open_features
 from slr_pipeline.schema import FEATURES
-from slr_pipeline.training.streams import build_dataset, test_views
+from slr_pipeline.training.streams import build_dataset
 from tests.feature_files import write_feature
 
 test_views.__test__ = False  # type: ignore[attr-defined]
@@ -156,6 +156,12 @@ CAMERA = {"fx": 501.5, "fy": 502.5, "cx": 250.5, "cy": 251.5}
         ({**CLIP, "feature": "hha"}, {"hha": {"camera": CAMERA}}, "fx 501.5, fy 502.5"),
         ({**CLIP, "feature": "hha"}, {"hha": {**PUBLISHED, "height_rule": "floor"}}, "`floor`"),
         ({"model": "sstcn"}, {"heatmaps": {"sigma": 2}}, "exp(-d^2 / 8)"),
+        (
+            {"model": "sstcn", "test_mirror": True, "test_speeds": [0.85, 1]},
+            {},
+            "means over more views of it: also mirrored; at 0.85, 1 times its speed.",
+        ),
+        ({"model": "sstcn", "test_mirror": True}, {}, "more views of it: also mirrored."),
         ({"model": "sstcn"}, {"heatmaps": PUBLISHED}, "stretched to the grid"),
         (VTN, {}, "the side is 1.3 times"),
         (
