@@ -132,19 +132,30 @@ def _rate(path: Path) -> float:
 
 def _without_repeats(samples: list[Listed], notes: list[str]) -> list[Listed]:
     """The samples without empty segments, and without nearly the same segment of the same sign."""
-    empty = [s.name for s in samples if s.segment and s.segment.start_ms >= s.segment.end_ms]
+    empty = {n for n, s in enumerate(samples) if s.segment and _is_empty(s.segment)}
     if empty:
-        notes.append(f"left out, their end is not after their start: {first_few(empty)}")
-    kept = [sample for sample in samples if sample.name not in set(empty)]
-    used = {sample.video for sample in kept if sample.segment}
-    pieces = [(s.name, (s.video, s.label), s.segment or Segment()) for s in kept if s.video in used]
+        names = [samples[n].name for n in sorted(empty)]
+        notes.append(f"left out, their end is not after their start: {first_few(names)}")
+    # By their places, because two files may give the same names.
+    kept = {str(n): sample for n, sample in enumerate(samples) if n not in empty}
+    used = {sample.video for sample in kept.values() if sample.segment}
+    pieces = [
+        (place, (s.video, s.label), s.segment or Segment())
+        for place, s in kept.items()
+        if s.video in used
+    ]
     twice = {second for _, second, _ in repeated(pieces)}
     if twice:
+        names = sorted(kept[place].name for place in twice)
         notes.append(
             f"left out, nearly the same segment of the same sign as another: {len(twice)} "
-            f"({first_few(sorted(twice))})"
+            f"({first_few(names)})"
         )
-    return [sample for sample in kept if sample.name not in twice]
+    return [sample for place, sample in kept.items() if place not in twice]
+
+
+def _is_empty(segment: Segment) -> bool:
+    return segment.start_ms >= segment.end_ms
 
 
 def _split(samples: list[Listed], notes: list[str]) -> tuple[list[Listed], list[str]]:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_table, decode, read_bytes
-from slr_pipeline.samples.spelling import one_spelling, spelling_warnings
+from slr_pipeline.samples.spelling import DATES, is_date, one_spelling, spelling_warnings
 from slr_pipeline.text import composed, outline, plain, refused_character
 
 VIDEO_SUFFIXES = (
@@ -236,6 +236,11 @@ def _explain(name: str, fitting: Sequence[str], folder: str | Path, named: Itera
         return (
             f"no video {name[:140]!r} in {folder}, but {full[0]!r}: spreadsheets remove leading "
             "zeros; format the column as text and enter the names again"
+        )
+    if is_date(name):
+        return (
+            f"no video {name!r} in {folder}: {DATES}; format the column as text and enter the "
+            "names again"
         )
     if PurePosixPath(name).name.startswith("."):
         return f"{name[:140]!r} is hidden by its dot; rename the file"

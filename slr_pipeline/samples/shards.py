@@ -1,6 +1,7 @@
 """Shards of samples, and a digest that says whether labels have changed."""
 
 import hashlib
+import os
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
@@ -8,19 +9,25 @@ from operator import itemgetter
 from slr_pipeline.config.experiment import Split
 from slr_pipeline.samples.table import Sample, SampleTable
 
+PART_MS = 300_000
+"""Segments that start in the same five minutes of a recording are in one shard if it holds them."""
+
+_PART_BYTES = 2
+"""Two parts that are equal in so many bytes only share a shard; more make longer names."""
+
 
 def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:
     """Samples of one split by shard; a shard holds at most `size`.
 
     They are sorted by name; segments by recording and time, so that it is decoded once.
 
-    Shards are the leaves of a binary tree over the bits of sha256(name); a leaf that outgrows
-    `size` is halved. So an added sample changes only its own shard, wherever it is in the table. A
-    shard is named by its bits (`0`, `10`, ...), or `all` if it is the only one.
+    Shards are the leaves of a binary tree over the bits of `_digest`; a leaf that outgrows `size`
+    is halved. So an added sample changes only its own shard, wherever it is in the table. A shard
+    is named by its bits (`0`, `10`, ...), or `all` if it is the only one.
     """
     digest = itemgetter(0)
     # Sorted by digest, a leaf is a range: a million names are hashed once and never copied.
-    hashed = sorted(((hashlib.sha256(s.name.encode()).digest(), s) for s in samples), key=digest)
+    hashed = sorted(((_digest(sample), sample) for sample in samples), key=digest)
     leaves: dict[str, tuple[Sample, ...]] = {}
     pending = [("", 0, len(hashed))]
     while pending:
@@ -32,6 +39,19 @@ def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]
             leaf = (sample for _, sample in hashed[start:stop])
             leaves[bits or "all"] = tuple(sorted(leaf, key=_place))
     return dict(sorted(leaves.items()))
+
+
+def _digest(sample: Sample) -> bytes:
+    """SHA-256 of the name; of a segment, it begins with that of its part of the recording.
+
+    Without this, each shard would decode its share of every recording from key frame to key frame.
+    The folder of the recording does not count, so that it can move.
+    """
+    own = hashlib.sha256(sample.name.encode()).digest()
+    if sample.segment is None:
+        return own
+    part = f"{os.path.basename(sample.color)} {sample.segment.start_ms // PART_MS}"
+    return hashlib.sha256(part.encode()).digest()[:_PART_BYTES] + own[_PART_BYTES:]
 
 
 def _place(sample: Sample) -> tuple[str, float, str]:

@@ -1,8 +1,23 @@
-"""One spelling for each label and signer of a table, and warnings where spellings look alike."""
+"""One spelling for each label and signer of a table, and warnings where spellings look wrong."""
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from slr_pipeline.text import outline, plain
+
+_MONTHS = (
+    "jan feb mar apr may jun jul aug sep sept oct nov dec mär mrz mai okt dez janv févr mars avr "
+    "juin juil août déc ene abr ago dic fev gen mag giu lug ott mrt mei oca şub nis haz tem ağu "
+    "eyl eki kas ara"
+).replace(" ", "|")
+"""Months as spreadsheets abbreviate them: English, German, French, Spanish, Portuguese, Italian,
+Dutch, Turkish."""
+_DATE = re.compile(
+    rf"\d{{1,2}}[-./ ]{{1,2}}({_MONTHS})\.?([-./ ]\d{{2,4}})?|({_MONTHS})[-./ ](\d\d|\d{{4}})"
+    r"|\d{1,2}([-./])\d{1,2}\5\d{2,4}|\d{4}([-./])\d{1,2}\6\d{1,2}",
+    re.IGNORECASE,
+)
+DATES = "spreadsheets turn names such as 1-2 and MAR1 into dates"
 
 
 def one_spelling(texts: Iterable[str], key: Callable[[str], str] = plain) -> dict[str, str]:
@@ -14,12 +29,30 @@ def one_spelling(texts: Iterable[str], key: Callable[[str], str] = plain) -> dic
     }
 
 
-def spelling_warnings(labels: Iterable[str], signers: Iterable[str]) -> tuple[str, ...]:
-    """One line for each group of labels, or of signers, that look alike but differ."""
+def spelling_warnings(labels: Collection[str], signers: Collection[str]) -> tuple[str, ...]:
+    """A line for each group of labels, or of signers, that look alike but differ; and for dates."""
     return (
         *_warnings("labels", labels, "are different signs; use one spelling if they are the same"),
         *_warnings("signers", signers, "count as one person; use one spelling, or other names"),
+        *date_warnings("labels", labels),
+        *date_warnings("signers", signers),
     )
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is what a spreadsheet makes of a name that it takes for a date: `01-Feb`."""
+    return len(text) < 13 and bool(_DATE.fullmatch(text))
+
+
+def date_warnings(column: str, texts: Iterable[str]) -> list[str]:
+    """A line if texts of a column are dates."""
+    dates = sorted(text for text in set(texts) if is_date(text))
+    if not dates:
+        return []
+    return [
+        f"{len(dates)} {column} are dates, first {dates[0]!r}: {DATES}; if these were no dates, "
+        "format the column as text and enter them again"
+    ]
 
 
 def _warnings(column: str, texts: Iterable[str], advice: str) -> list[str]:

@@ -13,7 +13,7 @@ from slr_pipeline.config.experiment import SPLITS, AutslData, DataSettings, Spli
 from slr_pipeline.errors import DataError
 from slr_pipeline.samples.csv_rows import csv_rows, csv_table, decode, read_bytes
 from slr_pipeline.samples.segments import SEGMENT_COLUMNS, Segment, repeated, segment_of
-from slr_pipeline.samples.spelling import one_spelling, quoting, spelling_warnings
+from slr_pipeline.samples.spelling import date_warnings, one_spelling, quoting, spelling_warnings
 from slr_pipeline.text import composed, outline, plain
 
 SAMPLE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
@@ -217,7 +217,8 @@ def _load_table(data: TableData) -> SampleTable:
         )
     if problems := [*bad_segments, *_repeated_segments(data.table, samples)]:
         raise DataError("\n".join(problems))
-    warnings = (*spelling_warnings(classes, signers), *_lost_zeros(samples))
+    dates = date_warnings("sample names", (sample.name for sample in samples))
+    warnings = (*spelling_warnings(classes, signers), *dates, *_lost_zeros(samples))
     return SampleTable(classes, tuple(samples), warnings)
 
 

@@ -289,6 +289,33 @@ def test_include(data: Callable[[str], Path]) -> None:
     assert len(follow("include", "--top", "50").samples) == 4
 
 
+def test_include_without_its_lists(
+    data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folders alone: the split is by clip, and said to be another than the published one."""
+    folder = data("include")
+    touch(folder, "Animals/notes/MVI_9.MOV")
+    err = refused(capsys, folder, "--from", "include")
+    assert "no video is in a folder such as Animals/4. Bird, and" in err
+    assert err.count("\n") == 1
+    for sign in ("Greetings/51. Good Morning", "Animals/4. Bird"):
+        touch(folder, *(f"{sign}/MVI_{n:04d}.MOV" for n in range(10)))
+    assert "no include50_train.txt in it" in refused(
+        capsys, folder, "--from", "include", "--top", "50"
+    )
+    table = follow("include")
+    assert table.classes == ("Bird", "Good Morning")
+    assert len(table.samples) == 20
+    assert {sample.split for sample in table.samples} == set(SPLITS)
+    out = capsys.readouterr().out
+    assert "the split is not that of INCLUDE, and results do not compare with published" in out
+    assert "split by clip and not by signer: 20 clips have no signer" in out
+    (folder / "include_train.txt").touch()
+    for name in ("samples.csv", "config.yaml"):
+        (folder / name).unlink()
+    assert "no include_val.txt in it" in refused(capsys, folder, "--from", "include")
+
+
 def test_autsl(data: Callable[[str], Path]) -> None:
     """The order of the classes is that of their numbers."""
     folder = data("autsl")

@@ -391,6 +391,13 @@ def test_names_without_their_zeros_are_one_line(folder: Path, refused: Refused) 
     assert ", but '0335': spreadsheets remove leading zeros; format the column as text" in line
 
 
+def test_names_that_became_dates_are_one_line(folder: Path, refused: Refused) -> None:
+    touch(folder, "1-2.mp4", "3-4.mp4")
+    line = refused("init", folder, "--labels", write_labels(folder, [["01-Feb", "A"]]))
+    assert "line 2: no video '01-Feb' in " in line
+    assert ": spreadsheets turn names such as 1-2 and MAR1 into dates; format the column" in line
+
+
 def test_other_encodings_are_one_line(folder: Path, refused: Refused) -> None:
     make_clips(folder)
     labels = folder / "labels.csv"

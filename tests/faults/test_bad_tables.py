@@ -278,6 +278,20 @@ def test_names_without_the_zeros_of_their_videos_are_named_by_slr_check(tmp_path
     assert "first 7 of 007_color.mp4: spreadsheets" in text
 
 
+@pytest.mark.parametrize(
+    "date", ["01-Feb", "1. Mrz", "Mar-01", "1/3/2024", "01.03.24", "2024-03-01", "2-Şub", "1-janv."]
+)
+def test_dates_that_were_names_are_named_by_slr_check(tmp_path: Path, date: str) -> None:
+    """Spreadsheets take 1-2, 1/3 or MAR1 for dates."""
+    labels = {"yes": date, "no": "MAR-1"}
+    table = load(tmp_path, [(name, split, labels[label], s) for name, split, label, s in GOOD])
+    (warning,) = table.warnings
+    assert warning.startswith(f"1 labels are dates, first {date!r}: spreadsheets turn names")
+    assert f"  warning: {warning}" in description(tmp_path)
+    (warning,) = load(tmp_path, [("01-Feb", *GOOD[0][1:]), *GOOD[1:]]).warnings
+    assert warning.startswith("1 sample names are dates, first '01-Feb': ")
+
+
 # --- text -----------------------------------------------------------------------------------------
 
 

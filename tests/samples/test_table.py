@@ -162,7 +162,14 @@ def test_a_wrong_autsl_label_or_a_missing_file_is_named(autsl: AutslData, label:
 
 
 def samples_of(names: list[str]) -> list[Sample]:
-    return [Sample(name, "train", 0, None, f"{name}.mp4", None) for name in names]
+    """Clips, and with a digit in the name a segment of one of ten recordings."""
+    places = [next((int(letter) for letter in name if letter.isdigit()), None) for name in names]
+    return [
+        Sample(name, "train", 0, None, f"{name}.mp4", None)
+        if place is None
+        else Sample(name, "train", 0, None, f"{place}.mp4", None, segment=Segment(100 * len(name)))
+        for name, place in zip(names, places, strict=True)
+    ]
 
 
 NAMES = st.lists(st.from_regex(r"[A-Za-z0-9]{1,8}", fullmatch=True), unique=True, max_size=60)
@@ -235,6 +242,28 @@ def test_segments_of_a_shard_are_in_order_of_time(table: Callable[..., TableData
         "s1",
         "s0",
     ]
+
+
+def test_each_part_of_a_recording_is_in_one_shard() -> None:
+    """1,000 segments of an hour: no shard reads what another one reads, and the folder may move."""
+    made = []
+    for folder in ("", "moved/"):
+        samples = [
+            Sample(
+                *(f"s{n}", "train", 0, None, f"{folder}long.mp4", None),
+                segment=Segment(3.6 * n, 3.6 * n + 1.8),
+            )
+            for n in range(1000)
+        ]
+        made.append(shards(samples, 512))
+        own = [
+            {s.segment.start_ms // 300_000 for s in shard if s.segment}
+            for shard in made[-1].values()
+        ]
+        assert len(own) > 1
+        assert sorted(part for shard in own for part in shard) == list(range(12))
+    names = [{shard: [s.name for s in own] for shard, own in parts.items()} for parts in made]
+    assert names[0] == names[1]
 
 
 def test_bad_segments_give_one_line_each(table: Callable[..., TableData]) -> None:

@@ -22,8 +22,9 @@ _MIME = {".mp4": "video/mp4", ".mpg": "video/mpeg", ".mpeg": "video/mpeg"}
 def export_elan(results: Path, out: Path, samples: Sequence[str] | None = None) -> tuple[int, int]:
     """Write `out/{video}.eaf` with a tier of the signs and one per track of the answers.
 
-    Tiers have the signer as participant, `sign@anna`, `rgb@anna`. Returns the numbers of files and
-    of samples. DataError for unknown samples and before `verify` has run, ConfigError without
+    Tiers have the signer as participant, `sign@anna`, `rgb@anna`. Annotations of a tier do not
+    overlap in ELAN: those that do are on more tiers, `sign@anna 2`. Returns the numbers of files
+    and of samples. DataError for unknown samples and before `verify` has run, ConfigError without
     pympi-ling.
     """
     rows = {row.sample: row for row in read_all_verified(results) if not row.reason}
@@ -76,6 +77,17 @@ def _tiers(
     return tiers
 
 
+def _without_overlap(annotations: list[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
+    """The annotations in as few lists without overlaps as possible; each lasts 1 ms or longer."""
+    lists: list[list[tuple[int, int, str]]] = []
+    for start, end, text in sorted(annotations):
+        fitting = next((own for own in lists if own[-1][1] <= start), None)
+        if fitting is None:
+            lists.append(fitting := [])
+        fitting.append((start, max(end, start + 1), text))
+    return lists
+
+
 def _write(path: Path, video: Path, tiers: Tiers) -> None:
     try:
         from pympi.Elan import Eaf  # noqa: PLC0415  (an extra)
@@ -88,9 +100,11 @@ def _write(path: Path, video: Path, tiers: Tiers) -> None:
     document.add_linked_file(video.absolute().as_uri(), f"./{relative}", mime)
     document.remove_tier("default")
     for (name, signer), annotations in sorted(tiers.items()):
-        tier = f"{name}@{signer}" if signer else name
-        document.add_tier(tier, part=signer or None)
-        for start, end, text in sorted(annotations):
-            document.add_annotation(tier, start, max(end, start + 1), text)
+        for number, apart in enumerate(_without_overlap(annotations), start=1):
+            tier = f"{name}@{signer}" if signer else name
+            tier = f"{tier} {number}" if number > 1 else tier
+            document.add_tier(tier, part=signer or None)
+            for start, end, text in apart:
+                document.add_annotation(tier, start, end, text)
     with atomic_write(path) as partial:
         document.to_file(str(partial))

@@ -155,6 +155,20 @@ def test_tiers_without_a_pattern_and_files_without_video_are_named(
     assert "links no video; link one in ELAN" in capsys.readouterr().err
 
 
+def test_two_files_with_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one of them a segment is there twice; the segments of the other one stay."""
+    for folder in ("monday", "tuesday"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{folder}.mp4").touch()
+        repeated = [(10, 810, "ev")] if folder == "tuesday" else []
+        tiers = {"sign": [*signs(0), *repeated]}
+        eaf(tmp_path / folder / "film.eaf", tiers, descriptor(f"{folder}.mp4"))
+    table = init(tmp_path, "--tier", "sign")
+    assert len(table.samples) == 20
+    assert len({sample.name for sample in table.samples}) == 20
+    assert "as another: 1 (film_00002)\n" in capsys.readouterr().out
+
+
 @pytest.fixture
 def finished_run(tmp_path: Path) -> Path:
     """Results with a verify table of three segments and a clip, and the answers of a track."""
@@ -214,10 +228,14 @@ def test_samples_and_answers_become_tiers(tmp_path: Path, finished_run: Path) ->
 
 
 def test_exported_tiers_are_read_again(tmp_path: Path) -> None:
-    """The text, times and signers of the annotations, through ELAN's format and back."""
+    """The text, times and signers of the annotations, through ELAN's format and back.
+
+    Some overlap, as those of two hands do.
+    """
     (tmp_path / "a.mp4").touch()
-    eaf(tmp_path / "a.eaf", {"sign@Ayşe": signs(0)}, descriptor("a.mp4"))
-    table = init(tmp_path)
+    tiers = {"sign RH@Ayşe": signs(0), "sign LH@Ayşe": [(700, 1200, "ev"), (1100, 1300, "ev")]}
+    eaf(tmp_path / "a.eaf", tiers, descriptor("a.mp4"))
+    table = init(tmp_path, "--tier", "sign*")
     write_config(read_config(str(tmp_path / "config.yaml")), str(tmp_path / "results/config.yaml"))
     rows = [
         Verified(s.name, s.color, "", "", 20, 64, 48, 25.0, segment=s.segment)
@@ -226,6 +244,9 @@ def test_exported_tiers_are_read_again(tmp_path: Path) -> None:
     write_verified(tmp_path / "results/verify/train/all.csv", rows)
     out = tmp_path / "back"
     main(["export", "--elan", "--results", str(tmp_path / "results"), "--out", str(out)])
-    back = init(out, "--videos", str(tmp_path))
+    root = ElementTree.parse(out / "a.eaf").getroot()
+    tiers_of_one = [f"sign@Ayşe{more}" for more in ("", " 2", " 3")]
+    assert [tier.get("TIER_ID") for tier in root.iter("TIER")] == tiers_of_one
+    back = init(out, "--videos", str(tmp_path), "--tier", "sign*")
     facts = [[(s.label, s.signer, s.segment, t.classes) for s in t.samples] for t in (table, back)]
     assert facts[0] == facts[1]
