@@ -195,6 +195,10 @@ def answer_of(recognition: "Recognition", track: "Track", top: int) -> dict[str,
     row, reason = recognition.row, recognition.reason
     scores = [] if recognition.probabilities is None else recognition.probabilities.tolist()
     best = sorted(range(len(scores)), key=lambda label: -scores[label])[:top]
+    status = "unreadable" if row.reason else "unanswered" if reason else "answered"
+    if best and scores[best[0]] < track.threshold:
+        status = "unsure"
+        reason = f"its probability is below {track.threshold:.1%}"
     return {
         "video": recognition.video.color,
         "depth": recognition.video.depth,
@@ -203,7 +207,7 @@ def answer_of(recognition: "Recognition", track: "Track", top: int) -> dict[str,
         "width": row.width,
         "height": row.height,
         "fps": row.fps,
-        "status": "unreadable" if row.reason else "unanswered" if reason else "answered",
+        "status": status,
         "reason": reason or None,
         "outside_training": list(recognition.outside),
         "answers": [
@@ -222,6 +226,7 @@ def document(track: "Track", answers: Answers) -> dict[str, Any]:
         "protocol": track.config.protocol,
         "fusion": track.settings.fusion,
         "weights": track.calibration.weights,
+        "rejection": track.rejection,
         "warnings": list(track.warnings),
         "videos": answers,
     }
@@ -240,7 +245,8 @@ def draw(out: Path, recognition: "Recognition", track: "Track", answer: dict[str
     text = answer["reason"]
     if best:
         gloss = gloss_or_number(best[0]["gloss"], best[0]["label"])
-        text = f"{gloss} {best[0]['probability']:.1%}"
+        unsure = "unsure: " if answer["status"] == "unsure" else ""
+        text = f"{unsure}{gloss} {best[0]['probability']:.1%}"
     write_overlay(out, row, keypoints, hands.boxes, [Note(text)])
 
 
@@ -256,15 +262,26 @@ def print_table(track: "Track", answers: Answers) -> None:
     table.add_column("probability", justify="right", no_wrap=True)
     for answer in answers:
         video = shown(answer["video"])
-        if answer["status"] != "answered":
-            unreadable = answer["status"] == "unreadable"  # its reason follows on stderr
-            text = "cannot be read" if unreadable else f"no answer: {answer['reason']}"
+        text = {
+            "answered": "",
+            "unsure": "unsure; candidates:",
+            "unanswered": f"no answer: {answer['reason']}",
+            "unreadable": "cannot be read",  # its reason follows on stderr
+        }[answer["status"]]
+        if text:
             table.add_row(Text(video), Text(shown(text)), "")
         for rank, best in enumerate(answer["answers"]):
             gloss = Text(shown(best["gloss"]))
-            table.add_row(Text("" if rank else video), gloss, f"{best['probability']:.1%}")
+            table.add_row(Text("" if text or rank else video), gloss, f"{best['probability']:.1%}")
         table.add_section()
     Console().print(table)
+    if track.threshold:
+        print(
+            f"unsure: below {track.threshold:.1%}; of the other answers at most "
+            f"{100 * track.rejection['accept_error']:g}% are expected to be wrong"
+        )
+    else:
+        print(f"no answer is unsure: {track.rejection['reason']}")
     for answer in answers:
         if answer["outside_training"]:
             outside = "; ".join(answer["outside_training"])

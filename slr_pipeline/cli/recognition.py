@@ -30,8 +30,8 @@ from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from slr_pipeline.scoring.conditions import outside
-from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
-from slr_pipeline.steps.ensemble import read_streams, untuned_name
+from slr_pipeline.scoring.ensemble import Calibration, Fused, fuse, join
+from slr_pipeline.steps.ensemble import read_streams, scale, untuned_name
 from slr_pipeline.steps.flow import flow
 from slr_pipeline.steps.frames import frames
 from slr_pipeline.steps.hand_crops import hand_crops
@@ -62,6 +62,13 @@ FEATURE_STEPS: dict[str, Callable[[Any, str, str, str], None]] = {
 SHARD_SIZE = 8
 """Videos per temporary folder."""
 
+REJECTION = {
+    "accept_error": None,
+    "threshold": None,
+    "reason": "metrics.json is of an earlier version",
+}
+"""What predictions need of the key `rejection` of a track's metrics, by default."""
+
 
 @dataclass(frozen=True)
 class Video:
@@ -77,7 +84,8 @@ class Track:
     """A track of a finished run with loaded models and an open pose estimator.
 
     `features` are keypoints and those that the streams read; `models` has first those of the
-    track's `streams`, then those of `untuned`. `warnings` are those of the run's metrics.
+    track's `streams`, then those of `untuned`. `warnings` and `rejection` are those of the run's
+    metrics, `rejection` with the keys of REJECTION.
     """
 
     config: Config
@@ -86,6 +94,7 @@ class Track:
     features: tuple[str, ...]
     calibration: Calibration
     warnings: tuple[str, ...]
+    rejection: dict[str, Any]
     models: dict[str, Trained]
     write_poses: PoseStep
     device: torch.device
@@ -100,6 +109,11 @@ class Track:
         """The conditions of the training; empty for a model of an older version."""
         conditions: dict[str, Any] = next(iter(self.models.values())).sidecar.get("conditions", {})
         return conditions
+
+    @property
+    def threshold(self) -> float:
+        """Lowest probability of an accepted answer; 0 if all are accepted."""
+        return self.rejection["threshold"] or 0.0
 
     @property
     def stages(self) -> int:
@@ -199,7 +213,8 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
             raise ArtifactError(
                 f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
             )
-    calibration, warnings = _scores_of(metrics, settings, list(paths))
+    scores = _scores_of(metrics, settings, list(paths))
+    rejection = {key: scores.get("rejection", REJECTION)[key] for key in REJECTION}
     torch_device = choose_device(device)
     models = {
         key: load_trained(
@@ -213,17 +228,21 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     features = tuple(feature for feature in FEATURES if feature in read)
     write_poses = _open_pose(config.features, features, device)
     return Track(
-        config, name, settings, features, calibration, warnings, models, write_poses, torch_device
+        config=config,
+        name=name,
+        settings=settings,
+        features=features,
+        calibration=Calibration(scores["temperatures"] or {}, scores["weights"]),
+        warnings=tuple(scores.get("warnings", ())),
+        rejection=rejection,
+        models=models,
+        write_poses=write_poses,
+        device=torch_device,
     )
 
 
-def _scores_of(
-    path: Path, settings: TrackSettings, streams: list[str]
-) -> tuple[Calibration, tuple[str, ...]]:
-    """Temperatures, weights and warnings of the run.
-
-    ArtifactError if its track differs from config.yaml.
-    """
+def _scores_of(path: Path, settings: TrackSettings, streams: list[str]) -> dict[str, Any]:
+    """The metrics of the track. ArtifactError if it differs from the one of config.yaml."""
     metrics = read_metrics(path)
     fusion, fused = metrics.get("fusion"), sorted(metrics.get("weights", ()))
     if (fusion, fused) != (settings.fusion, sorted(streams)):
@@ -231,8 +250,7 @@ def _scores_of(
             f"{path}: fusion {fusion} of {', '.join(fused)}, but config.yaml has {settings.fusion} "
             f"of {', '.join(streams)}; finish the run, or copy both files from one run"
         )
-    calibration = Calibration(metrics["temperatures"] or {}, metrics["weights"])
-    return calibration, tuple(metrics.get("warnings", ()))
+    return metrics
 
 
 def _open_pose(settings: FeatureSettings, features: Sequence[str], device: str) -> PoseStep:
@@ -292,12 +310,8 @@ def _recognise_shard(
     limits = track.config.quality.model_copy(update={"max_quarantined": 1.0})
     quality(limits, [paths["keypoints"]], quality_table)
     advance(len(rows))
-    logits = [f"{folder}/logits{number}.h5" for number in range(len(track.models))]
-    for model, out in zip(track.models.values(), logits, strict=True):
-        read = [paths[feature] for feature in features_of(model.settings, track.config.features)]
-        predict(model, track.device, 0, read, quality_table, out)
-        advance(len(rows))
-    scores = fused_scores(track, logits, list(videos))
+    files = {feature: [path] for feature, path in paths.items()}
+    scores = fused_scores(track, files, quality_table, list(videos), folder, advance).scores
     measured = {row["sample"]: row for row in read_quality(quality_table).to_dict("records")}
     store = FeatureStore("keypoints", [paths["keypoints"]])
     for row, probabilities in zip(rows, softmax(scores, axis=1), strict=True):
@@ -313,15 +327,28 @@ def _recognise_shard(
 
 
 def fused_scores(
-    track: Track, logits: Sequence[str], samples: Sequence[str]
-) -> NDArray[np.float64]:
-    """Scores (N, K) of the samples, computed as rule `ensemble` does for test."""
+    track: Track,
+    files: Mapping[str, Sequence[str]],
+    quality_table: str,
+    samples: Sequence[str],
+    folder: str,
+    advance: Callable[[int], None],
+) -> Fused:
+    """Fused scores of all samples of feature files, computed as the rules do for test.
+
+    `files` by feature; `quality_table` is that of their split. Logits are written into `folder`.
+    """
+    logits = [f"{folder}/logits{number}.h5" for number in range(len(track.models))]
+    for model, out in zip(track.models.values(), logits, strict=True):
+        read = features_of(model.settings, track.config.features)
+        paths = [path for feature in read for path in files[feature]]
+        predict(model, track.device, 0, paths, quality_table, out)
+        advance(len(samples))
     joined = join(read_streams(track.settings, logits, track.config.protocol), samples)
-    if track.settings.fusion == "calibrated":
-        joined = calibrated(joined, track.calibration)
+    joined = scale(track.settings, track.calibration, joined)
     K = joined.values.shape[2]
     # A video that no stream answered gets the prior, but the result then has a reason instead.
-    return fuse(joined, track.calibration.weights, np.full(K, 1 / K)).scores
+    return fuse(joined, track.calibration.weights, np.full(K, 1 / K))
 
 
 def _reason(quality_row: Mapping[str, Any]) -> str:

@@ -29,6 +29,11 @@ class TrackSettings(Section):
     baseline: PlainPath | None = None
     """Predictions CSV of test to compare with, by McNemar's exact test."""
 
+    accept_error: float | None = Field(0.05, gt=0, lt=1)
+    """Largest share of errors to expect among accepted answers. Answers of lower probability are
+    `unsure`. This probability is chosen on val or, with `folds`, out of fold; the submission keeps
+    all answers. null: accept every answer."""
+
     @model_validator(mode="after")
     def _weights_are_all_given_or_all_fitted(self) -> "TrackSettings":
         fitted = [name for name, weight in self.streams.items() if weight is None]

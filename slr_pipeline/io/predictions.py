@@ -15,6 +15,7 @@ COLUMNS: dict[str, type] = {
     "answer": str,
     "correct": str,
     "probability": float,
+    "accepted": bool,
     "second": str,
     "second_probability": float,
     "answered_by": str,

@@ -25,7 +25,7 @@ def read_table(
 ) -> pd.DataFrame:
     """Read a CSV of a run.
 
-    `types` gives the type of each required column (str, int or float); all other columns are
+    `types` gives the type of each required column (str, int, float, bool); all other columns are
     floats. Empty cells are "" in text and NaN in floats.
 
     Raises ArtifactError for a missing, cut or foreign file.

@@ -293,3 +293,37 @@ def _reliability_figure(scored: Scored) -> PageImage | None:
 
     alt = f"Accuracy of {title} by its confidence"
     return _drawn(alt, 3.4, 3.3, draw)
+
+
+def risk_coverage_figures(run: FinishedRun) -> list[PageImage | None]:
+    """Risk-coverage curve of each track on val and test."""
+    return [_risk_coverage_figure(track) for track in run.tracks]
+
+
+def _risk_coverage_figure(track: Scored) -> PageImage | None:
+    """Errors among accepted answers by their share; None without labels."""
+    rejection = track.metrics["rejection"]
+    shown = {split: rejection[split] for split in ("val", "test") if rejection[split]}
+    if not shown:
+        return None
+
+    def draw(axes: list[Axes]) -> None:
+        if rejection["accept_error"] is not None:
+            axes[0].axhline(rejection["accept_error"], ls="--", color=INK, alpha=0.5)
+        for split, own in shown.items():
+            colour, label = COLOURS[split], f"{split}: {own['area']:.3f}"
+            x, y = own["curve"]["coverage"], own["curve"]["risk"]
+            axes[0].plot(x, y, marker="." if len(x) == 1 else "", color=colour, label=label)
+            if rejection["threshold"] is not None and own["accepted"]:
+                axes[0].plot([own["coverage"]], [own["error"]], "o", color=colour)
+        axes[0].set(title=track.label, xlabel="accepted answers", ylabel="errors among them")
+        axes[0].set_xlim(-0.02, 1.02)
+        axes[0].set_ylim(bottom=0)
+        for axis in (axes[0].xaxis, axes[0].yaxis):
+            axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+        axes[0].figure.legend(
+            title="area under the curve", loc="outside lower center", ncols=len(shown)
+        )
+
+    alt = f"Errors among the accepted answers of {track.label} by the share of accepted answers"
+    return _drawn(alt, 3.4, 3.3, draw)

@@ -36,6 +36,13 @@ def _track(run: FinishedRun, track: Scored) -> str:
     signers = {s.signer for s in run.table.split(split)} - {None}
     of_signers = f" by {_count(len(signers), 'signer')}" if signers else ""
     note = "" if split == "test" else " Test has no labels; accuracy on val is too optimistic."
+    rejection = track.metrics["rejection"]
+    if rejection["threshold"] is not None:
+        own = rejection[split]
+        note = (
+            f" It is unsure of {own['samples'] - own['accepted']:,} of them; "
+            f"{own['errors']:,} of the other {own['accepted']:,} answers are wrong.{note}"
+        )
     return (
         f"Track {track.name} recognised {metrics['correct']} of "
         f"{_count(metrics['samples'], 'clip')} of {split}{of_signers}: "

@@ -323,6 +323,31 @@ def _weights_table(track: Scored) -> Table | None:
     return table(f"Streams of track {track.name}", rows)
 
 
+def rejection_table(run: FinishedRun) -> Table | None:
+    """Accepted answers of each track, errors among them, and AURC; None without labels."""
+    return table(
+        "Accepted answers",
+        [
+            {
+                "track": track.name,
+                "split": split,
+                "clips": own["samples"],
+                "accepted": _share(own["accepted"], own["samples"]),
+                "errors among them": percent(own["error"]),
+                "95 % interval": (
+                    interval(own["error_low"], own["error_high"]) if own["accepted"] else None
+                ),
+                "errors among all": percent(own["curve"]["risk"][-1]),
+                "area under the curve": own["area"],
+                "in the best order": own["best_area"],
+            }
+            for track in run.tracks
+            for split in ("test", "val", "train")
+            if (own := track.metrics["rejection"].get(split)) is not None
+        ],
+    )
+
+
 def baseline_table(run: FinishedRun) -> Table | None:
     """McNemar's test of each track against its baseline; None without baselines."""
     return table(
@@ -357,6 +382,7 @@ def _clips_table(run: FinishedRun, track: Scored) -> Table | None:
     answers = answers.loc[rank.sort_values(["right", "doubt"], kind="stable").index]
     everyone = " ".join(track.metrics["weights"])
     verdict = {True: "right", False: "wrong", "": "-"}
+    rejects = track.metrics["rejection"]["threshold"] is not None
     return table(
         f"Answers of track {track.name} to the clips of test",
         [
@@ -367,6 +393,7 @@ def _clips_table(run: FinishedRun, track: Scored) -> Table | None:
                 "answer": row["answer"],
                 "verdict": verdict[row["correct"]],
                 "probability": percent(row["probability"]),
+                **({"accepted": "yes" if row["accepted"] else "unsure"} if rejects else {}),
                 "second answer": row["second"] or None,
                 "answered by": "all streams" if (by := row["answered_by"]) == everyone else by,
             }

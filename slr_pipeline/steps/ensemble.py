@@ -38,6 +38,13 @@ from slr_pipeline.scoring.ensemble import (
     leave_one_signer_out,
 )
 from slr_pipeline.scoring.logits import Logits
+from slr_pipeline.scoring.rejection import (
+    answer_confidences,
+    choose_threshold,
+    is_accepted,
+    least_samples,
+    summarise,
+)
 from slr_pipeline.scoring.statistics import mcnemar_exact
 from slr_pipeline.steps.evaluate import detailed_metrics, label_of
 
@@ -74,12 +81,15 @@ def ensemble(
         )
         for split, paths in files.items()
     }
-    calibration = calibration_of_track(table, track, joined.get("val"), out_of_fold)
-    scaled = joined
-    if track.fusion == "calibrated":
-        scaled = {split: calibrated(streams, calibration) for split, streams in joined.items()}
+    split, held_out = held_out_logits(table, track, joined.get("val"), out_of_fold)
+    calibration = calibration_of_track(table, track, split, held_out)
     weights = calibration.weights
-    fused = {split: fuse(streams, weights, prior) for split, streams in scaled.items()}
+    scaled = {name: scale(track, calibration, streams) for name, streams in joined.items()}
+    fused = {name: fuse(streams, weights, prior) for name, streams in scaled.items()}
+    unseen = fused
+    if held_out is not None and split not in fused:
+        unseen = {split: fuse(scale(track, calibration, held_out), weights, prior), **fused}
+    rejection = reject(table, track, split, unseen)
     content: dict[str, Any] = {
         "val": None,
         **{
@@ -95,6 +105,7 @@ def ensemble(
         "fitted_on": fitted_on(track, out_of_fold),
         "weights": weights,
         "temperatures": calibration.temperatures or None,
+        "rejection": rejection,
         "top1_without": {
             split: drop_one_stream(streams, weights, prior, labels_of(table, split))
             for split, streams in scaled.items()
@@ -117,12 +128,18 @@ def ensemble(
     splits: tuple[Split, ...] = ("test", "val")
     write_answers(
         predictions,
-        [row for s in splits if s in fused for row in answer_rows(table, s, joined[s], fused[s])],
+        [
+            row
+            for s in splits
+            if s in fused
+            for row in answer_rows(table, s, joined[s], fused[s], rejection["threshold"])
+        ],
     )
     write_document(metrics, content)
     for split in files:
         if (own := content[split]) is not None:
             log.info("%s: top-1 %.4f of %d", split, own["top1"], own["samples"])
+    log.info("threshold of accepted answers: %s", rejection["threshold"] or rejection["reason"])
 
 
 def read_streams(track: TrackSettings, paths: Sequence[str], protocol: str) -> dict[str, Logits]:
@@ -163,11 +180,22 @@ def fitted_on(track: TrackSettings, out_of_fold: list[list[str]] | None) -> str 
     return "val" if out_of_fold is None else "train, out of fold"
 
 
-def calibration_of_track(
+def held_out_logits(
     table: SampleTable,
     track: TrackSettings,
     val: Joined | None,
     out_of_fold: list[list[str]] | None,
+) -> tuple[Split, Joined | None]:
+    """Split and logits that a track is fitted on: out of fold of train, else those of val."""
+    if out_of_fold is None:
+        return "val", val
+    parts = zip(track.streams, out_of_fold, strict=True)
+    logits = {name: concatenated([read_logits(p) for p in paths]) for name, paths in parts}
+    return "train", join_split(table, "train", logits)
+
+
+def calibration_of_track(
+    table: SampleTable, track: TrackSettings, split: Split, held_out: Joined | None
 ) -> Calibration:
     """Temperatures and weights of a track, fitted or given; published fusion has no temperatures.
 
@@ -178,14 +206,7 @@ def calibration_of_track(
     if track.fusion == "published":
         untuned = {untuned_name(stream): weight for stream, weight in track.untuned.items()}
         return Calibration({}, {**given, **untuned})
-    split: Split = "val"
-    joined = val
-    if out_of_fold is not None:
-        split = "train"
-        parts = zip(track.streams, out_of_fold, strict=True)
-        logits = {name: concatenated([read_logits(p) for p in paths]) for name, paths in parts}
-        joined = join_split(table, split, logits)
-    if joined is None:
+    if held_out is None:
         raise DataError(
             "fusion calibrated is fitted on val, but a stream has no logits of val; give "
             "them, or use fusion published with weights"
@@ -196,14 +217,66 @@ def calibration_of_track(
             f"fusion calibrated is fitted on the labels of {split}, but it has none; use fusion "
             "published with weights"
         )
-    if joined.protocol != "strict":
+    if held_out.protocol != "strict":
         raise DataError(
-            f"the logits of {split} have protocol {joined.protocol}, trained on val, so nothing "
+            f"the logits of {split} have protocol {held_out.protocol}, trained on val, so nothing "
             "can be fitted to them; give logits of protocol strict, or use fusion published with "
             "weights"
         )
-    fitted = fit_calibration(joined, labels)
+    fitted = fit_calibration(held_out, labels)
     return Calibration(fitted.temperatures, given) if given else fitted
+
+
+def scale(track: TrackSettings, calibration: Calibration, joined: Joined) -> Joined:
+    """Values that a track fuses: calibrated log-probabilities, or logits as they are."""
+    return calibrated(joined, calibration) if track.fusion == "calibrated" else joined
+
+
+def reject(
+    table: SampleTable, track: TrackSettings, split: Split, fused: Mapping[Split, Fused]
+) -> dict[str, Any]:
+    """The threshold of a track, chosen on `split`, and its coverage and errors on every split.
+
+    `threshold` is None if there is none, for this `reason`; then all answers are accepted. A split
+    without labels is None. `fused` are answers of models that were not trained on their splits.
+    """
+    labelled = {name: labelled_confidences(table, name, own) for name, own in fused.items()}
+    confidence, correct = labelled.get(split, (np.zeros(0), np.zeros(0, np.bool_)))
+    target = track.accept_error
+    threshold: float | None = None
+    reason: str | None = None
+    if target is None:
+        reason = "accept_error is null"
+    elif len(table.classes) == 1:
+        reason = "no answer can be wrong with one class"
+    elif (clips := int((confidence > 0).sum())) < least_samples(target):
+        reason = (
+            f"{least_samples(target)} labelled and answered clips of {split} are needed to expect "
+            f"at most {100 * target:g} % errors, and there are {clips}"
+        )
+    elif (threshold := choose_threshold(confidence, correct, target)) is None:
+        reason = f"at no confidence are at most {100 * target:g} % errors to be expected on {split}"
+    return {
+        "accept_error": target,
+        "threshold": threshold,
+        "reason": reason,
+        "chosen_on": None if threshold is None else split,
+        "val": None,
+        **{
+            name: summarise(*values, threshold) if len(values[0]) else None
+            for name, values in labelled.items()
+        },
+    }
+
+
+def labelled_confidences(
+    table: SampleTable, split: Split, fused: Fused
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Confidence of the answer to each labelled sample of a split, and whether it is right."""
+    labels = labels_of(table, split)
+    rows = [row for row, label in enumerate(labels) if label is not None]
+    right = fused.scores[rows].argmax(axis=1) == np.asarray([labels[row] for row in rows])
+    return answer_confidences(fused)[rows], np.asarray(right, np.bool_)
 
 
 def labels_of(table: SampleTable, split: Split) -> list[int | None]:
@@ -249,9 +322,14 @@ def score_without_twins(
 
 
 def answer_rows(
-    table: SampleTable, split: Split, joined: Joined, fused: Fused
+    table: SampleTable,
+    split: Split,
+    joined: Joined,
+    fused: Fused,
+    threshold: float | None,
 ) -> list[dict[str, object]]:
     """Rows of predictions.csv of a split; the class prior answers clips that no stream answered."""
+    accepted = is_accepted(answer_confidences(fused), threshold)
     glosses = dict(enumerate(table.classes))
     ranking = np.argsort(-fused.scores, axis=1, kind="stable")[:, :2].tolist()  # (N, 2)
     chances = softmax(fused.scores, axis=1).round(4)
@@ -266,6 +344,7 @@ def answer_rows(
             "answer": glosses[first],
             "correct": None if sample.label is None else first == sample.label,
             "probability": chances[n, first],
+            "accepted": bool(accepted[n]),
             "answered_by": " ".join(answered) or "class prior",
         }
         for second in rest:  # none with a single class

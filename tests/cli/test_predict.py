@@ -1,5 +1,6 @@
 """`slr predict`: real clips, real MediaPipe, models trained on a few clips."""
 
+import csv
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ import pytest
 import yaml
 from scipy.special import softmax
 
+from benchmarks import unknown
 from slr_pipeline.cli.main import main
 from slr_pipeline.cli.predict import find_files, overlay_files, with_depth
 from slr_pipeline.cli.recognition import FEATURE_STEPS, SHARD_SIZE, Video, open_track, recognise
@@ -356,6 +358,80 @@ def read_terminal(terminal: int) -> str:
         return os.read(terminal, 1 << 16).decode(errors="replace")
     except OSError:
         return ""
+
+
+def test_an_answer_of_low_probability_is_unsure(
+    models: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two clips of val are too few for a threshold; with one, the candidates stay."""
+    video = clips / "[b]_color.mp4"
+    slr(video, "--models", models, "--json")
+    usual = json.loads(capsys.readouterr().out)
+    assert usual["rejection"]["threshold"] is None
+    assert usual["rejection"]["reason"].endswith("and there are 2")
+    highest = max(probabilities_of(usual["videos"][0]))
+    metrics = models / "tracks/rgb/metrics.json"
+    for threshold, status in ((highest, "answered"), (np.nextafter(highest, 1), "unsure")):
+        stricter = tmp_path / status
+        shutil.copytree(models, stricter)
+        chosen = {"accept_error": 0.05, "threshold": float(threshold), "reason": None}
+        content = {**read_metrics(metrics), "rejection": chosen}
+        (stricter / "tracks/rgb/metrics.json").write_text(json.dumps(content))
+        slr(video, "--models", stricter, "--json")
+        document = json.loads(capsys.readouterr().out)
+        assert document["rejection"] == chosen
+        (found,) = document["videos"]
+        assert found["status"] == status
+        assert found["answers"] == usual["videos"][0]["answers"]
+    assert found["reason"] == f"its probability is below {threshold:.1%}"
+    slr(video, "--models", stricter, "--overlay", tmp_path / "drawn.mp4")
+    out = capsys.readouterr().out
+    assert "unsure; " in out
+    assert f"unsure: below {threshold:.1%}; of the other answers at most 5% are expected" in out
+    earlier = read_metrics(metrics)
+    del earlier["rejection"]
+    (stricter / "tracks/rgb/metrics.json").write_text(json.dumps(earlier))
+    slr(video, "--models", stricter)
+    out = capsys.readouterr().out
+    assert "no answer is unsure: metrics.json is of an earlier version" in " ".join(out.split())
+
+
+def test_clips_of_other_signs_are_declined(
+    run_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Another run with the same clips, in which one sign has another gloss."""
+    monkeypatch.chdir(run_folder)
+    models, other = tmp_path / "models", tmp_path / "other"
+    for folder in (models, other):
+        shutil.copytree("results", folder)
+    (tmp_path / "signs.txt").write_text(f"{SIGNS[0]}\nanother\n")
+    table = Path("samples.csv").read_text().replace(SIGNS[1], "another")
+    (tmp_path / "samples.csv").write_text(table)
+    values = yaml.safe_load((other / "config.yaml").read_text())
+    values["data"] |= {"table": f"{tmp_path}/samples.csv", "classes": f"{tmp_path}/signs.txt"}
+    (other / "config.yaml").write_text(yaml.safe_dump(values))
+    track = open_track(models, read_run_config(models), "rgb", "cpu")
+    found = unknown.answers_to_unknown(track, read_run_config(other))
+    assert len(found) == 4  # two of train, one of val and of test
+    assert set(found["gloss"]) == {"another"}
+    assert found["accepted"].all()  # there is no threshold
+    expected = pipeline_probabilities(run_folder, "rgb")
+    labels = {name: int(text) for name, text in csv.reader((DEMO / "test_labels.csv").open())}
+    (of_test,) = (name for name in (FIRST, SECOND) if labels[name] == 1)
+    assert found["probability"].iloc[-1] == pytest.approx(max(expected[of_test]), abs=1e-5)
+    path = models / "tracks/rgb/metrics.json"
+    threshold = np.mean(sorted(found["probability"])[:2])  # one of the four is below it
+    chosen = {"accept_error": 0.05, "threshold": threshold, "reason": None}
+    path.write_text(json.dumps({**read_metrics(path), "rejection": chosen}))
+    monkeypatch.setattr(sys, "argv", ["unknown", "--models", str(models), "--clips", str(other)])
+    unknown.main()
+    out = capsys.readouterr().out
+    assert "| other signs | 4 | 25.0% (4.6% to 69.9%) |" in out
+    assert "area under the ROC curve: " in out
+    assert f"accepted most often: another as {SIGNS[0]}" in out or f"another as {SIGNS[1]}" in out
 
 
 @pytest.mark.parametrize("line", range(3))

@@ -20,7 +20,7 @@ from tests.report.small_run import FACELESS, GONE, SIGNERS, SIGNS, make_results,
 
 SECTIONS = (
     *("data", "duplicates", "quarantine", "features", "training", "accuracy", "confusion"),
-    *("groups", "calibration", "ensemble", "answers", "provenance"),
+    *("groups", "calibration", "rejection", "ensemble", "answers", "provenance"),
 )
 
 
@@ -243,6 +243,7 @@ def test_missing_parts_are_explained(tmp_path: Path) -> None:
         "confusion": "Val and test have no labels",
         "groups": "Test has no labels",
         "calibration": "Val and test have no labels",
+        "rejection": "Track rgb accepts every answer: 20 labelled and answered clips of val",
         "provenance": "No benchmark files",
     }.items():
         assert line in page.text[section], section
@@ -257,6 +258,31 @@ def test_a_track_is_compared_with_its_baseline(tmp_path: Path) -> None:
     page = Page(rendered(make_results(tmp_path / "run", tracks={"rgb": track}))[1])
     row = page.tables["Comparison with a baseline on test (McNemar's exact test)"][1]
     assert row[:3] == ["rgb", "theirs.csv", "10.0 %"]
+
+
+def test_unsure_answers_are_counted_and_listed(tmp_path: Path, text: str) -> None:
+    """Two of the 20 clips of val are answered wrongly, too many for the usual 5 %."""
+    reason = "at no confidence are at most 5 % errors to be expected on val"
+    assert f"Track rgb accepts every answer: {reason}." in Page(text).text["rejection"]
+    assert "It is unsure" not in Page(text).text["head"]
+    track = {"streams": {"joint": None, "bone": None}, "accept_error": 0.2}
+    config = make_results(tmp_path / "run", tracks={"rgb": track})
+    found = read_metrics(config.parent / "tracks/rgb/metrics.json")["rejection"]
+    page_text = rendered(config)[1]
+    page = Page(page_text)
+    threshold, test = found["threshold"], found["test"]
+    sentence = f"accepts answers of a probability of at least {100 * threshold:.1f} %"
+    assert sentence in page.text["rejection"]
+    unsure = test["samples"] - test["accepted"]
+    assert f"It is unsure of {unsure} of them; {test['errors']} of the" in page.text["head"]
+    rows = page.tables["Accepted answers"][1:]
+    assert [row[:2] for row in rows] == [["rgb", "test"], ["rgb", "val"]]
+    assert rows[0][3] == f"{100 * test['coverage']:.1f} % ({test['accepted']} of 20)"
+    heads, *clips = page.tables["Answers of track rgb to the clips of test"]
+    listed = [row[heads.index("accepted")] for row in clips]
+    assert listed.count("unsure") == unsure >= 1  # the clip that no stream answered
+    assert listed.count("yes") == test["accepted"] >= 5
+    assert any("area under the curve" in svg and ">track rgb<" in svg for svg in figures(page_text))
 
 
 def test_the_worst_stream_is_shown_if_no_track_errs(tmp_path: Path) -> None:

@@ -61,8 +61,8 @@ def readme(
     """Render the page of a stream as Markdown.
 
     `drawn` are the settings of the heat-maps and `estimator` is that of the keypoints the model was
-    trained on; `sidecar` is that of the weights; `tracks` are fusion, weights and temperatures of
-    the tracks with this stream; `facts` are the provenance of the ONNX file.
+    trained on; `sidecar` is that of the weights; `tracks` are fusion, weights, temperatures and
+    threshold of the tracks with this stream; `facts` are the provenance of the ONNX file.
     """
     environment = Environment(
         loader=PackageLoader("slr_pipeline.cli.onnx"),

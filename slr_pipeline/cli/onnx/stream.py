@@ -98,13 +98,14 @@ def export_stream(config: Config, results: Path, stream: str) -> Export:
 
 
 def _tracks(config: Config, results: Path, stream: str) -> dict[str, dict[str, Any]]:
-    """Fusion, weights and temperatures of the finished tracks that use a stream."""
+    """Fusion, weights, temperatures and threshold of the finished tracks that use a stream."""
     tracks = {}
     for name, track in config.tracks.items():
         path = results / "tracks" / name / "metrics.json"
         if stream in (*track.streams, *track.untuned) and path.is_file():
             metrics = read_metrics(path)
             tracks[name] = {key: metrics[key] for key in ("fusion", "weights", "temperatures")}
+            tracks[name]["threshold"] = metrics.get("rejection", {}).get("threshold")
     return tracks
 
 
