@@ -41,7 +41,8 @@ def export_elan(results: Path, out: Path, samples: Sequence[str] | None = None) 
         path = results / "tracks" / track / "predictions.csv"
         if path.is_file():
             read = read_answers(path)
-            answers[track] = dict(zip(read["sample"], read["answer"], strict=True))
+            texts = read["answer"].where(read["accepted"], "unsure: " + read["answer"])
+            answers[track] = dict(zip(read["sample"], texts, strict=True))
     chosen = [s for s in table.samples if s.name in rows and (samples is None or s.name in samples)]
     by_video: dict[str, list[Sample]] = {}
     for sample in chosen:

@@ -199,7 +199,10 @@ def finished_run(tmp_path: Path) -> Path:
     }
     write_config(check_config(values), str(results / "config.yaml"))
     write_verified(results / "verify/train/all.csv", verified)
-    answers = [{"sample": "c", "split": "test", "answer": "yes", "probability": 0.7}]
+    answers = [
+        {"sample": "c", "split": "test", "answer": "yes", "probability": 0.7, "accepted": False},
+        {"sample": "d", "split": "test", "answer": "no", "probability": 0.9, "accepted": True},
+    ]
     write_answers(results / "tracks/rgb/predictions.csv", answers)
     return results
 
@@ -216,7 +219,8 @@ def test_samples_and_answers_become_tiers(tmp_path: Path, finished_run: Path) ->
     tiers = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}
     assert list(tiers) == ["rgb@ben", "sign@anna", "sign@ben"]
     assert tiers["sign@anna"].get("PARTICIPANT") == "anna"
-    assert [value.text for value in tiers["rgb@ben"].iter("ANNOTATION_VALUE")] == ["yes"]
+    assert [value.text for value in tiers["rgb@ben"].iter("ANNOTATION_VALUE")] == ["unsure: yes"]
+    assert b">no</ANNOTATION_VALUE>" in first["clip.eaf"]
     times = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE") for slot in root.iter("TIME_SLOT")}
     shown = [
         (times[a.get("TIME_SLOT_REF1")], times[a.get("TIME_SLOT_REF2")])
