@@ -240,7 +240,7 @@ def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(
     size = {"width": keypoints.width, "height": keypoints.height}
     maps = draw_heatmaps(keypoints.values, **size, sigma=3, fidelity="corrected")
     arrays: dict[str, list[Any]] = {
-        "joint": [keypoints.values, keypoints.width, keypoints.height],
+        "joint": [keypoints.values],
         "sstcn": [maps],
         "rgb": [stores["frames"].read(FIRST).values],
     }
