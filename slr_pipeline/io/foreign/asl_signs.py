@@ -1,4 +1,4 @@
-"""Keypoints of Kaggle's `asl-signs`; needs the extra `formats`."""
+"""Keypoints of Kaggle's `asl-signs`; needs pyarrow."""
 
 from pathlib import Path
 
