@@ -200,27 +200,13 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
     Raises ArtifactError for missing files and for files of different runs.
     """
     settings = config.tracks[name]
-    phases = {stream: (stream, config.phases(stream)[-1]) for stream in settings.streams}
-    phases |= {untuned_name(stream): (stream, "train") for stream in settings.untuned}
-    paths = {
-        key: [results / folder / "model.safetensors" for folder in config.trainings(*phase)]
-        for key, phase in phases.items()
-    }
-    metrics = results / "tracks" / name / "metrics.json"
-    needed = [path for seeds in paths.values() for path in seeds]
-    for path in (metrics, *(file for p in needed for file in (p, p.with_suffix(".json")))):
-        if not path.is_file():
-            raise ArtifactError(
-                f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
-            )
+    metrics, paths = files_of_track(results, config, name)
     scores = _scores_of(metrics, settings, list(paths))
     rejection = {key: scores.get("rejection", REJECTION)[key] for key in REJECTION}
     torch_device = choose_device(device)
     models = {
-        key: load_trained(
-            list(map(str, seeds)), evaluation_settings(config.streams[phases[key][0]])
-        )
-        for key, seeds in paths.items()
+        key: load_trained(list(map(str, seeds)), evaluation_settings(config.streams[stream]))
+        for (key, seeds), stream in zip(paths.items(), _members(config, name), strict=True)
     }
     read = {"keypoints"}
     for model in models.values():
@@ -239,6 +225,28 @@ def open_track(results: Path, config: Config, name: str, device: str) -> Track:
         write_poses=write_poses,
         device=torch_device,
     )
+
+
+def files_of_track(results: Path, config: Config, name: str) -> tuple[Path, dict[str, list[Path]]]:
+    """What a track needs to answer: its metrics, and weights per stream, one for each seed.
+
+    Weights have their sidecars beside them. ArtifactError for a missing file.
+    """
+    settings = config.tracks[name]
+    phases = {stream: (stream, config.phases(stream)[-1]) for stream in settings.streams}
+    phases |= {untuned_name(stream): (stream, "train") for stream in settings.untuned}
+    paths = {
+        key: [results / folder / "model.safetensors" for folder in config.trainings(*phase)]
+        for key, phase in phases.items()
+    }
+    metrics = results / "tracks" / name / "metrics.json"
+    weights = [path for seeds in paths.values() for path in seeds]
+    for path in (metrics, *(file for p in weights for file in (p, p.with_suffix(".json")))):
+        if not path.is_file():
+            raise ArtifactError(
+                f"{path}: no such file, but track {name} needs it; finish the run, or copy the file"
+            )
+    return metrics, paths
 
 
 def _scores_of(path: Path, settings: TrackSettings, streams: list[str]) -> dict[str, Any]:

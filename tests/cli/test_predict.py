@@ -113,6 +113,28 @@ def probabilities_of(video: dict[str, Any]) -> list[float]:
 # --- the same answers ----------------------------------------------------------------------------
 
 
+def test_exported_models_give_the_same_answers(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for name, flags in {"all": [], "half": ["--half"]}.items():
+        out = str(tmp_path / name)
+        results = str(run_folder / "results")
+        main(["export", "--models", "rgb", "--results", results, "--out", out, *flags])
+        capsys.readouterr()
+        slr(clip(FIRST), "--models", out, "--json")
+        found[name] = probabilities_of(json.loads(capsys.readouterr().out)["videos"][0])
+        with pytest.raises(SystemExit):
+            main(["export", "--models", "rgb", "--results", results, "--out", out])
+        assert "already there; remove it, or name another folder" in one_error(
+            capsys.readouterr().err
+        )
+    assert found["all"] == pipeline_probabilities(run_folder, "rgb")[FIRST]
+    assert found["half"] == pytest.approx(found["all"], abs=0.02)
+    sizes = [sum(p.stat().st_size for p in (tmp_path / n).rglob("*.safetensors")) for n in found]
+    assert sizes[1] < 0.6 * sizes[0]
+
+
 @pytest.mark.parametrize("stream", ["joint", "sstcn", "rgb", "hands"])
 def test_logits_of_a_clip_do_not_depend_on_the_others(
     run_folder: Path, tmp_path: Path, stream: str
