@@ -249,6 +249,7 @@ def signs_table(run: FinishedRun) -> Table | None:
         {track: answers.groupby("gloss")["correct"].sum() for track, answers in labelled.items()}
     )
     right = right.reindex([gloss for gloss in run.table.classes if gloss in right.index])
+    right = right.astype(float)  # without a labelled clip, its columns are text
     counts = next(iter(labelled.values()))["gloss"].value_counts().reindex(right.index)
     order = right.div(counts, axis=0).iloc[:, 0].sort_values(kind="stable").index
     return table(
