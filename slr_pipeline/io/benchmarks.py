@@ -46,7 +46,9 @@ def read_costs(folder: str | Path) -> list[RuleCost]:
             table = pd.read_csv(path, sep="\t", dtype=str)
         except (OSError, ValueError):
             continue
-        numbers = table.reindex(columns=MEASURES).apply(pd.to_numeric, errors="coerce").astype(float)
+        numbers = (
+            table.reindex(columns=MEASURES).apply(pd.to_numeric, errors="coerce").astype(float)
+        )
         rule = path.relative_to(folder).parts[0].removesuffix(".tsv")
         jobs.append(numbers.where(numbers.abs() < float("inf"), 0.0).assign(rule=rule))
     if not jobs:
