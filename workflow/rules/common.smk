@@ -101,7 +101,7 @@ def stream_features(stream, *splits):
 
 def recipe_phase(training):
     """The phase whose recipe a training has: `train/seed2` and a fold have that of `train`."""
-    return "finetune" if training.split("/")[0] == "finetune" else "train"
+    return "finetune" if training.startswith("finetune") else "train"
 
 
 def stream_settings(stream, training):
@@ -165,14 +165,14 @@ def has_epochs(wildcards):
 
 def training_flags(stream, training):
     """Flags of a training: its phase and seed; a fold is phase `train` without some signers."""
-    phase, _, number = training.partition("/seed")
+    phase, *seed = training.split("/")
     flags = ["--phase", recipe_phase(training)]
     if phase == "train" and CONFIG.protocol_of(stream) == "challenge":
         flags += ["--protocol", "challenge"]
     if phase in FOLDS:
         flags += ["--fold", str(FOLDS.index(phase) + 1), "--folds", str(len(FOLDS))]
-    if number:
-        flags += ["--seed-number", number]
+    if seed:
+        flags += ["--seed-number", seed[0].removeprefix("seed")]
     return flags
 
 
