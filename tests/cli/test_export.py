@@ -216,8 +216,6 @@ def test_the_code_of_the_page_answers_clips_of_the_run(
     names = features_of(settings, FeatureSettings())
     stores = open_features(results / f"features/{name}/test/all.h5" for name in names)
     given: list[Any] = [store.read("b").values for store in stores.values()]
-    if settings.model == "slgcn":
-        given += [64, 48]
     if settings.model == "vtn" and settings.fidelity == "published":
         given.append(np.zeros((7, 2), bool))
     logits = namespace["video_logits"](*given)
@@ -366,7 +364,7 @@ def test_help_names_the_default_layouts(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        ([], 2, "one of the arguments --onnx --keypoints --elan is required"),
+        ([], 2, "one of the arguments --onnx --models --keypoints --elan is required"),
         (["--onnx", "joint", "--keypoints", "pose"], 2, "not allowed with argument --onnx"),
         (["--onnx", "joint", "--layout", "holistic"], 1, "need --keypoints; remove them"),
     ],

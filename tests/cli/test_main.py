@@ -114,7 +114,7 @@ def test_check_describes_the_demo(slr: Slr) -> None:
         (
             "keypoints",
             ["--settings", '{"estimator": "x"}'],
-            "error: settings: estimator: expected one of mediapipe, openpo",
+            "error: settings: estimator: expected one of mediapipe, mediapipe_tasks, openpo",
         ),
     ],
 )

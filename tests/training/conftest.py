@@ -37,7 +37,7 @@ def movement(name: str) -> NDArray[np.float32]:
 
 
 def skeleton(name: str, view: object, rng: np.random.Generator | None) -> list[NDArray[Any]]:
-    return [TRANSFORM(movement(name), 512, 512, rng)]
+    return [TRANSFORM(movement(name), rng)]
 
 
 Clips = Callable[..., StreamDataset]
