@@ -250,7 +250,10 @@ def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From feature files through three kinds of streams and the fusion of their track."""
+    """From feature files through three kinds of streams and the fusion of their track.
+
+    Pages leave the views of `test_mirror` and `test_speeds` to their reader.
+    """
     results = run_folder / "results"
     streams = ("joint", "sstcn", "rgb")
     main(["export", "--onnx", *streams, "--results", str(results), "--out", str(tmp_path)])
@@ -273,7 +276,12 @@ def test_onnx_files_and_the_code_of_their_pages_give_the_same_answer(
         code: dict[str, Any] = {}
         exec("".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), code)
         logits[stream] = code["video_logits"](*arrays[stream])
-    slr(clip(FIRST), "--models", results, "--json")
+    plain = shutil.copytree(results, tmp_path / "plain")
+    values = yaml.safe_load((plain / "config.yaml").read_text())
+    for stream in values["streams"].values():
+        stream |= {"test_mirror": False, "test_speeds": [1.0]}
+    (plain / "config.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    slr(clip(FIRST), "--models", plain, "--json")
     (video,) = json.loads(capsys.readouterr().out)["videos"]
     np.testing.assert_allclose(code["fuse"]("rgb", logits), probabilities_of(video), atol=1e-5)
 

@@ -18,7 +18,7 @@ from slr_pipeline.data.loading import batches
 from slr_pipeline.training.device import loading_workers
 
 def make(name, view, rng):
-    return [rng.random((64, 2**12), np.float32), np.full(2, view, np.float32)]
+    return [rng.random((64, 2**12), np.float32), np.full(2, 3, np.float32)]
 
 def loaded(workers):
     data = StreamDataset(make, [(f"s{i}", i % 3) for i in range(40)], train=True, seed=1)
