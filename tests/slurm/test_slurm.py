@@ -71,9 +71,16 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
     log.unlink()
     running = start(copied_run, "results/streams/joint/train/model.safetensors")
 
+    def logged() -> str:
+        """The log, which Snakemake removes before the job starts again."""
+        try:
+            return log.read_text()
+        except FileNotFoundError:
+            return ""
+
     def trained(again: bool) -> str | None:
         """Id of the job that trains, after its first epoch; `again`: after it resumed."""
-        text = log.read_text() if log.exists() else ""
+        text = logged()
         jobs = cluster.running("train")
         if not jobs or "\nepoch " not in text or "stopped by" in text:
             return None
@@ -83,7 +90,7 @@ def test_a_training_that_must_make_room_ends_as_an_undisturbed_one(
         wait_until("training", lambda: trained(again), running)
         job = trained(again) or ""
         cluster.call(*(job if part == "JOB" else part for part in command))
-        wait_until("saved state", lambda: "stopped by SIGTERM" in log.read_text(), running)
+        wait_until("saved state", lambda: "stopped by SIGTERM" in logged(), running)
         assert list((folder / "state").iterdir())
         return job
 
