@@ -24,8 +24,8 @@ from slr_pipeline.config.streams import (
     StreamSettings,
     VtnSettings,
 )
-from slr_pipeline.data.landmark_transform import values_per_frame
 from slr_pipeline.features.heatmaps import HEATMAP_KEYPOINTS
+from slr_pipeline.schema import LANDMARK_VALUES
 from slr_pipeline.training.streams import build_model
 
 TRAIN_ITEMS = 28142
@@ -81,7 +81,7 @@ def item_shapes(stream: StreamSettings) -> list[tuple[int, ...]]:
         case SlgcnSettings():
             return [(3, stream.window, 27)]
         case LandmarkSettings():
-            return [(values_per_frame(stream.representation), stream.frames)]
+            return [(LANDMARK_VALUES[stream.representation], stream.frames)]
         case SstcnSettings():
             return [(stream.frames, len(HEATMAP_KEYPOINTS), 24, 24)]
         case R2plus1dSettings():

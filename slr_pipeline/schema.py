@@ -26,6 +26,9 @@ LandmarkRepresentation = Literal["position", "motion"]
 """Input of a landmark stream: positions and shapes of the hands, or their first and second
 differences over time."""
 
+LANDMARK_VALUES: dict[LandmarkRepresentation, int] = {"position": 256, "motion": 510}
+"""Values of a frame of a landmark stream."""
+
 NO_MOVEMENT = 128
 """The byte of flow that means no movement."""
 

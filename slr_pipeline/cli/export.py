@@ -40,14 +40,12 @@ def main(given: argparse.Namespace) -> None:
     """Write the export and print a summary."""
     if given.half and not given.models:
         raise ConfigError("--half needs --models; remove it")
+    if (given.models or given.onnx) and (given.samples or given.layout):
+        raise ConfigError("--samples and --layout need --keypoints; remove them")
     if given.models:
-        if given.samples or given.layout:
-            raise ConfigError("--samples and --layout need --keypoints; remove them")
         export_models(given.results, given.models, given.out, half=given.half)
         return
     if given.onnx:
-        if given.samples or given.layout:
-            raise ConfigError("--samples and --layout need --keypoints; remove them")
         export_onnx(given.results, given.onnx, given.out)
         return
     if given.elan:

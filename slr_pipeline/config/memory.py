@@ -16,6 +16,7 @@ from slr_pipeline.config.streams import (
     TrainedStream,
     VtnSettings,
 )
+from slr_pipeline.schema import LANDMARK_VALUES
 
 MB = 10**6
 
@@ -36,10 +37,6 @@ COPIES_OF_WEIGHTS = 6
 
 CHANGE_BYTES = 40
 """Of `schema.Change`: five numbers."""
-
-
-LANDMARK_VALUES = {"position": 256, "motion": 510}
-"""Values of a frame of a landmark stream (`data.landmark_transform`)."""
 
 
 def item_bytes(stream: TrainedStream) -> int:

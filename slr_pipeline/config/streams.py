@@ -41,6 +41,11 @@ EVALUATION = ("test_clips", "test_mirror", "test_speeds")
 """Keys of the settings of evaluation, which a run may change after training."""
 
 
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+
+
 class _TrainedSettings(Section):
     """Settings of every stream with a model."""
 
@@ -158,8 +163,7 @@ class LandmarkSettings(_TrainedSettings):
 
     @model_validator(mode="after")
     def _fits(self) -> "LandmarkSettings":
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        _check_heads(self.width, self.heads)
         if self.fidelity == "published":
             raise ValueError("no published system has this model; set its fidelity to corrected")
         return self
@@ -249,8 +253,7 @@ class VtnSettings(_TrainedSettings):
 
     @model_validator(mode="after")
     def _heads_fit(self) -> "VtnSettings":
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        _check_heads(self.width, self.heads)
         return self
 
 

@@ -22,7 +22,7 @@ from slr_pipeline.features.landmarks import (
     movement,
 )
 from slr_pipeline.schema import LandmarkRepresentation
-from slr_pipeline.skeleton import FLIP_57, LANDMARKS_57
+from slr_pipeline.skeleton import FLIP_57
 
 Array = NDArray[np.float32]
 
@@ -31,14 +31,6 @@ MOVEMENT = 10.0
 
 MASKED_FRAMES = 0.3
 """The largest share of a clip that a time mask, or the time without a hand, covers."""
-
-
-def values_per_frame(representation: LandmarkRepresentation) -> int:
-    """Values per frame of a stream."""
-    V = len(LANDMARKS_57)
-    if representation == "position":
-        return 2 * V + 2 * SHAPE_VALUES + len(HANDS)
-    return 2 * (2 * V + 2 * SHAPE_VALUES) + len(HANDS)
 
 
 @dataclass(frozen=True)
@@ -112,7 +104,7 @@ class LandmarkTransform:
         return Points((points.xy @ form @ turn + shift) * points.seen[..., None], points.seen)
 
     def _without(self, points: Points, rng: np.random.Generator) -> Points:
-        """Points with all masked for some short times, and one hand for another."""
+        """Points of which none is seen for some short times, and one hand for another."""
         seen = points.seen.copy()
         T = len(seen)
         for _ in range(self.time_masks):

@@ -13,7 +13,8 @@ PART_MS = 300_000
 """Segments that start in the same five minutes of a recording are in one shard if it holds them."""
 
 _PART_BYTES = 2
-"""Two parts that are equal in so many bytes only share a shard; more make longer names."""
+"""Bytes by which a digest names a part: parts that agree in them share a shard, and more bytes make
+longer names."""
 
 
 def shards(samples: Iterable[Sample], size: int) -> dict[str, tuple[Sample, ...]]:

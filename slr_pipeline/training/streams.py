@@ -24,7 +24,7 @@ from slr_pipeline.data.clip_transform import CROP_PX, ClipTransform, Kind
 from slr_pipeline.data.dataset import ItemFactory, Prepare, StreamDataset, moved
 from slr_pipeline.data.hand_transform import HandTransform
 from slr_pipeline.data.heatmap_transform import HeatmapTransform
-from slr_pipeline.data.landmark_transform import LandmarkTransform, values_per_frame
+from slr_pipeline.data.landmark_transform import LandmarkTransform
 from slr_pipeline.data.skeleton_transform import SkeletonTransform
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import at_ratio, keypoints_at_ratio, rate_ratio
@@ -37,7 +37,7 @@ from slr_pipeline.models.r2plus1d import R2Plus1D
 from slr_pipeline.models.slgcn import SLGCN, learned_adjacencies
 from slr_pipeline.models.sstcn import SSTCN
 from slr_pipeline.models.vtn import VTN
-from slr_pipeline.schema import SampleView
+from slr_pipeline.schema import LANDMARK_VALUES, SampleView
 from slr_pipeline.skeleton import BONES_27, JOINTS_27
 
 Stores = Mapping[str, FeatureStore]
@@ -66,7 +66,7 @@ def build_model(settings: TrainedStream, classes: int) -> nn.Module:
         case LandmarkSettings():
             return LandmarkNet(
                 classes=classes,
-                channels=values_per_frame(settings.representation),
+                channels=LANDMARK_VALUES[settings.representation],
                 width=settings.width,
                 blocks=settings.blocks,
                 heads=settings.heads,

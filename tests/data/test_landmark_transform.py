@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from slr_pipeline.data.landmark_transform import LandmarkTransform, mirrored, values_per_frame
+from slr_pipeline.data.landmark_transform import LandmarkTransform, mirrored
 from slr_pipeline.features.landmarks import in_body_frame
-from slr_pipeline.schema import LandmarkRepresentation
+from slr_pipeline.schema import LANDMARK_VALUES, LandmarkRepresentation
 from slr_pipeline.skeleton import FLIP_133, LEFT_HAND, RIGHT_HAND
 
 PLAIN = LandmarkTransform(
@@ -55,7 +55,7 @@ def test_shape_and_finite_values(kind: LandmarkRepresentation, T: int) -> None:
         for transform in (PLAIN, replace(PLAIN, **CHANGES)):
             for rng in (None, np.random.default_rng(1)):
                 values = replace(transform, representation=kind)(keypoints, rng)
-                assert values.shape == (values_per_frame(kind), 16)
+                assert values.shape == (LANDMARK_VALUES[kind], 16)
                 assert values.dtype == np.float32
                 assert np.isfinite(values).all()
 

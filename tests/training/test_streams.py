@@ -314,7 +314,7 @@ def test_a_stretched_clip_shows_its_middle_at_a_lower_speed(files: dict[str, Pat
     data = build_dataset(stream, stores, SAMPLES[1:], train=False, seed=1, views=views)
     whole, middle = (item_of(data, index)[0] for index in range(2))
     whole, middle = whole[:2], middle[:2]
-    # 40 frames became 20, of which the middle ten are each seen twice.
+    # The 40 frames of the clip became 20; half the speed shows the middle ten twice each.
     assert torch.equal(middle, whole[:, 5:15].repeat_interleave(2, dim=1))
 
 

@@ -13,9 +13,9 @@ from slr_pipeline.config.streams import (
     TrainedStream,
     VtnSettings,
 )
-from slr_pipeline.data.landmark_transform import values_per_frame
 from slr_pipeline.features.heatmaps import GRID, HEATMAP_KEYPOINTS
 from slr_pipeline.models.vtn import HANDS
+from slr_pipeline.schema import LANDMARK_VALUES
 from slr_pipeline.skeleton import JOINTS_27, POSE_FLOW_KEYPOINTS
 from slr_pipeline.training.streams import is_flow
 
@@ -29,7 +29,7 @@ def input_shapes(settings: TrainedStream) -> dict[str, tuple[int, ...]]:
         case SlgcnSettings():
             return {"skeleton": (3, frames, len(JOINTS_27))}
         case LandmarkSettings():
-            return {"landmarks": (values_per_frame(settings.representation), frames)}
+            return {"landmarks": (LANDMARK_VALUES[settings.representation], frames)}
         case SstcnSettings():
             return {"heatmaps": (frames, len(HEATMAP_KEYPOINTS), CELLS, CELLS)}
         case R2plus1dSettings():
