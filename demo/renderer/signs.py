@@ -54,6 +54,10 @@ ORIENTATIONS: dict[str, Orientation] = {
     "on_base": Orientation((-0.60, 0.75, 0.05), (-0.1, 0.0, -1.0), (0.75, -0.1, -0.7)),
     "base": Orientation((-0.55, 0.85, 0.0), (0.0, 0.1, 1.0), (0.45, -0.3, -1.0)),
     "rest": Orientation((-0.55, 0.35, -0.70), (-0.45, -0.75, -0.15), (0.5, -0.35, -0.9)),
+    "thumb_to_chin": Orientation((-0.15, 0.25, 1.0), (-1.0, -0.25, 0.0), (0.9, 0.0, -0.7)),
+    "thumb_to_chest": Orientation((-0.15, 0.55, 0.8), (-1.0, 0.0, 0.0), (0.8, -0.1, -0.8)),
+    "finger_to_lips": Orientation((-0.45, -0.25, 0.85), (-0.2, -1.0, -0.2), (0.6, 0.2, -1.0)),
+    "along_brow": Orientation((-1.0, 0.15, 0.1), (0.0, -0.3, -1.0), (0.8, 0.0, -0.6)),
 }
 
 
@@ -78,6 +82,9 @@ PLACES: dict[str, Place] = {
     "other_palm": Place("chest", (-0.05, 0.27, -0.13), 0.4),
     "under_palm": Place("chest", (0.05, 0.27, -0.19), 0.5),
     "rest": Place("belly", (0.085, 0.08, 0.0), 0.5),
+    "before_chin": Place("chin", (0.02, 0.10, -0.04), 0.45),
+    "before_chest": Place("chest", (0.02, 0.11, 0.0), 0.40),
+    "brow": Place("forehead", (-0.01, 0.03, -0.025), 0.98),
 }
 
 MOUTHS: dict[str, dict[str, float]] = {
