@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from slr_pipeline.errors import ArtifactError, DataError, SlrError
+from slr_pipeline.errors import INSTALL_FORMATS, ArtifactError, DataError, SlrError
 from slr_pipeline.text import shown
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _read(path: Path) -> "pd.DataFrame":
         columns = ["frame", "type", "landmark_index", "x", "y"]
         return pd.read_parquet(path, engine="pyarrow", columns=columns)
     except ImportError as error:
-        raise SlrError(f"{SUFFIX} files need pyarrow: pip install pyarrow") from error
+        raise SlrError(f"{SUFFIX} files need pyarrow: {INSTALL_FORMATS}") from error
     except OSError as error:
         if error.strerror is not None:
             raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error

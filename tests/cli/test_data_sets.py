@@ -224,7 +224,7 @@ def test_asl_citizen(data: Callable[[str], Path]) -> None:
 
 def test_asl_signs(data: Callable[[str], Path]) -> None:
     """Landmarks without videos: pictures are drawn, keypoints imported."""
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
     folder = data("asl_signs")
     rows = ["path,participant_id,sequence_id,sign"]
     points = truth()[:3]

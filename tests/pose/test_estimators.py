@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd  # noqa: F401  (it looks for pyarrow once, before a test hides it)
 import pytest
 
 from slr_pipeline.config.estimators import (
@@ -51,6 +52,12 @@ MISSING = {
         ImportedKeypointsSettings(estimator="imported", format="pose", path="{sample}.pose"),
         f"{INSTALL} '.[formats]'",
     ),
+    "pyarrow": (
+        ImportedKeypointsSettings(
+            estimator="imported", format="asl-signs", path="{sample}.parquet"
+        ),
+        f"{INSTALL} '.[formats]'",
+    ),
 }
 
 
@@ -65,6 +72,7 @@ def test_a_missing_package_is_one_line_with_the_command(
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.chdir(tmp_path)
     Path("clip.pose").touch()
+    Path("clip.parquet").touch()
     settings, line = MISSING[package]
     with pytest.raises(SlrError) as caught:
         open_estimator(settings, "cpu").estimate(pose_clip([]))

@@ -129,7 +129,7 @@ def test_a_right_handed_sign_has_its_places_and_sides(name: str, tmp_path: Path)
 
 
 def test_landmarks_of_asl_signs_are_fractions_of_the_picture(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
     points = truth()
     points[4] = 0  # a frame without a person
     write_asl_signs(tmp_path / f"17/{SAMPLE}.parquet", points)
@@ -157,7 +157,7 @@ def test_other_landmark_files_are_one_line(
     change: Callable[[Any], Any], problem: str, tmp_path: Path
 ) -> None:
     pd = pytest.importorskip("pandas")
-    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    pytest.importorskip("pyarrow", reason="the extra `formats` is not installed")
     path = tmp_path / f"{SAMPLE}.parquet"
     write_asl_signs(path, truth()[:1])
     change(pd.read_parquet(path)).to_parquet(path)

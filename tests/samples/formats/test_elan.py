@@ -13,7 +13,7 @@ from slr_pipeline.samples.segments import Segment
 from slr_pipeline.samples.table import SampleTable, load_samples
 from slr_pipeline.steps.config import config as write_config
 
-pytest.importorskip("pympi", reason="pympi-ling is not installed (extra elan)")
+pytest.importorskip("pympi", reason="the extra `formats` is not installed")
 
 Annotation = tuple[int | None, int | None, str]
 
