@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.video import sha256_of
-from slr_pipeline.report import figures, tables
+from slr_pipeline.report import data_tables, figures, result_tables, tables
 from slr_pipeline.report.finished_run import FinishedRun
 from slr_pipeline.report.page_images import (
     Pair,
@@ -72,6 +72,8 @@ def render_page(run: FinishedRun, shard: Sequence[str], features: Sequence[str])
         summary=summary(run),
         figures=figures,
         tables=tables,
+        data_tables=data_tables,
+        result_tables=result_tables,
         sheet=sheet,
         no_sheet=no_sheet,
         shows_depth=not set(features).isdisjoint(DEPTH_FEATURES),
