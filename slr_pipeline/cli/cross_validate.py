@@ -58,7 +58,7 @@ def estimate(config: Config, table: SampleTable, name: str) -> dict[str, Any]:
     """
     from slr_pipeline.scoring.ensemble import leave_one_signer_out
     from slr_pipeline.scoring.statistics import accuracy_by, bootstrap, bootstrap_signers
-    from slr_pipeline.steps.ensemble import join_split, labels_of, read_streams, signers_of
+    from slr_pipeline.tracks.fusion import join_split, labels_of, read_streams, signers_of
 
     track = config.tracks[name]
     paths = [test_logits(config, stream, config.phases(stream)[-1]) for stream in track.streams]
@@ -101,7 +101,7 @@ def compare(joined: "Joined", config: Config, name: str, left_out: "LeftOut") ->
 
     from slr_pipeline.scoring.ensemble import fuse
     from slr_pipeline.scoring.statistics import mcnemar_exact
-    from slr_pipeline.steps.ensemble import untuned_name
+    from slr_pipeline.tracks.fusion import untuned_name
 
     track = config.tracks[name]
     weights = {stream: weight for stream, weight in track.streams.items() if weight is not None}

@@ -31,7 +31,6 @@ from slr_pipeline.samples.table import Sample
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES
 from slr_pipeline.scoring.conditions import outside
 from slr_pipeline.scoring.ensemble import Calibration, Fused, fuse, join
-from slr_pipeline.steps.ensemble import read_streams, scale, untuned_name
 from slr_pipeline.steps.flow import flow
 from slr_pipeline.steps.frames import frames
 from slr_pipeline.steps.hand_crops import hand_crops
@@ -42,6 +41,7 @@ from slr_pipeline.steps.pose_flow import pose_flow
 from slr_pipeline.steps.predict import Trained, load_trained, predict
 from slr_pipeline.steps.quality import quality
 from slr_pipeline.steps.verify import Examiner, verify_sample
+from slr_pipeline.tracks.fusion import read_streams, scale, untuned_name
 from slr_pipeline.training.device import choose_device
 
 PoseStep = Callable[[list[Verified], Mapping[str, str]], None]

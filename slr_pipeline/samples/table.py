@@ -107,6 +107,12 @@ def _check_signers(where: str, table: SampleTable) -> None:
         raise DataError("\n".join([line, *(f"{where}: {warning}" for warning in alike)]))
 
 
+def label_of(sample: Sample) -> int:
+    """Label of a labelled sample."""
+    assert sample.label is not None
+    return sample.label
+
+
 def signer_warnings(table: SampleTable) -> list[str]:
     """A sentence if the accuracy is not that of new signers: splits share signers, or may."""
     unknown = sum(sample.signer is None for sample in table.samples)

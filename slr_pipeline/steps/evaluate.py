@@ -13,7 +13,13 @@ from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
 from slr_pipeline.samples.shards import labels_digest
-from slr_pipeline.samples.table import Sample, SampleTable, load_samples, signer_warnings
+from slr_pipeline.samples.table import (
+    Sample,
+    SampleTable,
+    label_of,
+    load_samples,
+    signer_warnings,
+)
 from slr_pipeline.scoring.accuracy import evaluate as evaluate_logits
 from slr_pipeline.scoring.calibration import fit_temperature
 from slr_pipeline.scoring.confusion import confusable_signs, confusion_matrix, most_confused
@@ -80,12 +86,6 @@ def metrics_of_seeds(table: SampleTable, logits: Logits) -> list[dict[str, float
         samples, scores = answered_samples(table, replace(logits, values=values))
         found.append(evaluate_logits(scores, [label_of(sample) for sample in samples]))
     return found
-
-
-def label_of(sample: Sample) -> int:
-    """Label of a labelled sample."""
-    assert sample.label is not None
-    return sample.label
 
 
 def detailed_metrics(

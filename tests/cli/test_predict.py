@@ -32,8 +32,8 @@ from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
-from slr_pipeline.steps.ensemble import read_streams
 from slr_pipeline.steps.predict import load_trained, predict
+from slr_pipeline.tracks.fusion import read_streams
 from tests.cli.conftest import (
     CPU,
     DEMO,

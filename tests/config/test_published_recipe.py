@@ -13,7 +13,7 @@ import yaml
 
 from slr_pipeline.config.experiment import check_config
 from slr_pipeline.scoring.ensemble import fuse, join
-from slr_pipeline.steps.ensemble import untuned_name
+from slr_pipeline.tracks.fusion import untuned_name
 from tests.scoring.test_ensemble import published, stream
 from tests.shared_data import NEEDS_AUTSL, SHARED
 
