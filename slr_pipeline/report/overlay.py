@@ -61,10 +61,14 @@ def _add_notes(picture: Picture, band: Picture) -> Picture:
 
 def _notes_band(notes: Sequence[Note], width: int, height: int) -> Picture:
     """Render the notes as RGBA (h, W, 4), in a size that fits the picture."""
-    size = max(8, round(min(height / 16, width / 20)))
-    band = np.zeros((min(height, round(1.6 * size)) if notes else 0, width, 4), np.uint8)
-    needed = sum(draw_text(note.text, size)[0].shape[1] + size for note in notes)  # with gaps
-    size = max(1, min(size, int(size * width / max(1, needed))))
+    largest = max(8, round(min(height / 16, width / 20)))
+    band = np.zeros((min(height, round(1.6 * largest)) if notes else 0, width, 4), np.uint8)
+
+    def needed(size: int) -> int:
+        """Width with a gap after each note; it does not shrink in proportion to the size."""
+        return sum(draw_text(note.text, size)[0].shape[1] + size for note in notes)
+
+    size = next((size for size in range(largest, 1, -1) if needed(size) <= width), 1)
     left, baseline = size // 2, round((len(band) + 0.7 * size) / 2)
     for note in notes:
         ink, above = draw_text(note.text, size)

@@ -59,6 +59,19 @@ def test_notes_are_in_a_band_of_the_picture_width(
     assert words.max() < size[0] - 2  # no text is cut off
 
 
+@pytest.mark.parametrize("width", [320, 400, 512])
+def test_notes_on_a_sign_and_two_unsure_answers_fit(tmp_path: Path, width: int) -> None:
+    """The width of a text does not shrink in proportion to its size."""
+    parts = (
+        "sign: \u2068yükselmek",
+        "rgb: unsure: \u2068yükselmek",
+        "rgbd: unsure: \u2068alçalmak",
+    )
+    frame = drawn(tmp_path, [f"{part}\u2069" for part in parts], width, width)
+    words = np.flatnonzero((frame[-40:].max(axis=-1) > 1.2 * GREY).any(axis=0))
+    assert 0.8 * width < words.max() < width - 2
+
+
 def test_a_video_of_odd_sides_keeps_its_pixels_and_rate(tmp_path: Path) -> None:
     y, x = np.mgrid[:121, :161]
     ramp = np.stack([x, 2 * y, np.full_like(x, 60)], axis=-1).astype(np.uint8)
