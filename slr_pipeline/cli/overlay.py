@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 def answers(sample: str, results: Path, config: Config) -> Iterator["Note"]:
     """The sign of the sample and the answer of each track, where they are known."""
-    from slr_pipeline.io.submission import read_predictions
+    from slr_pipeline.io.predictions import read_answers
     from slr_pipeline.report.lettering import gloss_or_number
     from slr_pipeline.report.overlay import BAD, GOOD, PLAIN, Note
 
@@ -59,9 +59,12 @@ def answers(sample: str, results: Path, config: Config) -> Iterator["Note"]:
     if label is not None:
         yield Note(f"sign: {gloss_or_number(table.classes[label], label)}")
     for track in config.tracks:
-        path = results / "tracks" / track / "submission.csv"
-        answer = dict(read_predictions(path, len(table.classes))) if path.is_file() else {}
-        if sample in answer:
-            colour = PLAIN if label is None else GOOD if answer[sample] == label else BAD
-            gloss = gloss_or_number(table.classes[answer[sample]], answer[sample])
-            yield Note(f"{track}: {gloss}", colour)
+        path = results / "tracks" / track / "predictions.csv"
+        if not path.is_file():
+            continue
+        read = read_answers(path)
+        for row in read[read["sample"] == sample].to_dict("records"):
+            gloss = gloss_or_number(row["answer"], table.classes.index(row["answer"]))
+            unsure = "" if row["accepted"] else "unsure: "
+            colour = {True: GOOD, False: BAD, "": PLAIN}[row["correct"]]
+            yield Note(f"{track}: {unsure}{gloss}", colour)

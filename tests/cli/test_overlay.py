@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 
 from slr_pipeline.cli.main import main
-from slr_pipeline.io.submission import write_submission
+from slr_pipeline.cli.overlay import answers
+from slr_pipeline.config.experiment import check_config
+from slr_pipeline.io.predictions import COLUMNS, write_answers
 from slr_pipeline.io.verified import Verified, read_verified, write_verified
 from slr_pipeline.io.video import probe, read_frames
+from slr_pipeline.report.overlay import Note
 from tests.cli.conftest import DEMO
 
 TRAINED, TESTED = "signer0_sample1", "signer6_sample2"
 ROOT = Path(__file__).parents[2]
+WHITE, GREEN, RED = (255, 255, 255), (120, 230, 120), (255, 140, 130)
 
 
 @pytest.fixture
@@ -51,23 +55,54 @@ def test_boxes_are_those_that_crops_were_cut_from(copied: Path) -> None:
     assert (copied / "stored.mp4").read_bytes() == (copied / "computed.mp4").read_bytes()
 
 
-WHITE, GREEN, RED = (255, 255, 255), (120, 230, 120), (255, 140, 130)
+def row_of(answer: str, correct: bool | None = None, accepted: bool = True) -> dict[str, object]:
+    """The row of the tested sample in predictions.csv."""
+    row = dict.fromkeys(COLUMNS)
+    known = {"sample": TESTED, "answer": answer, "probability": 0.5, "correct": correct}
+    return {**row, **known, "accepted": accepted}
+
+
+@pytest.mark.parametrize("correct", [True, False, None])
+def test_an_unsure_answer_is_marked(correct: bool | None, tmp_path: Path) -> None:
+    rows = ("sample,split,label,color", "a,train,ev,a.mp4", "b,val,ev,b.mp4")
+    (tmp_path / "samples.csv").write_text("\n".join([*rows, f"{TESTED},test,,c.mp4"]))
+    (tmp_path / "signs.txt").write_text("ağaç\nev")
+    data = {
+        "layout": "table",
+        "table": f"{tmp_path}/samples.csv",
+        "classes": f"{tmp_path}/signs.txt",
+    }
+    streams = {"joint": {"model": "slgcn"}}
+    tracks = {name: {"streams": {"joint": None}} for name in ("rgb", "other", "none")}
+    config = check_config({"name": "x", "data": data, "streams": streams, "tracks": tracks})
+    for track, accepted in (("rgb", False), ("other", True)):
+        folder = tmp_path / "tracks" / track
+        folder.mkdir(parents=True)
+        write_answers(folder / "predictions.csv", [row_of("ev", correct, accepted)])
+    colour = {True: GREEN, False: RED, None: WHITE}[correct]
+    assert list(answers(TESTED, tmp_path, config)) == [
+        Note("rgb: unsure: \u2068ev\u2069", colour),
+        Note("other: \u2068ev\u2069", colour),
+    ]
 
 
 @pytest.mark.parametrize(
-    ("label", "colours"),
-    [(0, [True, True, False]), (1, [True, False, True]), (None, [True, False, False])],
+    ("answer", "colours"),
+    [
+        ("ağaç", [True, True, False]),
+        ("[red] sign", [True, False, True]),
+        (None, [True, False, False]),
+    ],
 )
 def test_an_answer_has_the_colour_of_right_or_wrong(
-    copied: Path, label: int | None, colours: list[bool]
+    copied: Path, answer: str | None, colours: list[bool]
 ) -> None:
-    """The sign of the sample has the number 0; without answers it appears alone."""
-    names = [TESTED, "signer6_sample3"]
+    """The sign of the sample appears alone without answers."""
     for track in ("rgb", "rgbd"):
-        path = copied / f"results/tracks/{track}/submission.csv"
+        path = copied / f"results/tracks/{track}/predictions.csv"
         path.unlink()
-        if label is not None:
-            write_submission(path, [(name, label) for name in names], names, 2)
+        if answer is not None:
+            write_answers(path, [row_of(answer, correct=answer == "ağaç")])
     main(["overlay", TESTED, "--out", "out.mp4"])
     foot = next(read_frames("out.mp4"))[-40:].astype(int)
     assert [has(foot, colour) for colour in (WHITE, GREEN, RED)] == colours
