@@ -5,6 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from slr_pipeline.config.features import HeatmapsSettings
 from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
+from slr_pipeline.data.dataset import StreamDataset
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.duplicates import read_duplicates
 from slr_pipeline.io.features import open_features
@@ -90,20 +92,9 @@ def train(
     recipe = recipe_of(stream, phase)
     torch.manual_seed(seed)
     model = start_weights(stream, phase, init, table)
-    samples, rate, training, val = [], None, None, None
+    items = Items()
     if recipe.epochs:
-        left_out = {*held_out, *copies(table, SPLITS_OF[phase], held_out, duplicates)}
-        samples = labelled(table, stores, SPLITS_OF[phase], left_out)
-        check_classes(table, samples, left_out=bool(held_out))
-        rate = frame_rate(stream, stores, samples)
-        training = build_dataset(
-            stream, stores, samples, train=True, seed=seed, rate=rate, heatmaps=heatmaps
-        )
-        if phase == "train":
-            val_samples = labelled(table, stores, ("val",))
-            val = build_val_dataset(
-                stream, stores, val_samples, seed=seed, rate=rate, heatmaps=heatmaps
-            )
+        items = open_items(table, stores, stream, phase, seed, held_out, duplicates, heatmaps)
     inputs = {
         "labels": labels_digest(table, ("train", "val")),
         "features": {name: store.digest() for name, store in stores.items()},
@@ -120,11 +111,11 @@ def train(
         "provenance": provenance(**inputs),
     }
     weights_of = {**about, "stream": weights_settings(stream, phase)}
-    saved_state = TrainingState(state, fingerprint(weights_of, samples))
+    saved_state = TrainingState(state, fingerprint(weights_of, items.samples))
     fitted = fit(
         model,
-        training,
-        val,
+        items.train,
+        items.val,
         recipe=recipe,
         seed=seed,
         device=chosen,
@@ -141,8 +132,8 @@ def train(
         **about,
         "classes": table.classes,
         "protocol": protocol or PROTOCOL_OF[phase],
-        "frame_rate": rate,
-        "conditions": training_conditions(quality, samples),
+        "frame_rate": items.rate,
+        "conditions": training_conditions(quality, items.samples),
         "epoch": fitted.epoch,
         "metrics": {name: value for name, value in best.items() if name != "seconds"},
     }
@@ -151,6 +142,41 @@ def train(
     names = [name for name in best if name != "seconds"] or ["epoch"]
     write_table(history, fitted.history, names)
     saved_state.remove()
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a training reads; nothing with 0 epochs. `rate` is the frame rate of its clips."""
+
+    samples: Sequence[tuple[str, int]] = ()
+    rate: float | None = None
+    train: StreamDataset | None = None
+    val: StreamDataset | None = None
+
+
+def open_items(
+    table: SampleTable,
+    stores: Stores,
+    stream: TrainedStream,
+    phase: Phase,
+    seed: int,
+    held_out: Sequence[str],
+    duplicates: str | None,
+    heatmaps: HeatmapsSettings | None,
+) -> Items:
+    """Choose the samples of a training, without held-out ones and copies, and open its items."""
+    left_out = {*held_out, *copies(table, SPLITS_OF[phase], held_out, duplicates)}
+    samples = labelled(table, stores, SPLITS_OF[phase], left_out)
+    check_classes(table, samples, left_out=bool(held_out))
+    rate = frame_rate(stream, stores, samples)
+    train = build_dataset(
+        stream, stores, samples, train=True, seed=seed, rate=rate, heatmaps=heatmaps
+    )
+    if phase == "finetune":
+        return Items(samples, rate, train)
+    val_samples = labelled(table, stores, ("val",))
+    val = build_val_dataset(stream, stores, val_samples, seed=seed, rate=rate, heatmaps=heatmaps)
+    return Items(samples, rate, train, val)
 
 
 def start_weights(
