@@ -8,9 +8,13 @@ have 60 frames. `--against` names another checkout, whose code reads the same fi
 What was tried and did not pay:
 
 - PyAV's MJPEG decoder: 124 instead of 170 us a picture, but it gives other colours (YCbCr, own
-  rounding), and converting them takes up the gain;
-- Pillow: 166 us;
-- decoding at half size (`IMREAD_REDUCED_COLOR_2`): 122 us, but crops of 112 px become clips of 128;
+  rounding), and converting them takes up the gain; rotating its three planes and then converting
+  takes longer than decoding and rotating colours;
+- Pillow: 166 us; simplejpeg, a new dependency: 204 instead of 253 us on a loaded machine;
+- decoding at half size (`IMREAD_REDUCED_COLOR_2`): 122 us, but crops of 112 px become clips of 128:
+  colour changes by 1.2 levels (37 dB) and loses a quarter of its gradients, flow 0.1 (57 dB);
+- a slight blur before rotating and shrinking in one step: 52 us for 46 instead of 40 dB;
+- OpenCV's exact linear interpolation of hand crops: three times as long;
 - rotation by `remap` with tables shared by the frames of a clip: 111 instead of 121 us for
   `warpAffine`;
 - resizing hand crops with torchvision (antialiased): 50 to 110 us a picture, OpenCV 45 to 55;

@@ -129,8 +129,9 @@ class ClipTransform:
         if self.fidelity == "published":
             out[:] = _published(picture, view, self.crop, self.size)
             return
-        # Enough samples per output pixel that neighbours are at most one input pixel apart.
-        samples = math.ceil(self.crop / self.size)
+        # Interpolation sees every pixel up to a step of two. Beyond it, pixels are means of samples
+        # that are at most one input pixel apart.
+        samples = 1 if self.crop < 2 * self.size else math.ceil(self.crop / self.size)
         matrix = _window(view, self.crop, samples * self.size)
         _show_corrected(picture, matrix, samples, FILL[self.kind], out)
 

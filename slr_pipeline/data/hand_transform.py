@@ -160,8 +160,9 @@ class HandTransform:
         if seen.shape == out.shape:
             out[:] = seen
             return
-        shrinks = self.fidelity == "corrected" and min(window.height, window.width) >= self.size
-        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        # Interpolation sees every pixel down to a half, in a quarter of the time that means take.
+        halves = self.fidelity == "corrected" and min(window.height, window.width) >= 2 * self.size
+        method = cv2.INTER_AREA if halves else cv2.INTER_LINEAR
         cv2.resize(seen, (self.size, self.size), dst=out, interpolation=method)
 
 

@@ -40,10 +40,11 @@ class HeatmapTransform:
         if len(heatmaps) != FRAMES:
             raise ValueError(f"expected heat-maps of {FRAMES} frames, found {len(heatmaps)}")
         index = frame_indices.resampled(FRAMES, self.frames, speed)
-        if rng is None:
-            return heatmaps[index], Change(mirror)
-        index = augmented_frames(rng)[index]
-        return heatmaps[index], Change(mirrored=rng.random() < self.flip_probability)
+        if rng is not None:
+            index = augmented_frames(rng)[index]
+            mirror = rng.random() < self.flip_probability
+        whole = np.array_equal(index, np.arange(FRAMES))
+        return heatmaps if whole else heatmaps[index], Change(mirror)
 
 
 def augmented_frames(rng: np.random.Generator) -> NDArray[np.int64]:

@@ -193,12 +193,15 @@ class FeatureStore:
         `Encoded`. ArtifactError if no file has the sample or its bytes are damaged.
         """
         index, row, start, end = self._rows(sample)
-        chosen = np.arange(end - start) if frames is None else np.asarray(frames, dtype=np.int64)
-        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < end - start):
-            raise IndexError(f"{sample}: frames {chosen.min()} to {chosen.max()} of {end - start}")
-        if len(chosen):
-            start, end = start + int(chosen.min()), start + int(chosen.max()) + 1
-            chosen = chosen - chosen.min()
+        chosen: slice | NDArray[np.int64] = slice(None)  # all, without a copy
+        if frames is not None and len(frames):
+            first, last = int(np.min(frames)), int(np.max(frames))
+            if not 0 <= first <= last < end - start:
+                raise IndexError(f"{sample}: frames {first} to {last} of {end - start}")
+            start, end = start + first, start + last + 1
+            chosen = np.asarray(frames, np.int64) - first
+        elif frames is not None:
+            end = start
         try:
             values = self._values(sample, start, end, chosen)
             stored = self._datasets(index.path)
@@ -209,10 +212,10 @@ class FeatureStore:
                 "delete the file and run again"
             ) from error
         if decode and isinstance(values, Encoded):
-            values = values.decoded().reshape(len(chosen), *FEATURES[self.feature].shape)
+            values = values.decoded().reshape(len(values), *FEATURES[self.feature].shape)
         width, height = (int(length) for length in index.size[row])
         if boxes is None:
-            boxes = np.zeros((len(chosen), 0, 4), np.int32)
+            boxes = np.zeros((len(values), 0, 4), np.int32)
         rates = float(index.rate[row]), float(index.fps[row])
         return Clip(sample, values, boxes, width, height, *rates)
 
@@ -229,7 +232,7 @@ class FeatureStore:
         return self._open[path]
 
     def _values(
-        self, sample: str, start: int, end: int, chosen: NDArray[np.int64]
+        self, sample: str, start: int, end: int, chosen: slice | NDArray[np.int64]
     ) -> NDArray[Any] | Encoded:
         """The chosen of the frames from `start` to `end` of a sample's file."""
         index, _ = self._place(sample)
