@@ -17,19 +17,23 @@ ROOT = Path(__file__).parents[2]
 CLIPS = sorted((ROOT / "demo/asl").glob("*.mp4"))
 
 
-def recognised(clips: list[Path], capsys: pytest.CaptureFixture[str]) -> list[list[dict[str, Any]]]:
-    """The answers of each clip, the most probable first."""
+def recognised(clips: list[Path], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """What is said of each clip."""
     capsys.readouterr()
     models = str(ROOT / "models/asl100")
     main(["predict", *map(str, clips), "--models", models, "--device", "cpu", "--json"])
-    return [video["answers"] for video in json.loads(capsys.readouterr().out)["videos"]]
+    videos: list[dict[str, Any]] = json.loads(capsys.readouterr().out)["videos"]
+    return videos
 
 
-def test_signs_of_a_rendered_signer_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    answers = dict(zip((clip.stem for clip in CLIPS), recognised(CLIPS, capsys), strict=True))
-    assert answers["fine"][0]["gloss"] == "fine"
-    for sign in ("black", "fine", "mother", "tell"):
-        assert sign in [answer["gloss"] for answer in answers[sign][:3]]
+def test_signs_of_a_rendered_signer_are_named_or_unsure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    videos = dict(zip((clip.stem for clip in CLIPS), recognised(CLIPS, capsys), strict=True))
+    for sign in ("black", "fine", "mother"):
+        assert videos[sign]["answers"][0]["gloss"] == sign
+    assert videos["fine"]["status"] == "answered"
+    assert videos["tell"]["status"] == "unsure"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,7 @@ def test_framing_changes_no_answer(
     frames = [np.ascontiguousarray(framed(frame)) for frame in read_frames(clip)]
     height, width = frames[0].shape[:2]
     write_video(tmp_path / "clip.mp4", frames, width=width, height=height, fps=probe(clip).fps)
-    before, after = recognised([clip, tmp_path / "clip.mp4"], capsys)
-    assert after[0]["gloss"] == before[0]["gloss"]
-    assert after[0]["probability"] == pytest.approx(before[0]["probability"], abs=0.2)
+    videos = recognised([clip, tmp_path / "clip.mp4"], capsys)
+    before, after = (video["answers"][0] for video in videos)
+    assert after["gloss"] == before["gloss"]
+    assert after["probability"] == pytest.approx(before["probability"], abs=0.2)
