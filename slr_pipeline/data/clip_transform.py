@@ -129,11 +129,18 @@ class ClipTransform:
         if self.fidelity == "published":
             out[:] = _published(picture, view, self.crop, self.size)
             return
-        # Interpolation sees every pixel up to a step of two. Beyond it, pixels are means of samples
-        # that are at most one input pixel apart.
-        samples = 1 if self.crop < 2 * self.size else math.ceil(self.crop / self.size)
+        samples = samples_along(self.crop, self.size)
         matrix = _window(view, self.crop, samples * self.size)
         _show_corrected(picture, matrix, samples, FILL[self.kind], out)
+
+
+def samples_along(crop: int, size: int) -> int:
+    """Samples along each side that a pixel averages, from `crop` px of a picture to `size` px.
+
+    Interpolation sees every pixel up to a step of two. Beyond it, samples are at most one input
+    pixel apart.
+    """
+    return 1 if crop < 2 * size else math.ceil(crop / size)
 
 
 def scaled_flow(pictures: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:

@@ -48,6 +48,7 @@ STREAMS: list[dict[str, Any]] = [
         for fidelity, size in (("published", 64), ("corrected", 64), ("corrected", 224))
         for depth in (False, True)
     ),
+    {**VTN, "size": 160},
     {**VTN, "size": 240, "stride": 1},
 ]
 
