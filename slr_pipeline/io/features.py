@@ -194,14 +194,12 @@ class FeatureStore:
         """
         index, row, start, end = self._rows(sample)
         chosen: slice | NDArray[np.int64] = slice(None)  # all, without a copy
-        if frames is not None and len(frames):
-            first, last = int(np.min(frames)), int(np.max(frames))
-            if not 0 <= first <= last < end - start:
+        if frames is not None:
+            first, last = (int(np.min(frames)), int(np.max(frames))) if len(frames) else (0, -1)
+            if first < 0 or last >= end - start:
                 raise IndexError(f"{sample}: frames {first} to {last} of {end - start}")
             start, end = start + first, start + last + 1
             chosen = np.asarray(frames, np.int64) - first
-        elif frames is not None:
-            end = start
         try:
             values = self._values(sample, start, end, chosen)
             stored = self._datasets(index.path)

@@ -29,15 +29,14 @@ from slr_pipeline.scoring.logits import Logits
 class FusedTrack:
     """The streams of a track by split, and what they are fused with.
 
-    `joined` are their logits, `scaled` the values that are fused, with `prior` where no stream
-    answered. Temperatures and weights are fitted on `fitted_split`, unless they are given. `unseen`
-    has the answers to that split by models that were not trained on it, beside those of `fused`.
+    `scaled` are the values that are fused, with `prior` where no stream answered. Temperatures and
+    weights are fitted on `fitted_split`, unless they are given. `unseen` has the answers to that
+    split by models that were not trained on it, beside those of `fused`.
     """
 
     fitted_split: Split
     calibration: Calibration
     prior: NDArray[np.float64]
-    joined: Mapping[Split, Joined]
     scaled: Mapping[Split, Joined]
     fused: Mapping[Split, Fused]
     unseen: Mapping[Split, Fused]
@@ -60,7 +59,7 @@ def fuse_track(
     unseen = fused
     if held_out is not None and split not in fused:
         unseen = {split: fuse(scale(track, calibration, held_out), weights, prior), **fused}
-    return FusedTrack(split, calibration, prior, joined, scaled, fused, unseen)
+    return FusedTrack(split, calibration, prior, scaled, fused, unseen)
 
 
 def read_streams(track: TrackSettings, paths: Sequence[str], protocol: str) -> dict[str, Logits]:

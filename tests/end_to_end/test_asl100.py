@@ -18,7 +18,7 @@ CLIPS = sorted((ROOT / "demo/asl").glob("*.mp4"))
 
 
 def recognised(clips: list[Path], capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What is said of each clip."""
+    """The entry of each clip in the JSON of `slr predict`."""
     capsys.readouterr()
     models = str(ROOT / "models/asl100")
     main(["predict", *map(str, clips), "--models", models, "--device", "cpu", "--json"])
