@@ -138,6 +138,9 @@ class FeatureWriter:
         # A batch of numbers fills one chunk of the file; pictures are written frame by frame.
         frame_bytes = int(np.prod(schema.shape)) * np.dtype(schema.dtype).itemsize
         self._batch = 1 if schema.pictures else max(1, CHUNK_BYTES // frame_bytes)
+        if schema.frames:
+            # Clips of one length end with a chunk: reading one decompresses no other frames.
+            self._batch = max(n for n in range(1, self._batch + 1) if schema.frames % n == 0)
         if schema.pictures:
             _create_growing(file, "values", (CHUNK_BYTES,), "uint8", compress=False)
         else:
