@@ -33,9 +33,8 @@ import time
 from pathlib import Path
 
 import torch
-import yaml
 
-from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.experiment import read_config
 from slr_pipeline.io.features import open_features
 from slr_pipeline.samples.table import load_samples
 from slr_pipeline.steps.train import labelled
@@ -73,7 +72,8 @@ def main() -> None:
 
 def start_worker(tree: Path, results: Path, stream: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-P", __file__, "--worker", stream, "--results", str(results)],
+        [sys.executable, "-P", __file__, "--worker", stream, "--results", str(results.resolve())],
+        cwd=tree,  # for its config.yaml
         env={**os.environ, "PYTHONPATH": str(tree.resolve()), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -90,8 +90,7 @@ def epoch_s(worker: "subprocess.Popen[str]") -> float:
 
 def run_worker(results: Path, stream: str) -> None:
     """Train an epoch for each line of the input; prints its processor time."""
-    content = yaml.safe_load((results / "config.yaml").read_text())
-    config = Config.model_validate(content)
+    config = read_config("config.yaml")
     settings = config.streams[stream]
     files = [
         str(path)

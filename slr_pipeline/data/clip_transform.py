@@ -78,6 +78,11 @@ class ClipTransform:
     rotation_deg: float
     jitter: float
 
+    @property
+    def halves(self) -> bool:
+        """Whether pictures of half their size are enough."""
+        return self.fidelity == "corrected" and reduction(self.crop, self.size) == 2
+
     def index(
         self, T: int, rng: np.random.Generator | None, view: int = 0, views: int = 1
     ) -> NDArray[np.int64]:
@@ -97,8 +102,8 @@ class ClipTransform:
         """Return pictures (T, size, size, 3), of `flow` (T, 2, size, size), and their change.
 
         `pictures` are (256, 256, 3) by frame and 0, of `flow` (256, 256) by frame and component,
-        which is made `speed` times as fast. Without `rng` there is no augmentation, and `mirror`
-        mirrors them.
+        which is made `speed` times as fast. `corrected` also takes them at half their size. Without
+        `rng` there is no augmentation, and `mirror` mirrors them.
         """
         view, change = self._augmentation(rng, mirror=mirror)
         flow = self.kind == "flow"
@@ -125,16 +130,25 @@ class ClipTransform:
         return view, Change(mirrored, angle_rad, *factors)
 
     def _show(self, picture: NDArray[np.uint8], view: View, out: NDArray[np.uint8]) -> None:
-        """Write the view of a picture (256, 256[, 3]) to `out` (size, size[, 3])."""
+        """Write the view of a picture to `out` (size, size[, 3])."""
         if self.fidelity == "published":
             out[:] = _published(picture, view, self.crop, self.size)
             return
-        samples = samples_along(self.crop, self.size)
-        matrix = _window(view, self.crop, samples * self.size)
+        scale = picture.shape[0] / SIDE_PX
+        samples = samples_along(scale * self.crop, self.size)
+        matrix = _window(view, self.crop, samples * self.size, scale)
         _show_corrected(picture, matrix, samples, FILL[self.kind], out)
 
 
-def samples_along(crop: int, size: int) -> int:
+def reduction(crop: int, size: int) -> int:
+    """2 where `crop` px of a picture become at most half as many, `size`, else 1.
+
+    Such pictures are decoded at half their size: the decoder averages their pixels in less time.
+    """
+    return 2 if crop >= 2 * size else 1
+
+
+def samples_along(crop: float, size: int) -> int:
     """Samples along each side that a pixel averages, from `crop` px of a picture to `size` px.
 
     Interpolation sees every pixel up to a step of two. Beyond it, samples are at most one input
@@ -202,16 +216,17 @@ def _show_corrected(
         cv2.resize(large, (size, size), dst=out, interpolation=cv2.INTER_AREA)
 
 
-def _window(view: View, side: int, pixels: int) -> NDArray[np.float64]:
+def _window(view: View, side: int, pixels: int, scale: float = 1.0) -> NDArray[np.float64]:
     """Affine matrix (2, 3) from coordinates of pixels x pixels to coordinates of the picture.
 
-    The pixels cover a square of `side` px with its corner at `top`, `left`. The square rotates
-    counter-clockwise about its centre, so its content rotates clockwise.
+    The pixels cover a square of `side` px with its corner at `top`, `left`, in a picture of 256 px
+    that is given at `scale`. The square rotates counter-clockwise about its centre, so its content
+    rotates clockwise.
     """
-    scale = side / pixels
-    cos, sin = scale * math.cos(view.angle_rad), scale * math.sin(view.angle_rad)
+    step = scale * side / pixels
+    cos, sin = step * math.cos(view.angle_rad), step * math.sin(view.angle_rad)
     linear = np.array([[cos, sin], [-sin, cos]])
     # The centre of pixel i is at i + 0.5.
-    centre = np.array([view.left, view.top]) + side / 2 - 0.5
+    centre = scale * (np.array([view.left, view.top]) + side / 2) - 0.5
     offset = centre - linear @ np.full(2, (pixels - 1) / 2)
     return np.column_stack([linear, offset])

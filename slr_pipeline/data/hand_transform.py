@@ -4,7 +4,7 @@ Source: De Coster et al., 2021 (CVPRW), section 3 and its released code.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from slr_pipeline.data.clip_transform import (
     SIDE_PX,
     Pictures,
     jitter_factors,
+    reduction,
     samples_along,
 )
 from slr_pipeline.features.arrays import Flags
@@ -79,6 +80,11 @@ class HandTransform:
     jitter: float
     depth: bool
 
+    @property
+    def halves(self) -> bool:
+        """Whether pictures of half their size are enough."""
+        return self.fidelity == "corrected" and reduction(min(SCALES_PX), self.size) == 2
+
     def index(self, T: int) -> NDArray[np.int64]:
         """Indices of an item's frames among T, in training and in evaluation."""
         return frame_indices.strided(T, self.frames, self.stride, self.fidelity)
@@ -99,8 +105,8 @@ class HandTransform:
         size, size, 3).
 
         Args:
-            crops: pictures (256, 256, 3) by frame and hand.
-            depth: pictures (256, 256), or None without depth.
+            crops: pictures (256, 256, 3) by frame and hand; `corrected` also takes half their size.
+            depth: pictures (256, 256), or half their size, or None without depth.
             missing: (frames, 2) whether the hand has no box; used by `published`.
             rng: source of the augmentation.
             mirror: without `rng`, show the mirrored person.
@@ -142,7 +148,8 @@ class HandTransform:
 
     def _cut(self, pictures: Pictures, window: Window) -> NDArray[np.uint8]:
         """The window of the pictures of both hands: (frames, 2, size, size[, 3])."""
-        channels = pictures[0, 0].shape[2:]
+        side, _, *channels = pictures[0, 0].shape
+        window = Window(*(length * side // SIDE_PX for length in astuple(window)))
         cut = np.empty((len(pictures), HANDS, self.size, self.size, *channels), np.uint8)
         for place in np.ndindex(len(pictures), HANDS):
             self._show(pictures[place], window, cut[place])

@@ -312,6 +312,8 @@ def _clip(
         shown[transform.index(len(shown), rng, view.clip, view.clips)], return_inverse=True
     )
     stored = store.read(name, once, decode=False).values
+    if transform.halves:
+        stored = stored.halved()
     pictures, change = transform(stored, rng, mirror=view.mirrored, speed=ratio)
     return [pictures[again], np.array(change)]
 
@@ -330,10 +332,12 @@ def _hands(
     index = shown[transform.index(len(shown))]
     crops = stores["hand_crops"].read(name, index, decode=False)
     missing = (crops.boxes == (0, 0, crops.width, crops.height)).all(axis=-1)  # (T, 2)
-    depth = None
+    color, depth = crops.values, None
     if transform.depth:
         depth = stores["depth_hand_crops"].read(name, index, decode=False).values
-    pictures, change = transform(crops.values, depth, missing, rng, mirror=view.mirrored)
+    if transform.halves:
+        color, depth = color.halved(), depth if depth is None else depth.halved()
+    pictures, change = transform(color, depth, missing, rng, mirror=view.mirrored)
     pose = _finite(stores["pose_flow"], name, index).values
     pose[:, 1::2] *= ratio  # the lengths of the steps
     return [*pictures, pose, np.array(change)]

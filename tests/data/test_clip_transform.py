@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import get_args
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -324,6 +325,34 @@ def test_shrinking_keeps_the_mean(size: int) -> None:
     assert item.mean() == pytest.approx(0, abs=0.02)
     if size <= 112:
         assert np.abs(item).max() < 0.35
+
+
+def ramp() -> Pictures:
+    """The red of a pixel is its row, the green its column."""
+    y, x = np.mgrid[:256, :256].astype(np.uint8)
+    return np.stack([y, x, np.full_like(x, 128)], axis=-1)[None]
+
+
+@pytest.mark.parametrize("size", [48, 64, 112])
+def test_pictures_of_half_their_size_show_the_same(size: int) -> None:
+    transform = replace(RECIPE, frames=1, size=size)
+    assert transform.halves
+    pictures = ramp()
+    half = cv2.resize(pictures[0], (128, 128), interpolation=cv2.INTER_AREA)[None]
+    same = {"rtol": 0, "atol": 4.01 / 127.5}
+    np.testing.assert_allclose(
+        item_of(transform, half, None), item_of(transform, pictures, None), **same
+    )
+    for whole, halved in zip(items(transform, pictures, 5), items(transform, half, 5), strict=True):
+        inside = np.maximum(np.abs(whole[2]), np.abs(halved[2])) < 0.01  # away from the border
+        np.testing.assert_allclose(halved[:, inside], whole[:, inside], **same)
+
+
+@FIDELITIES
+def test_only_pictures_that_shrink_to_a_half_are_halved(fidelity: Fidelity) -> None:
+    halves = {s: replace(RECIPE, fidelity=fidelity, size=s).halves for s in (1, 112, 113, 224)}
+    corrected = fidelity == "corrected"
+    assert halves == {1: corrected, 112: corrected, 113: False, 224: False}
 
 
 # --- jitter --------------------------------------------------------------------------------------

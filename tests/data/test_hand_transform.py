@@ -246,6 +246,27 @@ def test_corrected_windows_lie_in_the_crop() -> None:
     assert smallest == {(26 * row, 26 * column) for row, column in PLACES}
 
 
+@DEPTH
+@pytest.mark.parametrize("size", [32, 64, 76])
+def test_crops_of_half_their_size_show_the_same(size: int, depth: bool) -> None:
+    """But for a pixel by which a window of odd numbers moves."""
+    transform = replace(PLAIN, size=size, depth=depth)
+    assert transform.halves
+    assert not replace(transform, size=77).halves
+    assert not replace(transform, fidelity="published").halves
+    y, x = np.mgrid[:256, :256].astype(np.uint8)
+    crops = np.broadcast_to(np.stack([y, x, x], -1), CROPS.shape)
+    grey = np.broadcast_to(x, GREY.shape)
+    half = crops[:, :, ::2, ::2], grey[:, :, ::2, ::2]
+    for seed in range(10):
+        whole, halved = (
+            transform(*given, VISIBLE, np.random.default_rng(seed))[0]
+            for given in ((crops, grey), half)
+        )
+        for one, other in zip(whole, halved, strict=True):
+            np.testing.assert_allclose(other.astype(int), one, rtol=0, atol=3)
+
+
 @pytest.mark.parametrize(("fidelity", "darkest"), [("published", {0, 200}), ("corrected", {200})])
 def test_published_pads_depth_where_it_cuts_color(fidelity: Fidelity, darkest: set[int]) -> None:
     """So the two no longer show the same part."""

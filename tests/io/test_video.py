@@ -3,7 +3,6 @@
 Other damage, containers and codecs: tests/faults/test_corrupt_videos.py.
 """
 
-import random
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import islice

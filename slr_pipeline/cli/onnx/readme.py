@@ -10,7 +10,7 @@ from slr_pipeline.cli.onnx.graph import FACTOR, LEAST, MOST, OPSET
 from slr_pipeline.cli.onnx.inputs import input_shapes
 from slr_pipeline.config.features import FeatureSettings, HeatmapsSettings
 from slr_pipeline.config.streams import TrainedStream, test_views
-from slr_pipeline.data import clip_transform, landmark_transform, skeleton_transform
+from slr_pipeline.data import clip_transform, hand_transform, landmark_transform, skeleton_transform
 from slr_pipeline.features import frames, hand_crops, hand_gaps, heatmaps, imputing, landmarks
 from slr_pipeline.io.jpeg import JPEG
 from slr_pipeline.models import preparation
@@ -28,6 +28,7 @@ CONSTANTS: dict[str, Any] = {
     "skeleton": skeleton,
     "transform": skeleton_transform,
     "clip": clip_transform,
+    "hand_transform": hand_transform,
     "landmark_transform": landmark_transform,
     "landmarks": landmarks,
     "gaps": hand_gaps,
