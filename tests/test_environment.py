@@ -76,6 +76,7 @@ OF_CONDA = {
     "opencv-contrib-python-headless": "py-opencv",
     "torch": "pytorch",
     "typing-extensions": "typing_extensions",
+    "zlib-ng": "python-zlib-ng",
     "flatbuffers": "python-flatbuffers",
 }
 """conda-forge's name of a package where PyPI has another one."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.container import open_container
 from slr_pipeline.io.jpeg import Encoded
+from slr_pipeline.io.rows import Rows
 from slr_pipeline.schema import FEATURES, FeatureSchema
 
 FORMAT = "slr-feature"
@@ -134,7 +135,7 @@ class FeatureStore:
         self.feature = feature
         self._quarantined = frozenset(quarantined)
         self._places: dict[str, tuple[FeatureFile, int]] = {}
-        self._open: OrderedDict[Path, dict[str, h5py.Dataset]] = OrderedDict()
+        self._open: OrderedDict[Path, dict[str, Rows]] = OrderedDict()
         self._process = os.getpid()
         estimators: dict[str | Path, Estimator] = {}
         for path in paths:
@@ -217,15 +218,17 @@ class FeatureStore:
         rates = float(index.rate[row]), float(index.fps[row])
         return Clip(sample, values, boxes, width, height, *rates)
 
-    def _datasets(self, path: Path) -> dict[str, h5py.Dataset]:
+    def _datasets(self, path: Path) -> dict[str, Rows]:
         """The open datasets of a file; looking them up takes as long as reading a few frames."""
         if self._process != os.getpid():
             self._open, self._process = OrderedDict(), os.getpid()
         if path not in self._open:
             while len(self._open) >= MOST_OPEN_FILES:
-                self._open.popitem(last=False)[1]["values"].file.close()
+                self._open.popitem(last=False)[1]["values"].dataset.file.close()
             file = open_container(path)
-            self._open[path] = {name: file[name] for name in ("values", "box") if name in file}
+            self._open[path] = {
+                name: Rows(file[name]) for name in ("values", "box") if name in file
+            }
         self._open.move_to_end(path)
         return self._open[path]
 
