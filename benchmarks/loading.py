@@ -7,12 +7,18 @@ have 60 frames. `--against` names another checkout, whose code reads the same fi
 
 What was tried and did not pay:
 
+- other settings of libjpeg-turbo (simplejpeg): 247 us a colour picture by OpenCV, 221 by simplejpeg
+  and 205 with its fast DCT and chroma (45 dB at 128 px), 165 at half size: what is left is Huffman
+  decoding, so that R(2+1)D at 128 px cannot load three times as many items;
 - PyAV's MJPEG decoder: 124 instead of 170 us a picture, but it gives other colours (YCbCr, own
   rounding), and converting them takes up the gain; rotating its three planes and then converting
   takes longer than decoding and rotating colours;
-- Pillow: 166 us; simplejpeg, a new dependency: 204 instead of 253 us on a loaded machine;
-- decoding at half size (`IMREAD_REDUCED_COLOR_2`): 122 us, but crops of 112 px become clips of 128:
-  colour changes by 1.2 levels (37 dB) and loses a quarter of its gradients, flow 0.1 (57 dB);
+- Pillow: 166 us;
+- decoding at half size for R(2+1)D at 128 px: crops of 112 px become clips of 128, and colour
+  changes by 1.2 levels (37 dB) and loses a quarter of its gradients (where pictures shrink to a
+  half, it pays: `clip_transform.reduction`);
+- LZF instead of gzip for heat-maps: 3.1 ms a clip, zlib 1.7, zlib-ng 0.4 (libdeflate, whose package
+  is less known, 0.2);
 - a slight blur before rotating and shrinking in one step: 52 us for 46 instead of 40 dB;
 - OpenCV's exact linear interpolation of hand crops: three times as long;
 - rotation by `remap` with tables shared by the frames of a clip: 111 instead of 121 us for

@@ -1,8 +1,8 @@
 """Start of each job in seconds and its rate in ms per frame, as `slr plan` counts them.
 
 Runs the step of each feature on few and on more clips of the demo, with the settings of its
-config. CPU time: the machine may be shared. (Snakemake's benchmark files miss the end of short
-jobs.) If the demo's run is finished, its benchmark files give the rate of each training on a CPU.
+config. CPU time: the machine may be shared. If the demo's run is finished, and nothing else ran
+beside it, its benchmark files give the rate of each training on a CPU.
 Copy the numbers into slr_pipeline/planning/rates.py.
 
 snakemake --cores 2 && python -m benchmarks.rates
@@ -77,12 +77,15 @@ def costs(config: Config, folder: Path, clips: int) -> tuple[dict[str, float], i
 
 
 def training_speeds(path: str) -> dict[str, float]:
-    """10^9 floating-point operations per CPU second of each finished training of a config."""
+    """10^9 floating-point operations per second of each finished training of a config.
+
+    By the clock: the trainings of the demo have a core each, and Snakemake misses CPU time.
+    """
     jobs = make_plan(path, nodes=1, cores=2, gpus=0).jobs
     speeds = {}
     for file in sorted(Path(read_config(path).results, "benchmarks/train").glob("*/train.tsv")):
         with file.open(newline="") as opened:
-            seconds = sum(float(row["cpu_time"]) for row in csv.DictReader(opened, delimiter="\t"))
+            seconds = sum(float(row["s"]) for row in csv.DictReader(opened, delimiter="\t"))
         stream = file.parent.name
         speeds[stream] = jobs.loc[f"train {stream} train", "units"] / (seconds - START_SECONDS)
     return speeds

@@ -61,7 +61,7 @@ START_SECONDS = 3.0
 JOB_SECONDS, JOB_MS_PER_SAMPLE = 1.0, 1.0
 """All other jobs: their start, and ms per sample of the table (ASSUME)."""
 
-CPU_GFLOPS = {"slgcn": 22.0, "landmark": 10.0, "sstcn": 27.0, "r2plus1d": 14.0, "vtn": 13.0}
+CPU_GFLOPS = {"slgcn": 19.0, "landmark": 10.0, "sstcn": 31.0, "r2plus1d": 24.0, "vtn": 14.0}
 """Training on one core including loading and validation, from the demo."""
 
 GPU_GFLOPS = {

@@ -106,7 +106,9 @@ def test_sums_by_hand(values: dict[str, Any]) -> None:
     starts = rates.STARTS["frames"] * (plan.jobs["rule"] == "frames").sum()
     work = rates.FRAME_COSTS["frames"][0] / 1000 * 128 * frames
     assert rows.loc["frames", "seconds"] == pytest.approx(starts + work)
-    gflop = (1.458e-3 * 16**2 + 5.4e-3 * 16) * 0.4 * 30 * (3 * 80 + 16)
+    joint = values["streams"]["joint"]
+    passes = joint["training"]["epochs"] * (3 * 80 + 16)
+    gflop = (1.458e-3 * 16**2 + 5.4e-3 * 16) * joint["window"] / 100 * passes
     assert rows.loc["train joint", "seconds"] == pytest.approx(
         gflop / rates.CPU_GFLOPS["slgcn"] + rates.START_SECONDS
     )
