@@ -29,7 +29,7 @@ submission: .venv/installed
 	@echo "Report page: results/report/index.html"
 
 test: lint
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Both releases of MediaPipe have one name, so this one goes into a folder that hides that of .venv.
 TASKS := build/mediapipe-tasks

@@ -292,8 +292,11 @@ def test_published_heatmaps_are_those_of_the_stretched_frame(weights: Any, tmp_p
 
 
 @pytest.mark.parametrize(("width", "height"), [(512, 512), (1080, 1920), (640, 360)])
-def test_maps_of_a_crop_lie_on_the_frame_as_drawn_maps_do(width: int, height: int) -> None:
+def test_maps_of_a_crop_lie_on_the_frame_as_drawn_maps_do(
+    weights: Any, width: int, height: int
+) -> None:
     """Gaussians in the cells of the crop, against the ones drawn on the frame."""
+    weights(DARK)  # imports MMPose
     from mmpose.codecs import MSRAHeatmap
 
     codec = MSRAHeatmap((288, 384), (72, 96), sigma=3, unbiased=True)
