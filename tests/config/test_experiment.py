@@ -88,8 +88,8 @@ UNTUNED = {"streams": {"joint": 1.0}, "untuned": {"joint": 1.0}}
         (f"{J}.training.epochs", 0, f"{J}.training.epochs: 0 needs weights; set init"),
         (J, {"model": "vtn", "width": 30}, f"{J}: width 30 is not a multiple of heads 8"),
         (
-            f"{J}.training.schedule",
-            "cosine",
+            f"{J}.training.milestones",
+            [3],
             f"{J}.training: schedule cosine has no milestones and plateau_patience; leave them out",
         ),
         (f"{J}.training", {"mixup": 1, "micro_batch": 1}, f"{J}.training: mixup needs a micro_b"),
