@@ -14,13 +14,16 @@ settings.load_profile("no deadline")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Several processes share the tests by file; files with long tests first, so that none is last.
 
-    The run that many tests copy is made once, by the first process that needs it: those that would
-    wait for it have other long tests before. Without a GPU some tests are skipped.
+    The run that many tests copy is made once, by the first process that needs it: one file begins
+    with it, and the others have other long tests before. Without a GPU some tests are skipped.
     """
     gpu = torch.cuda.is_available()
     marked = {item.path for item in items if item.get_closest_marker("slow")}
     copying = {item.path for item in items if "finished_run" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path not in marked, item.path not in copying))
+    maker = min(copying - marked, default=None)
+    items.sort(
+        key=lambda item: (item.path != maker, item.path not in marked, item.path not in copying)
+    )
     for item in items:
         if item.get_closest_marker("gpu") and not gpu:
             item.add_marker(pytest.mark.skip(reason="no GPU"))

@@ -170,7 +170,7 @@ def test_two_files_with_one_name(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.fixture
-def finished_run(tmp_path: Path) -> Path:
+def answered_run(tmp_path: Path) -> Path:
     """Results with a verify table of three segments and a clip, and the answers of a track."""
     rows = [
         ("a", "train", "yes", "anna", "long.mp4", Segment(1, 2)),
@@ -207,9 +207,9 @@ def finished_run(tmp_path: Path) -> Path:
     return results
 
 
-def test_samples_and_answers_become_tiers(tmp_path: Path, finished_run: Path) -> None:
+def test_samples_and_answers_become_tiers(tmp_path: Path, answered_run: Path) -> None:
     out = tmp_path / "eaf"
-    main(["export", "--elan", "--results", str(finished_run), "--out", str(out)])
+    main(["export", "--elan", "--results", str(answered_run), "--out", str(out)])
     first = {path.name: path.read_bytes() for path in out.iterdir()}
     assert sorted(first) == ["clip.eaf", "long.eaf"]
     root = ElementTree.fromstring(first["long.eaf"])
@@ -227,7 +227,7 @@ def test_samples_and_answers_become_tiers(tmp_path: Path, finished_run: Path) ->
         for a in tiers["sign@anna"].iter("ALIGNABLE_ANNOTATION")
     ]
     assert shown == [("1000", "2000"), ("2000", "2500")]
-    main(["export", "--elan", "--results", str(finished_run), "--out", str(out)])
+    main(["export", "--elan", "--results", str(answered_run), "--out", str(out)])
     assert {path.name: path.read_bytes() for path in out.iterdir()} == first
 
 
