@@ -17,8 +17,7 @@ class Rows:
 
     def __init__(self, dataset: h5py.Dataset) -> None:
         self.dataset = dataset
-        self.shape: tuple[int, ...] = dataset.shape
-        self._width = dataset.shape[1:]
+        self._width: tuple[int, ...] = dataset.shape[1:]
         self._chunk: tuple[int, ...] = dataset.chunks or ()
         self._shuffled = dataset.shuffle and dataset.dtype.itemsize > 1
         whole_rows = self._chunk[1:] == self._width
@@ -30,7 +29,7 @@ class Rows:
             read: NDArray[Any] = self.dataset[rows]
             return read
         start, stop = rows.start, rows.stop
-        values = np.empty((max(0, stop - start), *self._width), self.dataset.dtype)
+        values = np.empty((stop - start, *self._width), self.dataset.dtype)
         step = self._chunk[0]
         for first in range(start // step * step, stop, step):
             chunk = self._decompressed(first)
@@ -47,12 +46,13 @@ class Rows:
             return chunk
         dtype = self.dataset.dtype
         size = int(np.prod(self._chunk)) * dtype.itemsize
+        decoder = zlib_ng.decompressobj()
         try:
-            data = zlib_ng.decompress(stored, bufsize=size)
+            data = decoder.decompress(stored, size + 1)  # of a hostile file no more
         except zlib_ng.error as error:  # type: ignore[misc]  # its stub has an instance
             raise OSError(f"its rows from {first} on cannot be decompressed ({error})") from error
-        if len(data) != size:
-            raise OSError(f"its rows from {first} on have {len(data)} bytes, expected {size}")
+        if len(data) != size or not decoder.eof:
+            raise OSError(f"its rows from {first} on are not the {size} bytes of a chunk")
         if self._shuffled:  # first bytes of all numbers, then second bytes ...
             planes = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, -1)
             data = planes.T.tobytes()
