@@ -189,7 +189,8 @@ def test_an_error_on_one_rank_ends_all(tmp_path: Path, bad: str, expected: str) 
     assert any(line.startswith(expected) for line in messages.splitlines()), messages
     assert messages.count("Traceback") == (bad == "bug")
     ended = "error: another process of this training has ended; see its error above"
-    assert (ended in messages) == (bad != "nan")  # all ranks notice a loss that is not finite
+    # All ranks notice a loss that is not finite; a slow one may see the other end first.
+    assert ended in messages or bad == "nan"
 
 
 def test_other_machines_need_a_cluster(tmp_path: Path) -> None:
