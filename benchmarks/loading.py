@@ -16,7 +16,7 @@ What was tried and did not pay:
 - Pillow: 166 us;
 - decoding at half size for R(2+1)D at 128 px: crops of 112 px become clips of 128, and colour
   changes by 1.2 levels (37 dB) and loses a quarter of its gradients (where pictures shrink to a
-  half, it pays: `clip_transform.reduction`);
+  half, it pays: `clip_transform.shrinks_to_half`);
 - LZF instead of gzip for heat-maps: 3.1 ms a clip, zlib 1.7, zlib-ng 0.4 (libdeflate, whose package
   is less known, 0.2);
 - a slight blur before rotating and shrinking in one step: 52 us for 46 instead of 40 dB;

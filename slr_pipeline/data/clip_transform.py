@@ -81,7 +81,7 @@ class ClipTransform:
     @property
     def halves(self) -> bool:
         """Whether pictures of half their size are enough."""
-        return self.fidelity == "corrected" and reduction(self.crop, self.size) == 2
+        return self.fidelity == "corrected" and shrinks_to_half(self.crop, self.size)
 
     def index(
         self, T: int, rng: np.random.Generator | None, view: int = 0, views: int = 1
@@ -140,12 +140,12 @@ class ClipTransform:
         _show_corrected(picture, matrix, samples, FILL[self.kind], out)
 
 
-def reduction(crop: int, size: int) -> int:
-    """2 where `crop` px of a picture become at most half as many, `size`, else 1.
+def shrinks_to_half(crop: int, size: int) -> bool:
+    """Whether `crop` px of a picture become at most half as many, `size`.
 
     Such pictures are decoded at half their size: the decoder averages their pixels in less time.
     """
-    return 2 if crop >= 2 * size else 1
+    return crop >= 2 * size
 
 
 def samples_along(crop: float, size: int) -> int:

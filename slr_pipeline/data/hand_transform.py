@@ -16,8 +16,8 @@ from slr_pipeline.data.clip_transform import (
     SIDE_PX,
     Pictures,
     jitter_factors,
-    reduction,
     samples_along,
+    shrinks_to_half,
 )
 from slr_pipeline.features.arrays import Flags
 from slr_pipeline.features.hand_crops import published_slots
@@ -83,7 +83,7 @@ class HandTransform:
     @property
     def halves(self) -> bool:
         """Whether pictures of half their size are enough."""
-        return self.fidelity == "corrected" and reduction(min(SCALES_PX), self.size) == 2
+        return self.fidelity == "corrected" and shrinks_to_half(min(SCALES_PX), self.size)
 
     def index(self, T: int) -> NDArray[np.int64]:
         """Indices of an item's frames among T, in training and in evaluation."""
