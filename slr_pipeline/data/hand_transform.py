@@ -120,8 +120,10 @@ class HandTransform:
                 mirrored, 0.0, *(jitter_factors(self.jitter, rng) if self.jitter else ())
             )
         if self.fidelity == "corrected":
-            sources = [crops] if depth is None else [crops, depth]
-            return [self._cut(source, window) for source in sources], change
+            cut = [self._cut(crops, (3,), window)]
+            if depth is not None:
+                cut.append(self._cut(depth, (), window))
+            return cut, change
         hands = published_hands(crops, missing, depth)
         pictures = np.empty((len(hands), len(hands[0]), self.size, self.size, 3), np.uint8)
         for frame, slot in np.ndindex(pictures.shape[:2]):
@@ -146,10 +148,10 @@ class HandTransform:
         top, left = row * (SIDE_PX - height) // 4, column * (SIDE_PX - width) // 4
         return Window(top, left, height, width)
 
-    def _cut(self, pictures: Pictures, window: Window) -> NDArray[np.uint8]:
-        """The window of the pictures of both hands: (frames, 2, size, size[, 3])."""
-        side, _, *channels = pictures[0, 0].shape
-        window = Window(*(length * side // SIDE_PX for length in astuple(window)))
+    def _cut(
+        self, pictures: Pictures, channels: tuple[int, ...], window: Window
+    ) -> NDArray[np.uint8]:
+        """The window of the pictures of both hands: (frames, 2, size, size, *channels)."""
         cut = np.empty((len(pictures), HANDS, self.size, self.size, *channels), np.uint8)
         for place in np.ndindex(len(pictures), HANDS):
             self._show(pictures[place], window, cut[place])
@@ -164,9 +166,11 @@ class HandTransform:
         padded: bool = False,
     ) -> None:
         """Write the window of a picture to `out` (size, size[, 3]); `padded`: black beyond it."""
+        side = picture.shape[0]
+        window = Window(*(length * side // SIDE_PX for length in astuple(window)))
         bottom, right = window.top + window.height, window.left + window.width
         seen = picture[window.top : bottom, window.left : right]
-        below, beside = max(bottom - SIDE_PX, 0), max(right - SIDE_PX, 0)
+        below, beside = max(bottom - side, 0), max(right - side, 0)
         if padded and (below or beside):
             border = (0, below, 0, beside, cv2.BORDER_CONSTANT)
             seen = np.asarray(cv2.copyMakeBorder(seen, *border), np.uint8)
