@@ -53,7 +53,7 @@ test-gpu:
 	@$(GPU_PYTHON) -m benchmarks.gpu_machine
 
 GPU_PACKAGES := annotated-types lightning-fabric lightning-utilities pydantic pydantic-core \
-	typing-extensions typing-inspection zlib-ng
+	simplejpeg typing-extensions typing-inspection zlib-ng
 gpu-wheels:
 	mkdir -p build/gpu-wheels
 	awk -v names=" $(GPU_PACKAGES) " '/^[^ ]/ {split($$1, part, "=="); take = index(names, " " part[1] " ")} take' \

@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 WHEELS = ROOT / "build" / "gpu-wheels"
-CARRIED = ("lightning_fabric", "lightning_utilities", "pydantic", "zlib_ng")
+CARRIED = ("lightning_fabric", "lightning_utilities", "pydantic", "simplejpeg", "zlib_ng")
 PYTEST = ("-m", "pytest", "-p", "no:cacheprovider")
 TESTS_SECONDS = 180
 

@@ -31,7 +31,10 @@ LEVELS = np.arange(256, dtype=np.uint8)
 
 
 class Pictures(Protocol):
-    """Stored pictures by frame and number within it: an array, or decoded when they are read."""
+    """Stored pictures by frame and number within it: an array, or decoded when they are read.
+
+    The next one that is read may be in the same memory.
+    """
 
     def __len__(self) -> int:
         """Number of frames."""

@@ -3,7 +3,6 @@
 Source: De Coster et al., 2021 (CVPRW), section 3 and its released code.
 """
 
-from collections.abc import Sequence
 from dataclasses import astuple, dataclass
 
 import cv2
@@ -49,8 +48,8 @@ HANDS = 2
 DEPTH_SLOTS = (2, 3)
 """Slots of the left and the right hand in depth, after those in colour."""
 
-Hands = Sequence[Sequence[NDArray[np.uint8]]]
-"""Pictures of each frame by slot, colour (256, 256, 3) or grey (256, 256)."""
+Place = tuple[int, int]
+"""Frame and hand of a picture."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +128,10 @@ class HandTransform:
         for frame, slot in np.ndindex(pictures.shape[:2]):
             # PUBLISHED: beyond the crop, depth is padded with black, while colour is cut and then
             # stretched. ASSUME: this depends on the slot, not on the picture in it.
-            seen = np.empty((self.size, self.size, *hands[frame][slot].shape[2:]), np.uint8)
-            self._show(hands[frame][slot], window, seen, padded=slot in DEPTH_SLOTS)
+            source, place = hands[frame][slot]
+            picture = source[place]
+            seen = np.empty((self.size, self.size, *picture.shape[2:]), np.uint8)
+            self._show(picture, window, seen, padded=slot in DEPTH_SLOTS)
             pictures[frame, slot] = np.atleast_3d(seen)
         return [pictures], change
 
@@ -183,24 +184,26 @@ class HandTransform:
         cv2.resize(seen, (self.size, self.size), dst=out, interpolation=method)
 
 
-def published_hands(crops: Pictures, missing: Flags, depth: Pictures | None) -> Hands:
-    """Arrange the pictures of each frame in slots as the released code does.
+def published_hands(
+    crops: Pictures, missing: Flags, depth: Pictures | None
+) -> list[list[tuple[Pictures, Place]]]:
+    """Which picture each slot of each frame shows in the released code.
 
-    Shapes as in `HandTransform`; the crop of a missing hand is the whole frame.
+    Arguments as in `HandTransform`; the crop of a missing hand is the whole frame.
     """
     left, right = (published_slots(missing[:, hand]).tolist() for hand in (0, 1))
     if depth is None:
-        return [[crops[i, 0], crops[j, 1]] for i, j in zip(left, right, strict=True)]
+        return [[(crops, (i, 0)), (crops, (j, 1))] for i, j in zip(left, right, strict=True)]
     # PUBLISHED: without a right hand, the whole frames of colour and depth are swapped, also in
     # slots that copy them. A left slot that copies another slot uses its colour crop as depth,
     # too. ASSUME: in colour, because depth has three channels by then.
     swapped = missing[:, 1]
     return [
         [
-            crops[i, 0],
-            depth[j, 1] if swapped[j] else crops[j, 1],
-            depth[slot, 0] if i == slot else crops[i, 0],
-            crops[j, 1] if swapped[j] else depth[j, 1],
+            (crops, (i, 0)),
+            (depth if swapped[j] else crops, (j, 1)),
+            (depth, (slot, 0)) if i == slot else (crops, (i, 0)),
+            (crops if swapped[j] else depth, (j, 1)),
         ]
         for slot, (i, j) in enumerate(zip(left, right, strict=True))
     ]

@@ -54,11 +54,11 @@ def _tvl1(fidelity: Fidelity) -> Estimate:
         solver.setOuterIterations(1)
         solver.setMedianFiltering(1)
         return lambda before, after: solver.calc(before, after, None)
-    # With a good start and a median filter after every iteration, one scale, three warps and three
-    # iterations suffice. benchmarks/flow.py compares this with OpenCV's own settings.
+    # With a good start and a median filter after every iteration, one scale, one warp and three
+    # iterations suffice. benchmarks/flow.py compares this with more warps and OpenCV's settings.
     solver.setUseInitialFlow(True)
     solver.setScalesNumber(1)
-    solver.setWarpingsNumber(3)
+    solver.setWarpingsNumber(1)
     solver.setOuterIterations(3)
     solver.setInnerIterations(1)
     dis = _dis()

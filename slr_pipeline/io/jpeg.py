@@ -1,10 +1,11 @@
 """Encodes and decodes the JPEG pictures of picture features."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
 from slr_pipeline.errors import ArtifactError
@@ -43,29 +44,37 @@ def encode_jpeg(picture: NDArray[np.uint8], jpeg: Jpeg) -> NDArray[np.uint8]:
 
 
 def decode_jpeg(
-    encoded: NDArray[np.uint8], shape: tuple[int, ...], *, halved: bool = False
-) -> NDArray[np.uint8]:
-    """The picture of `shape` (H, W, 3) or (H, W); ArtifactError for other or damaged bytes.
+    encoded: NDArray[np.uint8], out: NDArray[np.uint8], *, halved: bool = False
+) -> None:
+    """Decode a picture into `out` (H, W, 3) or (H, W); ArtifactError for other or damaged bytes.
 
-    `halved`: `shape` is half the size of the stored picture, which takes less time to decode.
+    `halved`: `out` has half the height and width of the picture, which takes less time to decode.
     """
-    flag = cv2.IMREAD_COLOR_RGB if len(shape) == 3 else cv2.IMREAD_GRAYSCALE
-    if halved:
-        flag |= cv2.IMREAD_REDUCED_GRAYSCALE_2  # its bit halves colours, too
-    picture = cv2.imdecode(encoded, flag) if len(encoded) else None
-    if picture is None or picture.shape != shape:
-        actual = None if picture is None else picture.shape
-        raise ArtifactError(f"expected a JPEG picture {shape}, found {actual}")
-    return np.asarray(picture, np.uint8)
+    height, width = out.shape[:2]
+    expected = (2 * height, 2 * width) if halved else (height, width)
+    try:
+        found = tuple(map(int, simplejpeg.decode_jpeg_header(encoded)[:2]))
+        if found != expected:
+            raise ValueError(f"found {found}")
+        simplejpeg.decode_jpeg(
+            encoded,
+            colorspace="RGB" if out.ndim == 3 else "GRAY",
+            min_height=height if halved else 0,
+            min_width=width if halved else 0,
+            buffer=out,
+        )
+    except ValueError as error:
+        raise ArtifactError(f"expected a JPEG picture {expected}: {error}") from error
 
 
 @dataclass(frozen=True)
 class Encoded:
     """The JPEG pictures of some frames, decoded whenever they are read; ArtifactError for damage.
 
-    `pictures[frame, number]` is (H, W, 3) or (H, W), as `shape` says. `spans` (T, pictures, 2) are
-    start and end of the pictures in `stored`; `where` names the file and the sample. `half` says
-    that `shape` is half the stored size.
+    `pictures[frame, number]` is (H, W, 3) or (H, W), as `shape` says, until the next one is read:
+    all have the same memory, because new memory would take half as long as decoding. `spans` (T,
+    pictures, 2) are start and end of the pictures in `stored`; `where` names the file and the
+    sample. `half` says that `shape` is half the stored size.
     """
 
     stored: NDArray[np.uint8]
@@ -73,6 +82,10 @@ class Encoded:
     shape: tuple[int, ...]
     where: str
     half: bool = False
+    _picture: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_picture", np.empty(self.shape, np.uint8))
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -80,9 +93,13 @@ class Encoded:
 
     def __getitem__(self, place: tuple[int, int]) -> NDArray[np.uint8]:
         """Decode one picture."""
+        self._decode(place, self._picture)
+        return self._picture
+
+    def _decode(self, place: tuple[int, int], out: NDArray[np.uint8]) -> None:
         start, end = self.spans[place]
         try:
-            return decode_jpeg(self.stored[start:end], self.shape, halved=self.half)
+            decode_jpeg(self.stored[start:end], out, halved=self.half)
         except ArtifactError as error:
             raise ArtifactError(
                 f"{self.where} cannot be read ({error}); delete the file and run again"
@@ -91,7 +108,9 @@ class Encoded:
     def halved(self) -> "Encoded":
         """The same pictures, decoded at half their height and width, which are even."""
         height, width, *channels = self.shape
-        return replace(self, shape=(height // 2, width // 2, *channels), half=True)
+        return Encoded(
+            self.stored, self.spans, (height // 2, width // 2, *channels), self.where, half=True
+        )
 
     def files(self) -> Iterator[list[NDArray[np.uint8]]]:
         """The JPEG files of each frame."""
@@ -102,6 +121,8 @@ class Encoded:
         """All pictures (T, pictures, ...), each decoded once."""
         frames = self.spans[:, 0, 0]
         _, first, again = np.unique(frames, return_index=True, return_inverse=True)
-        places = [(frame, number) for frame in first for number in range(self.spans.shape[1])]
-        pictures = np.asarray([self[place] for place in places], np.uint8)
-        return pictures.reshape(len(first), self.spans.shape[1], *self.shape)[again]
+        pictures = np.empty((len(first), self.spans.shape[1], *self.shape), np.uint8)
+        for number, frame in enumerate(first):
+            for picture in range(self.spans.shape[1]):
+                self._decode((frame, picture), pictures[number, picture])
+        return pictures[again]

@@ -393,14 +393,15 @@ def test_published_slots_by_hand(
     for hand, frames in missing.items():
         flags[frames, hand] = True
     expected = (10 * np.arange(5)[:, None] + [1, 2, 101, 102])[:, : 4 if depth else 2]
-    for slot, values in slots.items():
+    for slot, shown in slots.items():
         if depth or slot == LEFT:
-            expected[:, slot] = values
+            expected[:, slot] = shown
         elif slot == RIGHT:  # without depth there is nothing to swap
-            expected[:, slot] = [value % 100 for value in values]
+            expected[:, slot] = [value % 100 for value in shown]
     grey = DEPTH_CROPS if depth else None
     placed = published_hands(COLOR_CROPS, flags, grey)
-    assert [[int(hand.flat[0]) for hand in frame] for frame in placed] == expected.tolist()
+    values = [[int(source[place].flat[0]) for source, place in frame] for frame in placed]
+    assert values == expected.tolist()
     transform = replace(RECIPE, fidelity="published", frames=5, size=4, depth=depth)
     pictures, _ = item(transform, crops=COLOR_CROPS, grey=DEPTH_CROPS, missing=flags)
     np.testing.assert_allclose(as_bytes(pictures)[..., 0, 0, 0], expected, atol=0.01)
