@@ -37,6 +37,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import numpy as np
 import torch
 
@@ -106,6 +107,7 @@ def dataset(name: str, folder: Path) -> StreamDataset:
 def seconds(data: StreamDataset) -> float:
     """Processor time of an item; the first round, which opens files, does not count."""
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # as `Loader` does
     for epoch in range(ROUNDS + 1):
         if epoch == 1:
             started = time.process_time()
@@ -116,10 +118,10 @@ def seconds(data: StreamDataset) -> float:
 
 
 def print_speed(folder: Path, against: Path | None) -> None:
-    """The median of three turns of each checkout."""
+    """The median of seven turns of each checkout."""
     checkouts = [Path(__file__).parents[1], *([against.resolve()] if against else [])]
     turns: list[list[list[float]]] = [[] for _ in checkouts]
-    for _ in range(3):
+    for _ in range(7):
         for number, checkout in enumerate(checkouts):
             done = subprocess.run(
                 [sys.executable, "-P", __file__, "--measure", str(folder)],

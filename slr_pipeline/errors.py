@@ -30,5 +30,5 @@ def run(command: Callable[[], None]) -> None:
     try:
         command()
     except SlrError as error:
-        print(f"error: {error}", file=sys.stderr)
+        sys.stderr.write(f"error: {error}\n")  # at once: other processes may write there, too
         sys.exit(1)

@@ -5,6 +5,7 @@ Source: SAM-SLR (Jiang et al., CVPRW 2021, section 3.3) and its released code.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Protocol
 
 import cv2
@@ -219,6 +220,7 @@ def _show_corrected(
         cv2.resize(large, (size, size), dst=out, interpolation=cv2.INTER_AREA)
 
 
+@lru_cache(maxsize=1)  # the pictures of a clip have one window
 def _window(view: View, side: int, pixels: int, scale: float = 1.0) -> NDArray[np.float64]:
     """Affine matrix (2, 3) from coordinates of pixels x pixels to coordinates of the picture.
 

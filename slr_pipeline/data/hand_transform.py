@@ -3,7 +3,7 @@
 Source: De Coster et al., 2021 (CVPRW), section 3 and its released code.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -60,6 +60,11 @@ class Window:
     left: int
     height: int
     width: int
+
+    def of(self, side: int) -> "Window":
+        """The same part of a crop of `side` px."""
+        lengths = (self.top, self.left, self.height, self.width)
+        return Window(*(length * side // SIDE_PX for length in lengths))
 
 
 @dataclass(frozen=True)
@@ -168,7 +173,7 @@ class HandTransform:
     ) -> None:
         """Write the window of a picture to `out` (size, size[, 3]); `padded`: black beyond it."""
         side = picture.shape[0]
-        window = Window(*(length * side // SIDE_PX for length in astuple(window)))
+        window = window.of(side)
         bottom, right = window.top + window.height, window.left + window.width
         seen = picture[window.top : bottom, window.left : right]
         below, beside = max(bottom - side, 0), max(right - side, 0)

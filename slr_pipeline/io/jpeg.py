@@ -1,5 +1,6 @@
 """Encodes and decodes the JPEG pictures of picture features."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -67,6 +68,18 @@ def decode_jpeg(
         raise ArtifactError(f"expected a JPEG picture {expected}: {error}") from error
 
 
+def _cached_picture(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array that does not start at a multiple of 32 bytes.
+
+    From there on libjpeg-turbo writes colours past the cache, and reading them takes as long as
+    decoding.
+    """
+    size, boundary = math.prod(shape), 32
+    room = np.empty(size + boundary, np.uint8)
+    start = (boundary // 2 - room.ctypes.data) % boundary
+    return room[start : start + size].reshape(shape)
+
+
 @dataclass(frozen=True)
 class Encoded:
     """The JPEG pictures of some frames, decoded whenever they are read; ArtifactError for damage.
@@ -85,7 +98,7 @@ class Encoded:
     _picture: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_picture", np.empty(self.shape, np.uint8))
+        object.__setattr__(self, "_picture", _cached_picture(self.shape))
 
     def __len__(self) -> int:
         """Number of frames."""

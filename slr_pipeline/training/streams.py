@@ -315,7 +315,9 @@ def _clip(
     if transform.halves:
         stored = stored.halved()
     pictures, change = transform(stored, rng, mirror=view.mirrored, speed=ratio)
-    return [pictures[again], np.array(change)]
+    if len(once) < len(again):
+        pictures = pictures[again]
+    return [pictures, np.array(change)]
 
 
 def _hands(
