@@ -3,6 +3,7 @@
 Times are for one core of the machine named there and videos of 512 x 512.
 """
 
+from itertools import chain
 from math import sqrt
 from typing import assert_never
 
@@ -139,18 +140,27 @@ def forward_gflop(settings: TrainedStream) -> float:
 def training_order(config: Config) -> list[str]:
     """The streams with a model, those of the first track first.
 
-    Of these the longest training is first, so that it is not the last to end beside free cores.
+    Of these the longest is first, so that it is not the last to end beside free cores. Its features
+    count, too, unless an earlier track has them.
     """
+    trained = [name for name, own in config.streams.items() if own.model != "imported"]
 
-    def place(name: str) -> tuple[int, float]:
+    def first_track(name: str) -> int:
+        tracks = [name in (*track.streams, *track.untuned) for track in config.tracks.values()]
+        return [*tracks, True].index(True)
+
+    def seconds(name: str) -> float:
+        """CPU time per clip of train."""
         settings = config.streams[name]
         assert not isinstance(settings, ImportedSettings)
-        tracks = [name in (*track.streams, *track.untuned) for track in config.tracks.values()]
-        gflop = settings.training.epochs * forward_gflop(settings)
-        return [*tracks, True].index(True), -gflop / CPU_GFLOPS[settings.model]
+        earlier = [other for other in trained if first_track(other) < first_track(name)]
+        there = {"keypoints", *chain.from_iterable(map(config.stream_features, earlier))}
+        own = set(config.stream_features(name)) - there
+        ms = sum(ms_per_frame(feature, config.features, gpu=False)[0] for feature in own)
+        gflop = 3 * settings.training.epochs * forward_gflop(settings)  # forward and backward
+        return gflop / CPU_GFLOPS[settings.model] + CLIP_FRAMES * ms / 1000
 
-    trained = (name for name, own in config.streams.items() if own.model != "imported")
-    return sorted(trained, key=place)
+    return sorted(trained, key=lambda name: (first_track(name), -seconds(name)))
 
 
 def parameters(settings: TrainedStream) -> float:

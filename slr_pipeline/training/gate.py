@@ -20,11 +20,11 @@ from slr_pipeline.training.device import is_out_of_memory
 
 log = logging.getLogger(__name__)
 
-GATE_SAMPLES = 8
+GATE_SAMPLES = 4
 
 GATE_RATES = (3e-3, 1e-3, 1e-2, 1e-4)
 """Learning rates to try: narrow models need a high one, transformers a low one. The streams of the
-demo overfit in 4 to 28 steps at the first; at 1e-3 they need 5 to 68."""
+demo overfit in 3 to 26 steps at the first; at 1e-3 they need 3 to 71."""
 
 OVERFITTED = 0.1
 """A batch is overfitted when all answers are right and the loss is below this share of ln K, the
@@ -44,7 +44,7 @@ def check_learns(
 ) -> None:
     """Sanity check: a copy of `model` must overfit one small batch in `overfit_steps` steps.
 
-    The batch has up to 8 items of as many classes as possible. Adam with four learning rates, no
+    The batch has up to 4 items of as many classes as possible. Adam with four learning rates, no
     dropout. Out of memory, the check is skipped.
 
     Raises SlrError when the copy does not overfit: something is wrong with the items or the model.

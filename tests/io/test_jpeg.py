@@ -87,6 +87,7 @@ def test_the_pictures_of_a_clip() -> None:
         assert np.abs(all_of_them[frame, hand].astype(int) - shown[frame][hand]).mean() < 8
         np.testing.assert_array_equal(pictures[frame, hand], all_of_them[frame, hand])
     assert pictures[0, 0] is pictures[2, 1]
+    assert pictures[0, 0].ctypes.data % 32 == 16  # libjpeg-turbo keeps it in the cache
     assert pictures.halved()[1, 1].shape == (24, 32, 3)
     np.testing.assert_array_equal(pictures[0, 0], all_of_them[0, 0])
 

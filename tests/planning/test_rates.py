@@ -53,8 +53,8 @@ def test_the_first_track_is_trained_first_and_its_longest_stream_before_others()
     assert set(order) == set(config.streams)
     first = len(config.tracks["rgb"].streams)
     assert set(order[:first]) == set(config.tracks["rgb"].streams)
-    assert order[0] == "rgb"
-    assert order[first] == "vtn_hcpf_d"
+    assert order[0] == "flow"  # and its feature
+    assert order[first] == "depth_flow"  # the hand crops are there
     # Of a fitted track the first names are the same, and the rest follow without a track.
     tracks = {"rgbd": config.tracks["rgbd"]}
     assert training_order(config.model_copy(update={"tracks": tracks}))[-1] == "vtn_hcpf"

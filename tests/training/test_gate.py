@@ -78,7 +78,7 @@ def test_equal_items_of_different_classes_cannot_be_overfitted(name: str) -> Non
     build, shapes = MODELS[name]
     torch.manual_seed(0)
     data = noise(shapes, random_labels(), same=True)
-    with pytest.raises(SlrError, match=r"does not overfit 8 training items.*after \d+ st"):
+    with pytest.raises(SlrError, match=r"does not overfit 4 training items.*after \d+ st"):
         check_learns(build(), data, RECIPE.model_copy(update={"overfit_steps": 20}))
 
 
