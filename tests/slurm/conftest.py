@@ -112,13 +112,12 @@ class SnakemakeProcess:
         return text
 
     def interrupt(self) -> None:
-        """Send Ctrl-C; again if it was lost, which happens while jobs are submitted."""
-        os.killpg(self.process.pid, signal.SIGINT)
-        deadline = time.monotonic() + 20
+        """Send Ctrl-C, again every five seconds: it may be lost while jobs are submitted."""
+        due = time.monotonic()
         while self.process.poll() is None and "on user request" not in self.output.read_text():
-            if time.monotonic() > deadline:
+            if time.monotonic() >= due:
                 os.killpg(self.process.pid, signal.SIGINT)
-                return
+                due += 5
             time.sleep(0.1)
 
 
