@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, logsumexp, softmax
+from scipy.special import log_softmax, softmax
 
 TEMPERATURE_SCALE = 0.2
 """Scale of the Cauchy prior on the logarithm of a temperature."""
@@ -37,7 +37,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
         return 1.0
 
     def objective(log_temperature: float) -> float:
-        loss = logsumexp(relative * np.exp(-log_temperature), axis=1).sum()
+        loss = _log_sum_exp(relative * np.exp(-log_temperature)).sum()
         return float(loss + np.log1p((log_temperature / TEMPERATURE_SCALE) ** 2))
 
     # There may be a minimum near T = 1 and one near the best fit: a grid finds the lower one.
@@ -128,9 +128,16 @@ def _loss(relative: Floats, answered: NDArray[np.bool_], weights: Floats) -> tup
     N = relative.shape[1]
     share = _shares(answered, weights)  # (M, N)
     mean = weighted_mean(relative, answered, weights)  # (N, K), zero at the true class
-    loss = logsumexp(mean, axis=1)
+    loss = _log_sum_exp(mean)
     chances = np.exp(mean - loss[:, None])
     by_share = np.stack([np.einsum("nk,nk->n", chances, stream) for stream in relative])
     # Derivative of share = w a / sum(w a): a stream counts by its difference from the mean.
     change = answered * (by_share - (share * by_share).sum(axis=0))
     return float(loss.mean()), change @ (1 / (weights @ answered)) / N
+
+
+def _log_sum_exp(values: Floats) -> Floats:
+    """log(sum(exp(x))) of the rows of finite values (N, K)."""
+    largest: Floats = values.max(axis=1, keepdims=True)
+    total: Floats = np.exp(values - largest).sum(axis=1)
+    return largest[:, 0] + np.log(total)
