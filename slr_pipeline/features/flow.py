@@ -55,7 +55,7 @@ def _tvl1(fidelity: Fidelity) -> Estimate:
         solver.setMedianFiltering(1)
         return lambda before, after: solver.calc(before, after, None)
     # With a good start and a median filter after every iteration, one scale, one warp and three
-    # iterations suffice. benchmarks/flow.py compares this with more warps and OpenCV's settings.
+    # iterations suffice. benchmarks/flow.py compares this with OpenCV's own settings.
     solver.setUseInitialFlow(True)
     solver.setScalesNumber(1)
     solver.setWarpingsNumber(1)

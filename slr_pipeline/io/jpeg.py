@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -54,7 +55,7 @@ def decode_jpeg(
     height, width = out.shape[:2]
     expected = (2 * height, 2 * width) if halved else (height, width)
     try:
-        found = tuple(map(int, simplejpeg.decode_jpeg_header(encoded)[:2]))
+        found = simplejpeg.decode_jpeg_header(encoded)[:2]
         if found != expected:
             raise ValueError(f"found {found}")
         simplejpeg.decode_jpeg(
@@ -95,10 +96,10 @@ class Encoded:
     shape: tuple[int, ...]
     where: str
     half: bool = False
-    _picture: NDArray[np.uint8] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_picture", _cached_picture(self.shape))
+    @cached_property
+    def _picture(self) -> NDArray[np.uint8]:
+        return _cached_picture(self.shape)
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -121,9 +122,7 @@ class Encoded:
     def halved(self) -> "Encoded":
         """The same pictures, decoded at half their height and width, which are even."""
         height, width, *channels = self.shape
-        return Encoded(
-            self.stored, self.spans, (height // 2, width // 2, *channels), self.where, half=True
-        )
+        return replace(self, shape=(height // 2, width // 2, *channels), half=True)
 
     def files(self) -> Iterator[list[NDArray[np.uint8]]]:
         """The JPEG files of each frame."""
