@@ -14,10 +14,12 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	&& echo $$p && break; done)
 BIN := .venv/bin
 ifdef UV
-PIP := uv pip install --quiet --compile-bytecode --python $(BIN)/python
+PIP := uv pip install --quiet --python $(BIN)/python
 else
-PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check --no-compile
 endif
+# pip compiles on one core. Some files are for newer versions of Python: their errors do not matter.
+COMPILE = $(BIN)/python -P -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 
 .PHONY: install submission test test-tasks test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
 
@@ -95,17 +97,20 @@ discard:
 endif
 
 # The locks check a hash of each package. torch only has a version: each machine needs its own build.
-.venv/installed: pyproject.toml requirements/constraints.txt requirements/run.lock
+.venv/installed: pyproject.toml requirements/constraints.txt requirements/pip.lock requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path, or that of Python 3.13 if estimator: mediapipe is not used: make PYTHON=/path/to/python"; exit 1; }
 	@test -z "$(UV)" || command -v uv > /dev/null || { echo "error: UV=1 needs uv, which is not on PATH; install it, or leave UV=1 out"; exit 1; }
 	@echo "Installing into .venv; this takes a few minutes the first time."
 	$(PYTHON) -P -m venv .venv
+	$(PIP) --no-deps --require-hashes -r requirements/pip.lock
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
 	$(PIP) -c requirements/constraints.txt -e .
+	$(COMPILE)
 	touch $@
 
 .venv/installed-test: .venv/installed requirements/test.lock
 	$(PIP) --no-deps --require-hashes -r requirements/test.lock
+	$(COMPILE)
 	touch $@
 
 LOCK := .venv/lock/bin/python -P -m pip --disable-pip-version-check
@@ -117,6 +122,7 @@ lock:
 	$(PYTHON) -P -m venv --clear .venv/lock
 	$(LOCK) install --quiet -c requirements/constraints.txt -e .
 	$(LOCK) install --quiet --no-deps -r requirements/pose.txt
+	grep ^pip== requirements/constraints.txt | $(HASHES) -o requirements/pip.lock
 	{ $(LIST); } | $(HASHES) -o requirements/run.lock
 	$(LOCK) install --quiet -c requirements/constraints.txt -e '.[test,render,formats,slurm,mmpose,onnx]'
 	$(LOCK) install --quiet --no-deps -r requirements/mmpose.txt

@@ -115,7 +115,9 @@ def requires(package: str) -> list[str]:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("name", ["requirements/run.lock", "requirements/test.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements/pip.lock", "requirements/run.lock", "requirements/test.lock"]
+)
 def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str, python: str) -> None:
     entries = re.split(r"\n(?! )", (ROOT / name).read_text())
     locked = [entry for entry in entries if entry and not entry.startswith("#")]
@@ -126,7 +128,7 @@ def test_a_lock_has_the_same_pins_each_with_its_hashes(name: str, python: str) -
         known |= pins_of(text, python)
     assert versions == {package: known[package] for package in versions}
     if name == "requirements/test.lock":  # torch is not locked: each machine needs its own build
-        assert set(known) - set(versions) == {"torch"}
+        assert set(known) - set(versions) == {"torch", "pip"}
 
 
 def test_uv_installs_the_same_locks_with_their_hashes(tmp_path: Path) -> None:
@@ -139,8 +141,9 @@ def test_uv_installs_the_same_locks_with_their_hashes(tmp_path: Path) -> None:
         lines = [line for line in done.stdout.splitlines() if installer in line]
         printed[installer] = [line.split()[-4:] for line in lines]
     assert len(set(map(str, printed.values()))) == 1
-    lock, package = printed["uv pip install"]
-    assert lock == ["--no-deps", "--require-hashes", "-r", "requirements/run.lock"]
+    *locks, package = printed["uv pip install"]
+    names = ["requirements/pip.lock", "requirements/run.lock"]
+    assert locks == [["--no-deps", "--require-hashes", "-r", name] for name in names]
     assert package == ["-c", "requirements/constraints.txt", "-e", "."]
 
 
