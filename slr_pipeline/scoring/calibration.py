@@ -37,7 +37,7 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
         return 1.0
 
     def objective(log_temperature: float) -> float:
-        loss = _log_sum_exp(relative * np.exp(-log_temperature)).sum()
+        loss = _log_sum_exp(relative * np.exp(-log_temperature))[0].sum()
         return float(loss + np.log1p((log_temperature / TEMPERATURE_SCALE) ** 2))
 
     # There may be a minimum near T = 1 and one near the best fit: a grid finds the lower one.
@@ -127,17 +127,19 @@ def _loss(relative: Floats, answered: NDArray[np.bool_], weights: Floats) -> tup
     """Mean log-loss of the weighted mean, and its gradient (M,) by the weights."""
     N = relative.shape[1]
     share = _shares(answered, weights)  # (M, N)
-    mean = weighted_mean(relative, answered, weights)  # (N, K), zero at the true class
-    loss = _log_sum_exp(mean)
-    chances = np.exp(mean - loss[:, None])
-    by_share = np.stack([np.einsum("nk,nk->n", chances, stream) for stream in relative])
+    mean = np.einsum("mn,mnk->nk", share, relative)  # zero at the true class
+    loss, chances = _log_sum_exp(mean)
+    by_share = np.einsum("nk,mnk->mn", chances, relative)
     # Derivative of share = w a / sum(w a): a stream counts by its difference from the mean.
     change = answered * (by_share - (share * by_share).sum(axis=0))
     return float(loss.mean()), change @ (1 / (weights @ answered)) / N
 
 
-def _log_sum_exp(values: Floats) -> Floats:
-    """log(sum(exp(x))) of the rows of finite values (N, K)."""
+def _log_sum_exp(values: Floats) -> tuple[Floats, Floats]:
+    """log(sum(exp(x))) (N,) of the rows of finite values (N, K), and their softmax (N, K)."""
     largest: Floats = values.max(axis=1, keepdims=True)
-    total: Floats = np.exp(values - largest).sum(axis=1)
-    return largest[:, 0] + np.log(total)
+    chances: Floats = np.exp(values - largest)
+    total = chances.sum(axis=1, keepdims=True)
+    chances /= total
+    result: Floats = (largest + np.log(total))[:, 0]
+    return result, chances
