@@ -23,6 +23,7 @@ from slr_pipeline.steps.predict import load_trained, predict
 from slr_pipeline.steps.quality import quality
 from slr_pipeline.steps.train import train
 from slr_pipeline.steps.verify import verify_sample
+from tests.shared_run import copy_of_run
 
 DEMO = Path(__file__).parents[2] / "demo"
 SIGNS = ("ağaç", "[red] sign")
@@ -79,14 +80,17 @@ VALUES: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder with `results`, whose config names the data relative to it."""
-    folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        _make_run(check_config(VALUES))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            _make_run(check_config(VALUES))
         torch.set_num_threads(threads)
-    return folder
+
+    return copy_of_run("small run", make, tmp_path_factory)
 
 
 def _make_run(config: Config) -> None:

@@ -1,7 +1,6 @@
 """A small run of the whole workflow on demo clips, shared by the tests of this folder."""
 
 import csv
-import fcntl
 import os
 import shutil
 import subprocess
@@ -13,6 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.shared_run import copy_of_run
+from tests.workflow import snakemake_process
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demo"
@@ -57,17 +59,24 @@ class WorkflowRun:
         """
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump({**self.config, **changes}))
-        command = [*inside, sys.executable, "-m", "snakemake", *arguments]
-        command += ["--snakefile", str(project / "Snakefile"), "--directory", str(self.folder)]
-        command += ["--configfile", str(path), "--cores", str(cores), "--resources", f"gpu={gpus}"]
+        command = [*arguments, "--snakefile", str(project / "Snakefile")]
+        command += ["--directory", str(self.folder), "--configfile", str(path)]
+        command += ["--cores", str(cores), "--resources", f"gpu={gpus}"]
         # PYTHONPATH: a modified copy of the project must not import the installed package.
         environment = {
             "PYTHONPATH": str(project),
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.folder.parent),
         }
+        if not inside:
+            return snakemake_process.run(command, project, environment)
         return subprocess.run(
-            command, cwd=project, env=environment, capture_output=True, text=True, check=False
+            [*inside, sys.executable, "-m", "snakemake", *command],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def planned(self, *targets: str, project: Path = ROOT, **changes: Any) -> dict[str, int]:
@@ -135,18 +144,13 @@ def make_run(folder: Path) -> WorkflowRun:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
-    """A finished run; the first process of a test session that needs it makes it for all."""
-    own = tmp_path_factory.getbasetemp()
-    common = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-    with (common / "run.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (common / "run").exists():
-            made = make_run(common / "run in the making")
-            done = made.snakemake("all", "features", cores=len(os.sched_getaffinity(0)))
-            assert done.returncode == 0, done.stdout + done.stderr
-            made.folder.rename(common / "run")
-    copy = shutil.copytree(common / "run", own / "run of this process" / "a folder with spaces")
-    return WorkflowRun(copy, CONFIG)
+    """A finished run, made once for all processes of a test session."""
+
+    def make(folder: Path) -> None:
+        done = make_run(folder).snakemake("all", "features", cores=len(os.sched_getaffinity(0)))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return WorkflowRun(copy_of_run("run", make, tmp_path_factory), CONFIG)
 
 
 @pytest.fixture
