@@ -137,30 +137,27 @@ def forward_gflop(settings: TrainedStream) -> float:
             assert_never(settings)
 
 
-def training_order(config: Config) -> list[str]:
-    """The streams with a model, those of the first track first.
+def training_order(config: Config) -> list[list[str]]:
+    """The streams with a model by track, each in the first track that has it, the rest at the end.
 
-    Of these the longest is first, so that it is not the last to end beside free cores. Its features
-    count, too, unless an earlier track has them.
+    In a track the longest training is first, so that it is not the last to end beside free cores.
     """
     trained = [name for name, own in config.streams.items() if own.model != "imported"]
-
-    def first_track(name: str) -> int:
-        tracks = [name in (*track.streams, *track.untuned) for track in config.tracks.values()]
-        return [*tracks, True].index(True)
+    tracks = [{*track.streams, *track.untuned} for track in config.tracks.values()]
 
     def seconds(name: str) -> float:
         """CPU time per clip of train."""
         settings = config.streams[name]
         assert not isinstance(settings, ImportedSettings)
-        earlier = [other for other in trained if first_track(other) < first_track(name)]
-        there = {"keypoints", *chain.from_iterable(map(config.stream_features, earlier))}
-        own = set(config.stream_features(name)) - there
-        ms = sum(ms_per_frame(feature, config.features, gpu=False)[0] for feature in own)
         gflop = 3 * settings.training.epochs * forward_gflop(settings)  # forward and backward
-        return gflop / CPU_GFLOPS[settings.model] + CLIP_FRAMES * ms / 1000
+        return gflop / CPU_GFLOPS[settings.model]
 
-    return sorted(trained, key=lambda name: (first_track(name), -seconds(name)))
+    order: list[list[str]] = []
+    for track in (*tracks, set(trained)):
+        earlier = set(chain.from_iterable(order))
+        own = [name for name in trained if name in track - earlier]
+        order.append(sorted(own, key=seconds, reverse=True))
+    return order
 
 
 def parameters(settings: TrainedStream) -> float:

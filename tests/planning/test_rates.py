@@ -49,12 +49,10 @@ def test_work_and_weights_of_landmarks(representation: str, width: int, blocks: 
 
 def test_the_first_track_is_trained_first_and_its_longest_stream_before_others() -> None:
     config = read_config(str(ROOT / "config.yaml"))
-    order = training_order(config)
-    assert set(order) == set(config.streams)
-    first = len(config.tracks["rgb"].streams)
-    assert set(order[:first]) == set(config.tracks["rgb"].streams)
-    assert order[0] == "flow"  # and its feature
-    assert order[first] == "depth_flow"  # the hand crops are there
+    rgb, rgbd, others = training_order(config)
+    assert set(rgb) == set(config.tracks["rgb"].streams)
+    assert set(rgb + rgbd) == set(config.streams)
+    assert (rgb[0], rgbd[0], others) == ("rgb", "vtn_hcpf_d", [])
     # Of a fitted track the first names are the same, and the rest follow without a track.
     tracks = {"rgbd": config.tracks["rgbd"]}
-    assert training_order(config.model_copy(update={"tracks": tracks}))[-1] == "vtn_hcpf"
+    assert training_order(config.model_copy(update={"tracks": tracks}))[-1] == ["vtn_hcpf"]

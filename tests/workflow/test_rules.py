@@ -12,6 +12,7 @@ from benchmarks.size import write_experiment
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.planning.dry_run import planned_jobs
 from slr_pipeline.schema import FEATURES
+from tests.workflow import snakemake_process
 from tests.workflow.conftest import ROOT
 
 RULES = {
@@ -69,3 +70,30 @@ def test_autsl_is_planned_in_few_jobs_without_videos(
     assert counts["verify"] < 120
     assert counts["quality"] == 3
     assert sum(counts.values()) < 1100
+
+
+@pytest.mark.parametrize(("device", "features_first"), [("cpu", True), ("cuda", False)])
+def test_a_training_on_a_cpu_waits_for_all_features_of_its_track(
+    tmp_path: Path, device: str, features_first: bool
+) -> None:
+    arguments = ["submission", "--dry-run", "--forceall", "--cores", "2", "--resources", "gpu=1"]
+    arguments += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    arguments += ["--configfile", str(ROOT / "config.yaml"), "--config", f"device={device}"]
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = snakemake_process.run(arguments, ROOT, environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(
+        r"^rule (\w+):\n(?: {4}.*\n)*? {4}wildcards: (.*)\n {4}priority: (\d+)\n",
+        done.stdout + done.stderr,
+        re.MULTILINE,
+    )
+    priority = {rule: int(number) for rule, _, number in found if rule in FEATURES}
+    trainings = {text: int(number) for rule, text, number in found if rule == "train"}
+    assert len(trainings) == 11
+    own = trainings.pop("stream=rgb, training=train")
+    assert own < priority["frames"]
+    assert max(trainings.values()) < own
+    later = trainings["stream=vtn_hcpf_d, training=train"]
+    assert (priority["flow"] > own) == features_first
+    assert (priority["hha"] > later) == features_first
+    assert priority["hha"] < min(priority["flow"], trainings["stream=flow, training=train"])

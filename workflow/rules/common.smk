@@ -16,10 +16,11 @@ from slr_pipeline.samples.shards import labels_digest, shards, signers_digest
 from slr_pipeline.samples.videos import digests
 from slr_pipeline.schema import DEPTH_FEATURES, FEATURES, PICTURE_FEATURES
 
-# In the order in which free cores take them.
-TRAINED = training_order(CONFIG)
+# In the order in which free cores take them, by track.
+BY_TRACK = training_order(CONFIG)
+TRAINED = [stream for streams in BY_TRACK for stream in streams]
 # Priority of short jobs that many wait for, or that the user does.
-FIRST = len(TRAINED) + 1
+FIRST = 2 * len(TRAINED) + 2
 # Each fold trains without some signers of train and computes logits for them.
 FOLDS = [f"fold{number}" for number in range(1, (CONFIG.folds or 0) + 1)]
 PHASES = ["train", "finetune", *FOLDS]
@@ -310,16 +311,22 @@ def other_predictions(track):
     return [path for path in (settings.template, settings.baseline) if path]
 
 
-def urgency(*streams):
-    """Priority of a job that these streams wait for."""
-    return max((len(TRAINED) - TRAINED.index(name) for name in streams), default=0)
+def urgency(stream):
+    """Priority of a job that this stream waits for."""
+    return 2 * (len(TRAINED) - TRAINED.index(stream))
 
 
 def feature_urgency(feature):
-    """Priority of a job that makes a feature."""
-    return urgency(
-        *(name for name in TRAINED if feature in CONFIG.stream_features(name))
-    )
+    """Priority of a job that makes a feature: before the first training that reads it.
+
+    Without a GPU, before all trainings of the track: short jobs at the end would leave all but
+    one core free while the last feature is read by the last training.
+    """
+    for streams in BY_TRACK:
+        readers = [name for name in streams if feature in CONFIG.stream_features(name)]
+        if readers:
+            return urgency(readers[0] if GPUS else streams[0]) + 1
+    return 0
 
 
 def start_message(text):
