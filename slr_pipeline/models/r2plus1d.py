@@ -84,11 +84,13 @@ class FactorConv(nn.Conv3d):
                 padding=(self.kernel_size[0] // 2, 0),
             )
             return y.view(*y.shape[:3], H, W)
-        pictures = x[:, :, :: self.stride[0]].transpose(1, 2)
+        pictures, stride = x[:, :, :: self.stride[0]].transpose(1, 2), self.stride[1:]
+        if self.kernel_size[1:] == (1, 1):  # as in PointConv, for the same reason
+            pictures, stride = pictures[..., :: stride[0], :: stride[1]], (1, 1)
         y = functional.conv2d(
-            pictures.reshape(-1, C, H, W),
+            pictures.reshape(-1, *pictures.shape[2:]),
             self.weight[:, :, 0],
-            stride=self.stride[1:],
+            stride=stride,
             padding=[size // 2 for size in self.kernel_size[1:]],
         )
         return y.view(B, -1, *y.shape[1:]).transpose(1, 2)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slr_pipeline.models.layout import channels_last
+from slr_pipeline.models.layout import PointConv, channels_last
 
 HANDS = 2
 """Crops of a frame in one picture: the signer's left hand, the right hand."""
@@ -233,9 +233,7 @@ def _layer(c_in: int, c_out: int, count: int, *, stride: int) -> nn.Sequential:
 
     shortcut = None
     if stride != 1:
-        shortcut = nn.Sequential(
-            nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out)
-        )
+        shortcut = nn.Sequential(PointConv(c_in, c_out, stride=stride), nn.BatchNorm2d(c_out))
     first = ImageBlock(c_in, c_out, stride, shortcut)
     return nn.Sequential(first, *(ImageBlock(c_out, c_out) for _ in range(count - 1)))
 
