@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slr_pipeline.models.layout import channels_last
+from slr_pipeline.models.layout import channels_last, strided_conv
 
 LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
@@ -77,22 +77,11 @@ class FactorConv(nn.Conv3d):
             return super().forward(x)  # the shorter graph
         B, C, T, H, W = x.shape
         if self.kernel_size[0] > 1:
-            y = functional.conv2d(
-                x.reshape(B, C, T, H * W),
-                self.weight[..., 0],
-                stride=(self.stride[0], 1),
-                padding=(self.kernel_size[0] // 2, 0),
-            )
+            frames = x.reshape(B, C, T, H * W)
+            y = strided_conv(frames, self.weight[..., 0], (self.stride[0], 1))
             return y.view(*y.shape[:3], H, W)
-        pictures, stride = x[:, :, :: self.stride[0]].transpose(1, 2), self.stride[1:]
-        if self.kernel_size[1:] == (1, 1):  # as in PointConv, for the same reason
-            pictures, stride = pictures[..., :: stride[0], :: stride[1]], (1, 1)
-        y = functional.conv2d(
-            pictures.reshape(-1, *pictures.shape[2:]),
-            self.weight[:, :, 0],
-            stride=stride,
-            padding=[size // 2 for size in self.kernel_size[1:]],
-        )
+        pictures = x[:, :, :: self.stride[0]].transpose(1, 2).reshape(-1, C, H, W)
+        y = strided_conv(pictures, self.weight[:, :, 0], self.stride[1:])
         return y.view(B, -1, *y.shape[1:]).transpose(1, 2)
 
 

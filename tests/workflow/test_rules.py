@@ -12,8 +12,7 @@ from benchmarks.size import write_experiment
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.planning.dry_run import planned_jobs
 from slr_pipeline.schema import FEATURES
-from tests.workflow import snakemake_process
-from tests.workflow.conftest import ROOT
+from tests.workflow.conftest import DEMO, ROOT, WorkflowRun
 
 RULES = {
     name: body
@@ -76,11 +75,10 @@ def test_autsl_is_planned_in_few_jobs_without_videos(
 def test_a_training_on_a_cpu_waits_for_all_features_of_its_track(
     tmp_path: Path, device: str, features_first: bool
 ) -> None:
-    arguments = ["submission", "--dry-run", "--forceall", "--cores", "2", "--resources", "gpu=1"]
-    arguments += ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    arguments += ["--configfile", str(ROOT / "config.yaml"), "--config", f"device={device}"]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    done = snakemake_process.run(arguments, ROOT, environment)
+    demo = yaml.safe_load((ROOT / "config.yaml").read_text())
+    demo["data"]["root"] = str(DEMO)
+    run = WorkflowRun(tmp_path, demo)
+    done = run.snakemake("submission", "--dry-run", "--forceall", device=device)
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.findall(
         r"^rule (\w+):\n(?: {4}.*\n)*? {4}wildcards: (.*)\n {4}priority: (\d+)\n",
