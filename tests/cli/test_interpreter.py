@@ -170,10 +170,8 @@ printf "#!$PWD/.venv/bin/python\\n" > .venv/bin/slr
 
 def test_make_notices_a_copied_or_moved_environment(tmp_path: Path) -> None:
     folder, copy = tmp_path / "a folder", tmp_path / "copy"
-    (folder / "requirements").mkdir(parents=True)
-    for name in ("Makefile", "pyproject.toml", "requirements/constraints.txt"):
-        shutil.copy(ROOT / name, folder / name)
-    for name in ("requirements/run.lock", "requirements/test.lock"):
+    shutil.copytree(ROOT / "requirements", folder / "requirements")
+    for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
     python = tmp_path / "python"
     python.write_text(PYTHON)
