@@ -38,7 +38,7 @@ from slr_pipeline.steps.heatmaps import heatmaps
 from slr_pipeline.steps.hha import hha
 from slr_pipeline.steps.keypoints import write_both, write_keypoints
 from slr_pipeline.steps.pose_flow import pose_flow
-from slr_pipeline.steps.predict import Trained, load_trained, predict
+from slr_pipeline.steps.predict import Trained, load_trained, predict_split
 from slr_pipeline.steps.quality import quality
 from slr_pipeline.steps.verify import Examiner, verify_sample
 from slr_pipeline.tracks.fusion import read_streams, scale, untuned_name
@@ -350,7 +350,7 @@ def fused_scores(
     for model, out in zip(track.models.values(), logits, strict=True):
         read = features_of(model.settings, track.config.features)
         paths = [path for feature in read for path in files[feature]]
-        predict(model, track.device, 0, paths, quality_table, out)
+        predict_split(model, track.device, 0, paths, quality_table, out)
         advance(len(samples))
     joined = join(read_streams(track.settings, logits, track.config.protocol), samples)
     joined = scale(track.settings, track.calibration, joined)

@@ -7,9 +7,8 @@ traceback. `python -m snakemake`, which cluster jobs use, is unchanged.
 import sys
 from collections.abc import Sequence
 
-from snakemake.cli import main as upstream
-
 from slr_pipeline.cli.interpreter import start_console_script
+from slr_pipeline.startup import lasting_imports
 
 PAIR_OPTIONS = frozenset(
     {
@@ -34,6 +33,9 @@ PAIR_OPTIONS = frozenset(
 def main() -> None:
     """Run Snakemake with the targets moved to where it expects them."""
     start_console_script()
+    with lasting_imports():
+        from snakemake.cli import main as upstream
+
     upstream(targets_first(sys.argv[1:]))
 
 

@@ -9,22 +9,18 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from slr_pipeline.config.section import parse, parse_json
-from slr_pipeline.errors import run
 
 
-def run_step(step: Callable[..., None]) -> None:
-    """Call a step with its flags; an SlrError exits with status 1 and one line."""
-    run(lambda: step(**step_flags(step)))
-
-
-def step_flags(step: Callable[..., None], words: Sequence[str] | None = None) -> dict[str, Any]:
-    """Values of a step's parameters from the command line, parsed by their annotations.
+def step_flags(step: Callable[..., None], words: Sequence[str]) -> dict[str, Any]:
+    """Values of a step's parameters from the words of a command line, parsed by their annotations.
 
     A list takes any number of words, a list of lists one flag per inner list; anything but text,
     numbers and paths is a section of the configuration in JSON. A parameter with a default may be
     left out.
     """
-    parser = argparse.ArgumentParser(description=inspect.getdoc(step))
+    parser = argparse.ArgumentParser(
+        prog=f"python -m slr_pipeline.steps {step.__name__}", description=inspect.getdoc(step)
+    )
     hints = get_type_hints(step, include_extras=True)
     for name, parameter in inspect.signature(step).parameters.items():
         required = parameter.default is parameter.empty

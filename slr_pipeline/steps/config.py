@@ -5,7 +5,6 @@ import os
 import yaml
 
 from slr_pipeline.config.experiment import Config
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.io.atomic import write_text
 
 
@@ -13,7 +12,3 @@ def config(settings: Config, out: str) -> None:
     """Write the configuration as YAML, with paths relative to `out`."""
     values = settings.model_dump(context={"folder": os.path.dirname(out)})
     write_text(out, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-
-
-if __name__ == "__main__":
-    run_step(config)

@@ -4,7 +4,6 @@ import logging
 from itertools import chain
 
 from slr_pipeline.config.experiment import DataSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.near_duplicates import near_duplicates
 from slr_pipeline.features.perceptual_hash import hashes_from_text
@@ -55,7 +54,3 @@ def duplicates(data: DataSettings, verified: list[str], out: str) -> None:
         )
     write_duplicates(out, found)
     log.info("%d of %d samples have a duplicate", len(found), len(rows))
-
-
-if __name__ == "__main__":
-    run_step(duplicates)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from slr_pipeline.config.experiment import SPLITS, DataSettings, Split
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.predictions import write_answers
@@ -127,7 +126,3 @@ def accuracy_without_a_stream(table: SampleTable, own: FusedTrack) -> dict[str, 
         for split, streams in own.scaled.items()
         if any(label is not None for label in labels[split])
     }
-
-
-if __name__ == "__main__":
-    run_step(ensemble)

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slr_pipeline.config.experiment import DataSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.io.documents import write_document
 from slr_pipeline.io.logits import read_logits
 from slr_pipeline.io.provenance import provenance
@@ -134,7 +133,3 @@ def calibration_of(scores: NDArray[np.floating], correct: NDArray[np.bool_]) -> 
     diagram = reliability(confidences(scores), correct)
     lists = diagram.astype(object).where(diagram.notna(), None).to_dict("list")
     return {"ece": expected_calibration_error(diagram), **lists}
-
-
-if __name__ == "__main__":
-    run_step(evaluate)

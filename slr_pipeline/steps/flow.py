@@ -3,7 +3,6 @@
 from typing import Literal
 
 from slr_pipeline.config.features import FlowSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.flow import crop_flow, flow_estimator, whole_frame_flow
 from slr_pipeline.features.frames import signer_box
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
@@ -48,7 +47,3 @@ def flow(
                 flows = crop_flow(frames, box, estimate, bound_px=bound_px)
             counts = {"clips_without_person": int(not points[..., 2].any())}
             writer.add(clip_of(row, flows, boxes=box, counts=counts))
-
-
-if __name__ == "__main__":
-    run_step(flow)

@@ -3,7 +3,6 @@
 import cv2
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.frames import crop_signer, signer_box
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -29,7 +28,3 @@ def frames(settings: FidelitySettings, verified: str, keypoints: str, out: str) 
             crops = (crop_signer(picture, box, interpolation=interpolation) for picture in pictures)
             counts = {"clips_without_person": int(not points[..., 2].any())}
             writer.add(clip_of(row, crops, boxes=box, counts=counts))
-
-
-if __name__ == "__main__":
-    run_step(frames)

@@ -5,7 +5,6 @@ from typing import Literal
 import numpy as np
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.hand_crops import crop_hand, hand_boxes
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -49,7 +48,3 @@ def hand_crops(
                 "imputed_boxes": int(hands.imputed.sum()),
             }
             writer.add(clip_of(row, crops, boxes=hands.boxes, counts=counts))
-
-
-if __name__ == "__main__":
-    run_step(hand_crops)

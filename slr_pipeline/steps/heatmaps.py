@@ -1,7 +1,6 @@
 """Heat-maps of a shard for SSTCN, drawn from its keypoints."""
 
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.heatmaps import draw_heatmaps
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -26,7 +25,3 @@ def heatmaps(settings: HeatmapsSettings, verified: str, keypoints: str, out: str
                 fidelity=settings.fidelity,
             )
             writer.add(clip_of(row, maps))
-
-
-if __name__ == "__main__":
-    run_step(heatmaps)

@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 
 from slr_pipeline.config.features import HhaSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.arrays import Picture
 from slr_pipeline.features.camera import NYU_CAMERA, Camera, assumed_camera
 from slr_pipeline.features.frames import SIZE, Box, crop_signer, signer_box
@@ -89,7 +88,3 @@ def _pictures(
         height_rule=settings.height_rule,
     )
     yield from pictures
-
-
-if __name__ == "__main__":
-    run_step(hha)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from slr_pipeline.config.estimators import KeypointsSettings, MmposeSettings
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.one_euro import smooth
 from slr_pipeline.io.feature_writer import Attributes, create_feature_file
 from slr_pipeline.io.provenance import provenance
@@ -132,7 +131,3 @@ def pose_clip(row: Verified, recordings: Recordings | None = None) -> PoseClip:
         fps=row.feature_fps,
         sampled=row.feature_frames(),
     )
-
-
-if __name__ == "__main__":
-    run_step(keypoints)

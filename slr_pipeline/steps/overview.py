@@ -4,7 +4,6 @@ from collections import Counter
 from typing import Any
 
 from slr_pipeline.config.experiment import SPLITS, DataSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.io.documents import read_metrics
 from slr_pipeline.io.tables import write_table
 from slr_pipeline.samples.table import load_samples
@@ -62,7 +61,3 @@ def metrics_rows(model: str, metrics: dict[str, Any]) -> list[dict[str, object]]
         }
         rows.append(row | {key: own[key] for key in COLUMNS if key in own})
     return rows
-
-
-if __name__ == "__main__":
-    run_step(overview)

@@ -1,7 +1,6 @@
 """Pose flow of a shard: the movement of 53 keypoints from frame to frame."""
 
 from slr_pipeline.config.features import FidelitySettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.pose_flow import pose_flow as flow_of
 from slr_pipeline.io.feature_writer import create_feature_file
 from slr_pipeline.io.features import FeatureStore
@@ -23,7 +22,3 @@ def pose_flow(settings: FidelitySettings, verified: str, keypoints: str, out: st
                 "keypoints_never_seen": flow.keypoints_never_seen,
             }
             writer.add(clip_of(row, flow.values, counts=counts))
-
-
-if __name__ == "__main__":
-    run_step(pose_flow)

@@ -10,7 +10,6 @@ from torch import nn
 
 from slr_pipeline.config.experiment import check_stream
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.streams import TrainedStream, test_views, weights_settings
 from slr_pipeline.errors import ArtifactError
 from slr_pipeline.io.features import check_estimator, open_features
@@ -32,7 +31,7 @@ ALIKE = ("classes", "protocol", "phase", "held_out", "frame_rate", "estimator", 
 """What the sidecars of a stream's seeds must agree in, beside the settings of its weights."""
 
 
-def main(
+def predict(
     model: list[str],
     features: list[list[str]],
     quality: list[str],
@@ -50,7 +49,7 @@ def main(
     workers = loading_workers(chosen, threads)
     trained = load_trained(model, evaluation)
     for files, table, path in zip(features, quality, out, strict=True):
-        predict(trained, chosen, workers, files, table, path)
+        predict_split(trained, chosen, workers, files, table, path)
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _weights_settings(sidecar: dict[str, Any]) -> dict[str, Any]:
     return weights_settings(check_stream(sidecar["stream"]), sidecar["phase"])
 
 
-def predict(
+def predict_split(
     model: Trained, device: torch.device, workers: int, features: list[str], quality: str, out: str
 ) -> None:
     """Write the logits of every sample of the files; quarantined samples get no answer.
@@ -163,7 +162,3 @@ def predict(
         seeds=seeds if S > 1 else None,
     )
     write_logits(out, logits, provenance(weights_sha256=model.sha256))
-
-
-if __name__ == "__main__":
-    run_step(main)

@@ -4,7 +4,6 @@ import logging
 from dataclasses import asdict
 
 from slr_pipeline.config.checks import QualitySettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.features.keypoint_quality import KeypointQuality, keypoint_quality, shoulders_px
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.tables import write_table
@@ -55,7 +54,3 @@ def faults(measured: KeypointQuality, settings: QualitySettings) -> list[str]:
         if value is not None and most is not None and value > most:
             broken.append(f"{name} {value:.4f}, max_{name} {most:g}")
     return broken
-
-
-if __name__ == "__main__":
-    run_step(quality)

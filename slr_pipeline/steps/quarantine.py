@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slr_pipeline.config.checks import VerifySettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
 from slr_pipeline.io.verified import read_verified, write_verified
 from slr_pipeline.samples.videos import mark_stop
@@ -57,7 +56,3 @@ def stop_if_too_many(
             f"{key} {most:.1%} allows; {advice} or raise it, then run the same command again:\n"
             f"{listed}"
         )
-
-
-if __name__ == "__main__":
-    run_step(quarantine)

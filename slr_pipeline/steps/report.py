@@ -2,7 +2,6 @@
 
 import logging
 
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.io.atomic import write_text
 from slr_pipeline.io.features import open_features
 from slr_pipeline.io.verified import read_verified
@@ -25,7 +24,3 @@ def report(config: str, out: str, shown: list[str] | None = None) -> None:
     text = render_page(read_run(config), samples, features)
     write_text(out, text)
     log.info("%s: %.1f MB", out, len(text.encode()) / 1e6)
-
-
-if __name__ == "__main__":
-    run_step(report)

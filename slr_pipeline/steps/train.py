@@ -13,7 +13,6 @@ from torch import nn
 
 from slr_pipeline.config.experiment import DataSettings, Split
 from slr_pipeline.config.features import HeatmapsSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.config.recipes import Phase
 from slr_pipeline.config.streams import TrainedStream, recipe_of, weights_settings
 from slr_pipeline.data.dataset import StreamDataset
@@ -284,7 +283,3 @@ def check_classes(
 def fingerprint(about: Mapping[str, object], samples: Sequence[tuple[str, int]]) -> str:
     """Digest of a training; a saved state with another one belongs to another training."""
     return hashlib.sha256(json.dumps([about, samples], sort_keys=True).encode()).hexdigest()
-
-
-if __name__ == "__main__":
-    run_step(train)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from slr_pipeline.config.experiment import DataSettings
-from slr_pipeline.config.flags import run_step
 from slr_pipeline.errors import DataError
 from slr_pipeline.features.frame_rate import feature_rate
 from slr_pipeline.features.perceptual_hash import hashes_to_text, perceptual_hashes
@@ -186,7 +185,3 @@ def _check_depth(path: str, depth: VideoInfo, color: VideoInfo) -> None:
         raise DataError(
             f"{path}: depth has (frames, width, height) {actual}, its colour video {expected}"
         )
-
-
-if __name__ == "__main__":
-    run_step(verify)

@@ -19,7 +19,7 @@ from slr_pipeline.samples.table import load_samples
 from slr_pipeline.steps.config import config as write_config
 from slr_pipeline.steps.ensemble import ensemble
 from slr_pipeline.steps.keypoints import keypoints
-from slr_pipeline.steps.predict import load_trained, predict
+from slr_pipeline.steps.predict import load_trained, predict_split
 from slr_pipeline.steps.quality import quality
 from slr_pipeline.steps.train import train
 from slr_pipeline.steps.verify import verify_sample
@@ -174,7 +174,7 @@ def _train(config: Config, stream: str, phase: Phase) -> None:
     for split in ("val", "test") if phase == "train" else ("test",):
         there = [feature_file(feature, split) for feature in read]
         judged = f"results/quality/{split}.csv"
-        predict(trained, CPU, 0, there, judged, logits_of(stream, phase, split))
+        predict_split(trained, CPU, 0, there, judged, logits_of(stream, phase, split))
 
 
 def one_error(text: str) -> str:

@@ -32,7 +32,7 @@ from slr_pipeline.io.video import probe, read_frames
 from slr_pipeline.io.video_writer import write_video
 from slr_pipeline.schema import FEATURES
 from slr_pipeline.scoring.ensemble import Calibration, calibrated, fuse, join
-from slr_pipeline.steps.predict import load_trained, predict
+from slr_pipeline.steps.predict import load_trained, predict_split
 from slr_pipeline.tracks.fusion import read_streams
 from tests.cli.conftest import (
     CPU,
@@ -156,7 +156,7 @@ def test_logits_of_a_clip_do_not_depend_on_the_others(
             ]
             write_table(tmp_path / "quality.csv", others, ["sample", "reason"])
             out = tmp_path / "logits.h5"
-            predict(model, CPU, 0, files, str(tmp_path / "quality.csv"), str(out))
+            predict_split(model, CPU, 0, files, str(tmp_path / "quality.csv"), str(out))
             alone = read_logits(out)
             assert alone.answered.tolist() == [name == kept for name in written.samples]
             row = written.samples.index(kept)

@@ -8,7 +8,7 @@ from tests.report.small_run import SHOWN, make_results
 
 
 def step(results: Path, out: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "slr_pipeline.steps.report", *flags]
+    command = [sys.executable, "-m", "slr_pipeline.steps", "report", *flags]
     files = ["--config", str(results / "config.yaml"), "--out", str(out)]
     return subprocess.run([*command, *files], capture_output=True, text=True, check=False)
 

@@ -59,7 +59,7 @@ rule ensemble:
     message:
         start_message("{rule} {wildcards.track}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.ensemble --data {params.data:q} --track {params.track:q} "
+        "python -P -m slr_pipeline.steps ensemble --data {params.data:q} --track {params.track:q} "
         "--protocol {params.protocol} --seed {params.seed} "
         "{params.val:q} --test {input.test:q} {params.fit:q} "
         "{params.duplicates:q} "
@@ -96,7 +96,7 @@ rule overview:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.overview --data {params.data:q} --models {params.models:q} "
+        "python -P -m slr_pipeline.steps overview --data {params.data:q} --models {params.models:q} "
         "--metrics {input:q} --classes {output.classes:q} --out {output.metrics:q} 2> {log:q}"
 
 

@@ -40,7 +40,7 @@ rule keypoints:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.keypoints --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps keypoints --settings {params.settings:q} "
         "{params.heatmaps:q} --device {params.device} --verified {input.verified:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -69,7 +69,7 @@ rule quality:
     message:
         start_message("{rule} {wildcards.split}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.quality --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps quality --settings {params.settings:q} "
         "--keypoints {input:q} --out {output:q} 2> {log:q}"
 
 
@@ -98,7 +98,7 @@ rule frames:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.frames --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps frames --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -129,7 +129,7 @@ rule hand_crops:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.hand_crops --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps hand_crops --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -176,7 +176,7 @@ rule pose_flow:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.pose_flow --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps pose_flow --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -207,7 +207,7 @@ rule flow:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.flow --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps flow --settings {params.settings:q} "
         "--feature {params.feature} --verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -254,7 +254,7 @@ rule hha:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.hha --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps hha --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 
@@ -288,7 +288,7 @@ rule heatmaps:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.heatmaps --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps heatmaps --settings {params.settings:q} "
         "--verified {input.verified:q} --keypoints {input.keypoints:q} "
         "--out {output:q} 2> {log:q}"
 

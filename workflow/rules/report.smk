@@ -36,5 +36,5 @@ rule report:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.report --config {input.config:q} {params.shown:q} "
+        "python -P -m slr_pipeline.steps report --config {input.config:q} {params.shown:q} "
         "--out {output:q} 2> {log:q}"

@@ -16,7 +16,7 @@ rule config:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.config --settings {params.config:q} --out {output:q} 2> {log:q}"
+        "python -P -m slr_pipeline.steps config --settings {params.config:q} --out {output:q} 2> {log:q}"
 
 
 rule verify:
@@ -44,7 +44,7 @@ rule verify:
     message:
         start_message("{rule} {wildcards.split} {wildcards.shard}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.verify --data {params.data:q} --split {wildcards.split} "
+        "python -P -m slr_pipeline.steps verify --data {params.data:q} --split {wildcards.split} "
         "--shard {wildcards.shard} --shard-size {params.shard_size} "
         "--seconds-per-video {params.seconds} --fidelity {params.fidelity} "
         "--known {params.known:q} --out {output:q} 2> {log:q}"
@@ -79,7 +79,7 @@ rule duplicates:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.duplicates --data {params.data:q} "
+        "python -P -m slr_pipeline.steps duplicates --data {params.data:q} "
         "--verified {input:q} --out {output:q} 2> {log:q}"
 
 
@@ -113,5 +113,5 @@ rule quarantine:
     message:
         start_message("{rule}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.quarantine --settings {params.settings:q} "
+        "python -P -m slr_pipeline.steps quarantine --settings {params.settings:q} "
         "--verified {input.verified:q} --known {params.known:q} --out {output:q} 2> {log:q}"

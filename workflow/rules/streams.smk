@@ -69,7 +69,7 @@ rule train:
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.training}; {log}")
     shell:
-        "{params.launch}python -P -m slr_pipeline.steps.train "
+        "{params.launch}python -P -m slr_pipeline.steps train "
         "--data {params.data:q} --stream {params.stream:q} "
         "{params.training:q} --seed {params.seed} --device {params.device} "
         "--threads {threads} {params.heatmaps:q} --features {input.features:q} "
@@ -126,7 +126,7 @@ rule predict:
     message:
         start_message("predict {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.predict --model {input.models:q} --device {params.device} "
+        "python -P -m slr_pipeline.steps predict --model {input.models:q} --device {params.device} "
         "--threads {threads} {params.features:q} --quality {input.quality:q} "
         "--evaluation {params.evaluation:q} --out {output:q} 2> {log:q}"
 
@@ -187,5 +187,5 @@ rule evaluate:
     message:
         start_message("{rule} {wildcards.stream}, phase {wildcards.phase}; {log}")
     shell:
-        "python -P -m slr_pipeline.steps.evaluate --data {params.data:q} --seed {params.seed} "
+        "python -P -m slr_pipeline.steps evaluate --data {params.data:q} --seed {params.seed} "
         "--splits {params.splits:q} --logits {input:q} --out {output:q} 2> {log:q}"
