@@ -70,7 +70,7 @@ def costs(config: Config, folder: Path, clips: int) -> tuple[dict[str, float], i
         if rule != "verify":
             words += ("--settings", getattr(config.features, rule).model_dump_json())
         before = cpu_seconds()
-        command = [sys.executable, "-P", "-m", f"slr_pipeline.steps.{step}", *words]
+        command = [sys.executable, "-P", "-m", "slr_pipeline.steps", step, *words]
         subprocess.run(command, cwd=folder, check=True, stderr=subprocess.PIPE)
         seconds[rule] = cpu_seconds() - before
     return seconds, int(FeatureFile(folder / keypoints[1], "keypoints").offset[-1])

@@ -124,7 +124,7 @@ def test_a_step_ends_with_one_line(tmp_path: Path, step: str, flags: list[str], 
         "keypoints": ["--device", "cpu", "--verified", "x.csv"],
     }[step]
     out = ["--out", str(tmp_path / "out.h5")]
-    done = python("-m", f"slr_pipeline.steps.{step}", *inputs, *flags, *out)
+    done = python("-m", "slr_pipeline.steps", step, *inputs, *flags, *out)
     assert done.returncode == 1
     assert done.stderr.startswith(line)
     one_error(done.stderr)

@@ -86,7 +86,7 @@ class Watch:
                 held = process.memory_full_info().pss
                 total += held
                 words = " ".join(process.cmdline())
-                step = words.partition("slr_pipeline.steps.")[2].partition(" ")[0]
+                step = words.partition("-m slr_pipeline.steps ")[2].partition(" ")[0]
                 if words.startswith("python") or "snakemake" in words:
                     self.steps[process.pid] = step or "snakemake"
                     self.files[process.pid].append(process.num_fds())

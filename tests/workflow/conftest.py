@@ -172,7 +172,7 @@ def commands(finished_run: WorkflowRun) -> dict[str, list[str]]:
     commands: dict[str, list[str]] = {}
     for line in (done.stdout + done.stderr).splitlines():
         command = line.removeprefix("Shell command: ").strip()
-        if command.startswith("python -P -m slr_pipeline.steps."):
-            rule = command.split()[3].rpartition(".")[2]
+        if command.startswith("python -P -m slr_pipeline.steps "):
+            rule = command.split()[4]
             commands.setdefault(rule, []).append(command)
     return {rule: sorted(jobs) for rule, jobs in commands.items()}
