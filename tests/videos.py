@@ -141,6 +141,14 @@ def remux(
     return path
 
 
+def starts(path: Path) -> set[int]:
+    """Numbers of packets, from the first on, that are whole videos: no frame between is missing."""
+    with av.open(str(path)) as read:
+        times = [packet.pts for packet in read.demux(video=0) if packet.pts is not None]
+    ordered = sorted(times)
+    return {n for n in range(1, len(times) + 1) if sorted(times[:n]) == ordered[:n]}
+
+
 def write_sound(path: Path, cover: np.ndarray | None = None) -> None:
     """A second of silence, with a cover picture if given."""
     with av.open(str(path), "w", format="mp4") as out:

@@ -109,7 +109,7 @@ def test_every_command_of_a_run_quotes_them(run: WorkflowRun) -> None:
     )
     assert done.returncode == 0, done.stderr
     commands = re.findall(r"^Shell command: (python -P -m .*)", done.stdout, re.MULTILINE)
-    rules = {shlex.split(command)[3].rpartition(".")[2] for command in commands}
+    rules = {shlex.split(command)[4] for command in commands}
     assert rules >= {"config", "verify", "quarantine", "quality", "keypoints", "frames", "flow"}
     assert rules >= {"train", "predict", "evaluate", "ensemble", "report", "hand_crops"}
     for command in commands:

@@ -72,6 +72,7 @@ def test_a_stream_of_two_nodes_is_trained_as_one_job(
     name, value = HERE.split("=")
     monkeypatch.setitem(cluster.environment, name, value)
     joint = copied_run.config["streams"]["joint"]
+    joint = {**joint, "training": {**joint["training"], "epochs": 4}}
     streams = {"here": {**joint, "gpus": 2}, "there": {**joint, "nodes": 2}}
     tracks = {"rgb": {"streams": dict.fromkeys(streams, 1.0)}}
     run = WorkflowRun(

@@ -11,15 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from slr_pipeline.startup import lasting_imports
 
-from slr_pipeline.data.dataset import StreamDataset
-from slr_pipeline.errors import DataError, run
-from slr_pipeline.training.fit import fit
-from slr_pipeline.training.state import TrainingState
-from tests.training.small_task import net, point, points, recipe
+with lasting_imports():
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from slr_pipeline.data.dataset import StreamDataset
+    from slr_pipeline.errors import DataError, run
+    from slr_pipeline.training.fit import fit
+    from slr_pipeline.training.state import TrainingState
+    from tests.training.small_task import net, point, points, recipe
 
 FOLDER, OPTIONS = Path(sys.argv[1]), json.loads(sys.argv[2])
 RANK = os.environ.get("SLURM_PROCID", os.environ.get("LOCAL_RANK", "0"))
