@@ -9,8 +9,8 @@ from contextlib import contextmanager
 def lasting_imports() -> Iterator[None]:
     """Never search what this block imports for garbage: modules last until the process ends.
 
-    Python would search them again and again while they are made, and once more at its end: 40 % of
-    the start and end of a process with torch.
+    Python would search them again and again while they are made, and once more at its end: 30 to
+    40 % of the start and end of a process with torch.
     """
     gc.disable()
     try:

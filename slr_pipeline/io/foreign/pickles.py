@@ -7,9 +7,10 @@ classes, so that a forged state never reaches numpy.
 import io
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,22 @@ def load_pickle(path: Path, data: bytes) -> object:
 
 # The one written in Python: the C unpickler allocates as much memory as a forged index asks for.
 class _Unpickler(pickle._Unpickler):
+    read: Callable[[int], bytes]
+    append: Callable[[object], None]
+
+    def load_bytearray8(self) -> None:
+        """Values of protocol 5; the inherited method allocates what a forged length asks for."""
+        length = int.from_bytes(self.read(8), "little")
+        data = self.read(min(length, sys.maxsize))
+        if len(data) < length:
+            raise EOFError
+        self.append(bytearray(data))
+
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
+        **pickle._Unpickler.dispatch,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+    }
+
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         """The stand-in for a name; no module is imported."""
         wanted = f"{module}.{name}"

@@ -4,6 +4,7 @@ import io
 import pickle
 import re
 import struct
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from slr_pipeline.config.experiment import AutslData, AutslLabels
 from slr_pipeline.errors import DataError, SlrError
 from slr_pipeline.io.container import seal
 from slr_pipeline.io.foreign.logits import join_logits, read_foreign_logits
+from slr_pipeline.io.foreign.pickles import load_pickle
 from slr_pipeline.io.logits import write_logits
 from slr_pipeline.samples.table import Sample, SampleTable, load_samples
 from slr_pipeline.scoring.logits import Logits
@@ -234,6 +236,15 @@ HOSTILE = {
 @pytest.mark.parametrize("data", HOSTILE.values(), ids=list(HOSTILE))
 def test_hostile_pickles(tmp_path: Path, data: bytes) -> None:
     assert_refused(tmp_path / "x.pkl", "", data)
+
+
+def test_a_forged_length_that_memory_may_hold() -> None:
+    """The unpickler of Python allocates and fills it."""
+    tracemalloc.start()
+    with pytest.raises(EOFError):
+        load_pickle(Path("x.pkl"), b"\x80\x05\x96" + struct.pack("<Q", 2**28) + b"x.")
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 # --- what else is refused ------------------------------------------------------------------------
