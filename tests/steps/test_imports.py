@@ -29,3 +29,10 @@ def test_jobs_without_a_model_import_no_torch() -> None:
 def test_a_prediction_imports_torch_alone() -> None:
     """torchvision takes longer than torch: only models with its blocks import it."""
     assert imported("predict") == {"torch"}
+
+
+def test_an_unknown_step_lists_the_others() -> None:
+    command = [sys.executable, "-P", "-m", "slr_pipeline.steps", "rain"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "error: argument step: invalid choice: 'rain' (choose from" in done.stderr
