@@ -23,7 +23,7 @@ def run(
     """What `python -m snakemake` with these arguments prints in a folder and an environment."""
     with tempfile.TemporaryDirectory() as outputs:
         files = [Path(outputs, name) for name in ("stdout", "stderr")]
-        words = (*arguments,), str(folder), {**environment}, [str(file) for file in files]
+        words = arguments, str(folder), environment, [str(file) for file in files]
         server = _server()
         assert server.stdin
         assert server.stdout

@@ -7,7 +7,6 @@ classes, so that a forged state never reaches numpy.
 import io
 import pickle
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -48,10 +47,7 @@ class _Unpickler(pickle._Unpickler):
     def load_bytearray8(self) -> None:
         """Values of protocol 5; the inherited method allocates what a forged length asks for."""
         length = int.from_bytes(self.read(8), "little")
-        data = self.read(min(length, sys.maxsize))
-        if len(data) < length:
-            raise EOFError
-        self.append(bytearray(data))
+        self.append(bytearray(self.read(length)))
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
         **pickle._Unpickler.dispatch,
