@@ -21,6 +21,7 @@ from slr_pipeline.config.streams import ImportedSettings, evaluation_settings, f
 from slr_pipeline.config.tracks import TrackSettings
 from slr_pipeline.errors import ArtifactError, ConfigError
 from slr_pipeline.io.documents import read_metrics
+from slr_pipeline.io.examiner import Examiner
 from slr_pipeline.io.features import FeatureStore
 from slr_pipeline.io.guarded import Guarded
 from slr_pipeline.io.quality import read_quality
@@ -40,7 +41,7 @@ from slr_pipeline.steps.keypoints import write_both, write_keypoints
 from slr_pipeline.steps.pose_flow import pose_flow
 from slr_pipeline.steps.predict import Trained, load_trained, predict_split
 from slr_pipeline.steps.quality import quality
-from slr_pipeline.steps.verify import Examiner, verify_sample
+from slr_pipeline.steps.verify import verify_sample
 from slr_pipeline.tracks.fusion import read_streams, scale, untuned_name
 from slr_pipeline.training.device import choose_device
 

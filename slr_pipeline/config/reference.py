@@ -1,11 +1,15 @@
 """Generate docs/reference: config.md, config.schema.json and weights.md."""
 
+import ast
+import inspect
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from slr_pipeline.config.experiment import Config
+from slr_pipeline.config.section import Section
 from slr_pipeline.config.weights import PUBLISHED_WEIGHTS
 
 HEADER = """# Configuration
@@ -98,16 +102,39 @@ def config_schema() -> str:
 
 
 def _schema() -> dict[str, Any]:
-    """The schema with each description, a docstring in the code, on one line."""
+    """The schema of a config, with the docstrings of all sections and their fields, on one line."""
+    schema = Config.model_json_schema()
+    docstrings = {kind.__name__: _docstrings(kind) for kind in _sections(Section)}
+    for name, section in {"Config": schema, **schema["$defs"]}.items():
+        for key, value in section.get("properties", {}).items():
+            if "description" not in value and key in docstrings[name]:
+                value["description"] = docstrings[name][key]
 
-    def unwrapped(part: dict[str, Any]) -> dict[str, Any]:
+    def tidy(part: dict[str, Any]) -> dict[str, Any]:
         text = part.get("description")
         return {**part, "description": " ".join(text.split())} if isinstance(text, str) else part
 
-    schema: dict[str, Any] = json.loads(
-        json.dumps(Config.model_json_schema()), object_hook=unwrapped
-    )
-    return schema
+    tidied: dict[str, Any] = json.loads(json.dumps(schema), object_hook=tidy)
+    return tidied
+
+
+def _sections(base: type[Section]) -> Iterator[type[Section]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _sections(kind)
+
+
+def _docstrings(section: type[Section]) -> dict[str, str]:
+    """The docstring below each field. Pydantic can read them too, but as soon as it is imported."""
+    found: dict[str, str] = {}
+    for kind in reversed(section.__mro__[: section.__mro__.index(Section)]):
+        (definition,) = ast.parse(inspect.getsource(kind)).body
+        assert isinstance(definition, ast.ClassDef)
+        for field, below in pairwise(definition.body):
+            match field, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = text
+    return found
 
 
 def config_markdown() -> str:

@@ -35,9 +35,8 @@ class Section(BaseModel):
     The docstring below a field is its description.
     """
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    # Processes are many and most read one section: none is built before it is used.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 def _check_path(text: str) -> str:

@@ -28,12 +28,14 @@ from slr_pipeline.io.video import sha256_of
 from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.landmarks import (
     FACE_SOURCE,
+    PLOTTING,
     POSE_SOURCE,
     POSE_TARGET,
     deferred_stderr,
     to_pixels,
 )
 from slr_pipeline.pose.second_look import MIN_PALM, SURE, FoundHand, SecondLook
+from slr_pipeline.pose.stand_ins import stand_ins
 from slr_pipeline.skeleton import FACE, LEFT_HAND, RIGHT_HAND
 
 VERSION: Final = "0.10.21"
@@ -108,7 +110,7 @@ class MediaPipeHolistic:
             raise SlrError(
                 f"the estimator needs mediapipe {VERSION}, found {installed}: {_INSTALL}"
             )
-        with deferred_stderr():
+        with deferred_stderr(), stand_ins(*PLOTTING):
             try:
                 import mediapipe
                 from mediapipe.python.solution_base import SolutionBase

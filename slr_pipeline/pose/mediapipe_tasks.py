@@ -27,12 +27,14 @@ from slr_pipeline.pose.interface import PoseClip
 from slr_pipeline.pose.landmarks import (
     FACE_SOURCE,
     MIN_SCORE,
+    PLOTTING,
     POSE_SOURCE,
     POSE_TARGET,
     deferred_stderr,
     to_pixels,
 )
 from slr_pipeline.pose.second_look import MIN_PALM, SURE, FoundHand, SecondLook, inside, square_crop
+from slr_pipeline.pose.stand_ins import stand_ins
 from slr_pipeline.skeleton import FACE, KEYPOINTS_133, SHOULDERS
 from slr_pipeline.text import shown
 
@@ -64,7 +66,7 @@ class MediaPipeTasks:
         )
         self.weights_sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
         self._settings = settings
-        with deferred_stderr():
+        with deferred_stderr(), stand_ins(*PLOTTING):
             import mediapipe
             from mediapipe.tasks.python import BaseOptions, vision
 

@@ -8,11 +8,8 @@ load beside a CPU build of torch. Stand-ins replace them during the import.
 import difflib
 import importlib.metadata
 import importlib.util
-import sys
-import types
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +21,7 @@ from torch import Tensor
 from slr_pipeline.config.estimators import MmposeSettings, WeightsFile
 from slr_pipeline.errors import ArtifactError, ConfigError, SlrError
 from slr_pipeline.io.foreign.weights import check_sha256, read_foreign
+from slr_pipeline.pose.stand_ins import stand_ins
 from slr_pipeline.pose.topdown import Prediction
 from slr_pipeline.skeleton import FLIP_133
 from slr_pipeline.training.device import choose_device
@@ -223,31 +221,8 @@ def _import_mmpose() -> None:
     if installed != VERSION:
         raise SlrError(f"the estimator needs mmpose {VERSION}, found {installed}: {_INSTALL}")
     try:
-        with _stand_ins(), warnings.catch_warnings():
+        with stand_ins(*_STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             importlib.import_module("mmpose.models")
     except ImportError as error:
         raise SlrError(f"mmpose cannot be imported ({error}): {_INSTALL}") from error
-
-
-class _StandIn(types.ModuleType):
-    """A module with a class for every name."""
-
-    __path__: list[str] = []  # noqa: RUF012  # a package without modules
-
-    def __getattr__(self, name: str) -> type:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-
-@contextmanager
-def _stand_ins() -> Iterator[None]:
-    """Replace the modules that MMPose imports needlessly, unless they are already loaded."""
-    names = [name for name in _STAND_INS if name not in sys.modules]
-    sys.modules.update({name: _StandIn(name) for name in names})
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]

@@ -36,8 +36,14 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
     if spread == 0:
         return 1.0
 
+    largest = relative.max(axis=1)
+    below = relative - largest[:, None]
+
     def objective(log_temperature: float) -> float:
-        loss = _log_sum_exp(relative * np.exp(-log_temperature))[0].sum()
+        scale = np.exp(-log_temperature)
+        powers = below * scale
+        np.exp(powers, out=powers)
+        loss = scale * largest.sum() + np.log(powers.sum(axis=1)).sum()
         return float(loss + np.log1p((log_temperature / TEMPERATURE_SCALE) ** 2))
 
     # There may be a minimum near T = 1 and one near the best fit: a grid finds the lower one.

@@ -9,7 +9,6 @@ import pkgutil
 import sys
 
 from slr_pipeline import steps
-from slr_pipeline.config.flags import step_flags
 from slr_pipeline.errors import run
 from slr_pipeline.startup import lasting_imports
 
@@ -21,6 +20,8 @@ def main() -> None:
     parser.add_argument("step", choices=sorted(set(names) - {"__main__"}))
     name = parser.parse_args(sys.argv[1:2]).step
     with lasting_imports():
+        from slr_pipeline.config.flags import step_flags
+
         step = getattr(importlib.import_module(f"{steps.__name__}.{name}"), name)
     run(lambda: step(**step_flags(step, sys.argv[2:])))
 

@@ -92,9 +92,9 @@ def fit(
         start_epoch: called with the number of each epoch before it, from 0, to change the model.
             A parameter without `requires_grad` stays fixed: neither weight decay nor momentum
             changes it.
-        state: where the run is saved at the end of each epoch and every ten minutes within, so that
-            the same call resumes there; SIGTERM and SIGUSR1 then stop it after a batch, on a GPU
-            after at most ten.
+        state: where the run is saved every ten minutes and at the end of epochs, of short ones not
+            each time, so that the same call resumes there; SIGTERM and SIGUSR1 then stop it after a
+            batch, on a GPU after at most ten.
 
     Raises DataError without samples or with unlabelled ones; ConfigError for a precision the device
     does not have; Interrupted; SlrError when the loss or a gradient is not finite, when one sample
@@ -150,7 +150,7 @@ def fit(
             if val is not None:
                 _judge_epoch(run, samples=len(val.names), chance=scores["chance"])
             progress.epoch, progress.step = progress.epoch + 1, 0
-            _save_or_stop(run, state, received, save=True)
+            _save_or_stop(run, state, received, epoch_ends=True)
     if val is None:
         return Fitted(
             _weights(run.result), progress.epoch - 1, progress.history, fabric.global_rank
@@ -301,7 +301,7 @@ def _judge_epoch(run: TrainingRun, *, samples: int, chance: float) -> None:
 
 
 def _save_or_stop(
-    run: TrainingRun, state: TrainingState | None, received: list[str], *, save: bool = False
+    run: TrainingRun, state: TrainingState | None, received: list[str], *, epoch_ends: bool = False
 ) -> None:
     """Save the run when that is due or asked for; stop it if any process received a signal."""
     if state is None:
@@ -312,7 +312,7 @@ def _save_or_stop(
         reduced = fabric.all_reduce(torch.tensor(number, device=fabric.device), reduce_op="max")
         assert isinstance(reduced, Tensor)
         number = int(reduced)
-    if fabric.is_global_zero and (save or number or state.due):
+    if fabric.is_global_zero and (number or state.due(epoch_ends=epoch_ends)):
         state.save(saved_run(run))
     if number and fabric.global_rank > 0:
         raise SystemExit(0)  # rank 0 says why

@@ -27,6 +27,9 @@ DAMAGE = (
 )
 """What `zipfile` and `torch.load` raise for damaged or foreign files."""
 
+SAVING_SHARE = 0.05
+"""Largest share of the time of a training in which it saves its state at the end of epochs."""
+
 
 class Interrupted(SlrError):  # noqa: N818 - nothing went wrong
     """A signal stopped the training; its state is saved."""
@@ -46,14 +49,18 @@ class TrainingState:
         self._fingerprint = fingerprint
         self._save_every_s = save_every_s
         self._saved_at_s = time.monotonic()
+        self._save_took_s = 0.0
 
-    @property
-    def due(self) -> bool:
+    def due(self, *, epoch_ends: bool) -> bool:
         """Whether it is time to save. Saving changes no bit of the training."""
-        return time.monotonic() - self._saved_at_s >= self._save_every_s
+        wait_s = self._save_every_s
+        if epoch_ends:
+            wait_s = min(wait_s, self._save_took_s / SAVING_SHARE)
+        return time.monotonic() - self._saved_at_s >= wait_s
 
     def save(self, content: dict[str, Any]) -> None:
         """Replace the file. SlrError where it cannot be written; the older one then remains."""
+        started_s = time.monotonic()
         try:
             # Given a path, torch would not say why it cannot write.
             with atomic_write(self._path) as partial, partial.open("wb") as file:
@@ -64,6 +71,7 @@ class TrainingState:
                 "then run the same command again: it resumes from the state before"
             ) from error
         self._saved_at_s = time.monotonic()
+        self._save_took_s = self._saved_at_s - started_s
 
     def load(self) -> dict[str, Any] | None:
         """The last saved content, on the CPU; None without a whole file of this fingerprint."""

@@ -13,7 +13,6 @@ import yaml
 from slr_pipeline.config.estimators import KeypointsSettings
 from slr_pipeline.config.experiment import Config, DataSettings, check_config, read_config
 from slr_pipeline.config.flags import parse_setting
-from slr_pipeline.config.section import Section
 from slr_pipeline.errors import ConfigError
 from slr_pipeline.io.documents import read_run_config
 from slr_pipeline.steps.config import config as write_config
@@ -278,16 +277,3 @@ def test_a_section_survives_its_json_flag(demo: dict[str, Any]) -> None:
     assert parse_setting(DataSettings, config.data.model_dump_json(), "data") == config.data
     with pytest.raises(ConfigError, match="not JSON"):
         parse_setting(KeypointsSettings, "{", "settings")
-
-
-def test_every_key_has_a_description() -> None:
-    def sections(base: type[Section]) -> list[type[Section]]:
-        return [base, *(section for sub in base.__subclasses__() for section in sections(sub))]
-
-    missing = [
-        f"{section.__name__}.{key}"
-        for section in sections(Section)
-        for key, field in section.model_fields.items()
-        if not field.description
-    ]
-    assert missing == []

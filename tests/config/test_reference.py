@@ -1,5 +1,6 @@
 """The generated documents are those of the code."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,3 +21,11 @@ DOCS = Path(__file__).parents[2] / "docs/reference"
 )
 def test_a_page_is_generated(name: str, generate: Callable[[], str]) -> None:
     assert (DOCS / name).read_text() == generate(), "run `make docs`"
+
+
+def test_every_key_has_a_description() -> None:
+    schema = json.loads(config_schema())
+    sections = {"Config": schema, **schema["$defs"]}
+    keys = [(name, *key) for name, part in sections.items() for key in part["properties"].items()]
+    assert len(keys) > 150
+    assert [(name, key) for name, key, value in keys if not value.get("description")] == []

@@ -1,5 +1,7 @@
 """MediaPipe's two estimators on real clips: sides, order and scale of COCO-WholeBody."""
 
+import subprocess
+import sys
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -214,3 +216,20 @@ def test_a_model_file_that_does_not_fit_is_one_line(tmp_path: Path) -> None:
     file = WeightsFile(path=str(tmp_path / "face_landmarker.task"))
     with pytest.raises(DataError, match=r"get face_landmarker\.task from https://"):
         open_estimator(settings.model_copy(update={"face": file}), "cpu")
+
+
+def test_the_stand_ins_for_plots_are_gone_afterwards(settings: KeypointsSettings) -> None:
+    """A fresh process: no plots are imported, and the real ones can be."""
+    code = (
+        "import sys\n"
+        "from slr_pipeline.config.estimators import KeypointsSettings\n"
+        "from slr_pipeline.config.flags import parse_setting\n"
+        "from slr_pipeline.pose.estimators import open_estimator\n"
+        "open_estimator(parse_setting(KeypointsSettings, sys.argv[1], 'settings'), 'cpu')\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "from matplotlib import pyplot\n"
+        "print(pyplot.Figure.__module__)\n"
+    )
+    command = [sys.executable, "-c", code, settings.model_dump_json()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "matplotlib.figure\n"

@@ -165,7 +165,7 @@ def local_run(tmp_path_factory: pytest.TempPathFactory) -> WorkflowRun:
     """Two streams from videos to a submission, without SLURM; one of them trains for a while."""
     made = make_run(tmp_path_factory.mktemp("local") / "a folder with spaces")
     joint = made.config["streams"]["joint"]
-    training = {"epochs": 40, "batch_size": 4, "learning_rate": 0.01, "chance_epochs": None}
+    training = {"epochs": 20, "batch_size": 4, "learning_rate": 0.01, "chance_epochs": None}
     hands = {**HANDS, "depth": False}
     streams = {"joint": {**joint, "training": training}, "hands": hands}
     tracks = {"rgb": {"streams": {"joint": 1.0, "hands": 1.0}}}

@@ -131,6 +131,22 @@ def test_a_state_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         TrainingState(tmp_path / "file", "this").save({})
 
 
+def test_short_epochs_are_not_saved_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock_s = [0.0]
+    monkeypatch.setattr("slr_pipeline.training.state.time.monotonic", lambda: clock_s[0])
+    monkeypatch.setattr("torch.save", lambda *_: clock_s.append(clock_s.pop() + 1.5))
+    state = TrainingState(tmp_path, "this")
+    assert state.due(epoch_ends=True)
+    assert not state.due(epoch_ends=False)
+    state.save({})  # takes 1.5 s
+    for after_s, at_the_end, within in ((29, False, False), (31, True, False), (601, True, True)):
+        clock_s[0] = 1.5 + after_s
+        assert state.due(epoch_ends=True) == at_the_end
+        assert state.due(epoch_ends=False) == within
+
+
 # --- signals -------------------------------------------------------------------------------------
 
 
