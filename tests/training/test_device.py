@@ -18,7 +18,7 @@ from tests.shared_data import CASES, NEEDS_CASES
 
 CLAIM = """
 import sys
-from slr_pipeline.training.device import claim_device
+from slr_pipeline.training.claims import claim_device
 print(claim_device(sys.argv[1:]), flush=True)
 sys.stdin.read()
 """
