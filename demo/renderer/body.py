@@ -70,11 +70,12 @@ class Mesh:
 
 
 def load_model() -> Any:
-    """Build the anny model; the first time takes a minute, then anny has it in its cache."""
-    import anny
+    """Build the anny model; the first time takes some seconds, then anny has it in its cache."""
+    import anny.models.full_model
     import torch
 
     torch.set_num_threads(1)  # a fixed order of summation: the same bytes on every run
+    anny.models.full_model.load_blend_shape = _blend_shape  # its own takes a minute for the same
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return anny.Anny(
@@ -84,6 +85,16 @@ def load_model() -> Any:
             pose_parameterization="world-orient",
             skinning_method="lbs",
         )
+
+
+def _blend_shape(path: str, vertices_count: int, world_transformation: Any, dtype: Any) -> Any:
+    """The offsets (V,3) of a file of rows `vertex x y z`, in anny's axes and units."""
+    import torch
+
+    rows = np.loadtxt(path).reshape(-1, 4)
+    offsets = torch.zeros((vertices_count, 3), dtype=dtype)
+    offsets[rows[:, 0].astype(np.int64)] = torch.as_tensor(rows[:, 1:], dtype=dtype)
+    return world_transformation.apply(offsets)
 
 
 def load_mesh(model: Any) -> Mesh:
