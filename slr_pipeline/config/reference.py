@@ -104,7 +104,7 @@ def config_schema() -> str:
 def _schema() -> dict[str, Any]:
     """The schema of a config, with the docstrings of all sections and their fields, on one line."""
     schema = Config.model_json_schema()
-    docstrings = {kind.__name__: _docstrings(kind) for kind in _sections(Section)}
+    docstrings = {kind.__name__: field_docstrings(kind) for kind in subclasses(Section)}
     for name, section in {"Config": schema, **schema["$defs"]}.items():
         for key, value in section.get("properties", {}).items():
             if "description" not in value and key in docstrings[name]:
@@ -118,14 +118,18 @@ def _schema() -> dict[str, Any]:
     return tidied
 
 
-def _sections(base: type[Section]) -> Iterator[type[Section]]:
+def subclasses(base: type[Section]) -> Iterator[type[Section]]:
+    """All sections that derive from a section, also indirectly."""
     for kind in base.__subclasses__():
         yield kind
-        yield from _sections(kind)
+        yield from subclasses(kind)
 
 
-def _docstrings(section: type[Section]) -> dict[str, str]:
-    """The docstring below each field. Pydantic can read them too, but as soon as it is imported."""
+def field_docstrings(section: type[Section]) -> dict[str, str]:
+    """The docstring below each field, also of base classes.
+
+    Pydantic's own option reads them in every process that imports a section.
+    """
     found: dict[str, str] = {}
     for kind in reversed(section.__mro__[: section.__mro__.index(Section)]):
         (definition,) = ast.parse(inspect.getsource(kind)).body
