@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
-TEMPERATURE_SCALE = 0.2
+TEMPERATURE_SCALE = 0.25
 """Scale of the Cauchy prior on the logarithm of a temperature."""
 
 EQUAL_WEIGHTS_SAMPLES = 1.0
@@ -46,12 +46,15 @@ def fit_temperature(logits: NDArray[np.floating], labels: Sequence[int]) -> floa
         loss = scale * largest.sum() + np.log(powers.sum(axis=1)).sum()
         return float(loss + np.log1p((log_temperature / TEMPERATURE_SCALE) ** 2))
 
-    # There may be a minimum near T = 1 and one near the best fit: a grid finds the lower one.
+    # There may be a minimum near T = 1, too narrow for a grid, and one near the best fit.
     low, high = sorted((0.0, float(np.log(spread))))
     grid = np.arange(low - 7, high + 7, 0.5)
     best = grid[np.argmin([objective(place) for place in grid])]
-    found = minimize_scalar(objective, bounds=(best - 0.5, best + 0.5), options={"xatol": 1e-9})
-    return float(np.exp(found.x))
+    found = [
+        minimize_scalar(objective, bounds=(place - 0.5, place + 0.5), options={"xatol": 1e-9})
+        for place in {0.0, float(best)}
+    ]
+    return float(np.exp(min(found, key=lambda one: one.fun).x))
 
 
 def log_probabilities(logits: NDArray[np.floating], temperature: float) -> Floats:
