@@ -87,6 +87,11 @@ class ClipTransform:
         """Whether pictures of half their size are enough."""
         return self.fidelity == "corrected" and shrinks_to_half(self.crop, self.size)
 
+    @property
+    def repeats_chroma(self) -> bool:
+        """Whether pictures shrink so far that their chroma need not be interpolated."""
+        return self.fidelity == "corrected" and self.crop >= 1.5 * self.size
+
     def index(
         self, T: int, rng: np.random.Generator | None, view: int = 0, views: int = 1
     ) -> NDArray[np.int64]:

@@ -187,11 +187,13 @@ class FeatureStore:
         frames: Sequence[int] | NDArray[np.int64] | None = None,
         *,
         decode: bool = True,
+        boxes: bool = True,
     ) -> Clip:
         """Read one sample, or some of its frames (indices from 0, in any order, with repeats).
 
         Only bytes from the first to the last of the frames are read. Without `decode`, pictures are
-        `Encoded`. ArtifactError if no file has the sample or its bytes are damaged.
+        `Encoded`; without `boxes`, there are none. ArtifactError if no file has the sample or its
+        bytes are damaged.
         """
         index, row, start, end = self._rows(sample)
         chosen: slice | NDArray[np.int64] = slice(None)  # all, without a copy
@@ -204,7 +206,9 @@ class FeatureStore:
         try:
             values = self._values(sample, start, end, chosen)
             stored = self._datasets(index.path)
-            boxes = stored["box"][start:end][chosen] if "box" in stored else None
+            shown = np.zeros((len(values), 0, 4), np.int32)
+            if boxes and "box" in stored:
+                shown = stored["box"][start:end][chosen]
         except (OSError, ArtifactError) as error:
             raise ArtifactError(
                 f"{index.path}: sample {sample} cannot be read ({error}); "
@@ -213,10 +217,8 @@ class FeatureStore:
         if decode and isinstance(values, Encoded):
             values = values.decoded().reshape(len(values), *FEATURES[self.feature].shape)
         width, height = (int(length) for length in index.size[row])
-        if boxes is None:
-            boxes = np.zeros((len(values), 0, 4), np.int32)
         rates = float(index.rate[row]), float(index.fps[row])
-        return Clip(sample, values, boxes, width, height, *rates)
+        return Clip(sample, values, shown, width, height, *rates)
 
     def _datasets(self, path: Path) -> dict[str, Rows]:
         """The open datasets of a file; looking them up takes as long as reading a few frames."""

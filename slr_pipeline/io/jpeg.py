@@ -46,11 +46,16 @@ def encode_jpeg(picture: NDArray[np.uint8], jpeg: Jpeg) -> NDArray[np.uint8]:
 
 
 def decode_jpeg(
-    encoded: NDArray[np.uint8], out: NDArray[np.uint8], *, halved: bool = False
+    encoded: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    *,
+    halved: bool = False,
+    repeat_chroma: bool = False,
 ) -> None:
     """Decode a picture into `out` (H, W, 3) or (H, W); ArtifactError for other or damaged bytes.
 
     `halved`: `out` has half the height and width of the picture, which takes less time to decode.
+    `repeat_chroma`: chroma of 4:2:0 is repeated, not interpolated, which takes a tenth less.
     """
     height, width = out.shape[:2]
     expected = (2 * height, 2 * width) if halved else (height, width)
@@ -63,6 +68,7 @@ def decode_jpeg(
             colorspace="RGB" if out.ndim == 3 else "GRAY",
             min_height=height if halved else 0,
             min_width=width if halved else 0,
+            fastupsample=repeat_chroma,
             buffer=out,
         )
     except ValueError as error:
@@ -88,7 +94,8 @@ class Encoded:
     `pictures[frame, number]` is (H, W, 3) or (H, W), as `shape` says, until the next one is read:
     all have the same memory, because new memory would take half as long as decoding. `spans` (T,
     pictures, 2) are start and end of the pictures in `stored`; `where` names the file and the
-    sample. `half` says that `shape` is half the stored size.
+    sample. `half` says that `shape` is half the stored size; `repeat_chroma` is as in
+    `decode_jpeg`.
     """
 
     stored: NDArray[np.uint8]
@@ -96,6 +103,7 @@ class Encoded:
     shape: tuple[int, ...]
     where: str
     half: bool = False
+    repeat_chroma: bool = False
 
     @cached_property
     def _picture(self) -> NDArray[np.uint8]:
@@ -113,7 +121,9 @@ class Encoded:
     def _decode(self, place: tuple[int, int], out: NDArray[np.uint8]) -> None:
         start, end = self.spans[place]
         try:
-            decode_jpeg(self.stored[start:end], out, halved=self.half)
+            decode_jpeg(
+                self.stored[start:end], out, halved=self.half, repeat_chroma=self.repeat_chroma
+            )
         except ArtifactError as error:
             raise ArtifactError(
                 f"{self.where} cannot be read ({error}); delete the file and run again"
@@ -123,6 +133,10 @@ class Encoded:
         """The same pictures, decoded at half their height and width, which are even."""
         height, width, *channels = self.shape
         return replace(self, shape=(height // 2, width // 2, *channels), half=True)
+
+    def without_chroma_interpolation(self) -> "Encoded":
+        """The same pictures, decoded faster: good enough where they shrink."""
+        return replace(self, repeat_chroma=True)
 
     def files(self) -> Iterator[list[NDArray[np.uint8]]]:
         """The JPEG files of each frame."""

@@ -311,9 +311,11 @@ def _clip(
     once, again = np.unique(
         shown[transform.index(len(shown), rng, view.clip, view.clips)], return_inverse=True
     )
-    stored = store.read(name, once, decode=False).values
+    stored = store.read(name, once, decode=False, boxes=False).values
     if transform.halves:
         stored = stored.halved()
+    elif transform.repeats_chroma:
+        stored = stored.without_chroma_interpolation()
     pictures, change = transform(stored, rng, mirror=view.mirrored, speed=ratio)
     if len(once) < len(again):
         pictures = pictures[again]

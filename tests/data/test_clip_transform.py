@@ -355,6 +355,15 @@ def test_only_pictures_that_shrink_to_a_half_are_halved(fidelity: Fidelity) -> N
     assert halves == {1: corrected, 112: corrected, 113: False, 224: False}
 
 
+@FIDELITIES
+def test_chroma_is_interpolated_for_pictures_that_hardly_shrink(fidelity: Fidelity) -> None:
+    repeats = {
+        s: replace(RECIPE, fidelity=fidelity, size=s).repeats_chroma for s in (128, 149, 150, 224)
+    }
+    corrected = fidelity == "corrected"
+    assert repeats == {128: corrected, 149: corrected, 150: False, 224: False}
+
+
 # --- jitter --------------------------------------------------------------------------------------
 
 

@@ -45,6 +45,21 @@ def test_values_equal_those_of_opencv(
     np.testing.assert_array_equal(half, cv2.imdecode(file, half_flag))
 
 
+def test_chroma_is_repeated_where_it_is_not_interpolated() -> None:
+    """Pairs of columns have one chroma, and it is near the interpolated one."""
+    grey = picture(1)
+    color = np.stack([grey, grey, np.full_like(grey, 200)], axis=-1)
+    file, out = encode_jpeg(color, Jpeg(95)), np.empty((48, 64, 3), np.uint8)
+    decode_jpeg(file, out, repeat_chroma=True)
+    blue = cv2.cvtColor(out, cv2.COLOR_RGB2YCrCb)[..., 2].astype(int)
+    pairs = np.abs(np.diff(blue, axis=1))
+    assert pairs[:, ::2].mean() < 0.1 * pairs[:, 1::2].mean()
+    interpolated = np.empty_like(out)
+    decode_jpeg(file, interpolated)
+    np.testing.assert_allclose(out, interpolated, atol=40)
+    assert np.abs(out.astype(int) - interpolated).mean() < 8
+
+
 def garbled(file: Picture) -> Picture:
     """A marker in the middle of the picture's data."""
     return np.concatenate([file[: len(file) // 2], np.array([0xFF, 0xD3], np.uint8), file[-2:]])

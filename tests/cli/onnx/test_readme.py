@@ -109,7 +109,10 @@ def arguments(
         case "sstcn":
             return [stores["heatmaps"].read(name).values]
         case "r2plus1d":
-            pictures = stores[settings.feature].read(name).values
+            pictures = stores[settings.feature].read(name, decode=False).values
+            if settings.fidelity == "corrected":  # as the pipeline reads pictures that shrink
+                pictures = pictures.without_chroma_interpolation()
+            pictures = pictures.decoded().reshape(len(pictures), *FEATURES[settings.feature].shape)
             return [pictures, view] if settings.test_clips > 1 else [pictures]
     crops = stores["hand_crops"].read(name)
     given = [crops.values, stores["pose_flow"].read(name).values]
