@@ -146,16 +146,24 @@ def test_fewer_samples_than_a_batch_are_shared_equally(tmp_path: Path) -> None:
         assert len(names) == 4
 
 
+NORM = {**PLAIN, "norm": True, "gpus": 2}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(folder, NORM)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_stopped_training_resumes_to_the_same_bytes(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, number: signal.Signals, undisturbed: Path
 ) -> None:
     """The signal goes to rank 0, which started the other; it cannot react to SIGKILL."""
-    options = {**PLAIN, "norm": True, "gpus": 2}
-    train(tmp_path / "undisturbed", options)
     folder = tmp_path / "stopped"
-    running = start(folder, {**options, "wait_s": 0.1})
+    running = start(folder, {**NORM, "wait_s": 0.1})
     while running.poll() is None and not (folder / "state/state.pt").exists():
         time.sleep(0.05)
     os.kill(running.pid, number)
@@ -167,9 +175,9 @@ def test_a_stopped_training_resumes_to_the_same_bytes(
     else:
         assert code == -signal.SIGKILL
     assert not (folder / "result-0").exists()
-    assert train(folder, options).count("resumes in epoch ") == 1
+    assert train(folder, NORM).count("resumes in epoch ") == 1
     for rank in RANKS:
-        assert result(folder, rank) == result(tmp_path / "undisturbed", rank)
+        assert result(folder, rank) == result(undisturbed, rank)
 
 
 @pytest.mark.parametrize(
