@@ -117,8 +117,8 @@ def signer_folds(
 ) -> NDArray[np.int64]:
     """Fold (N,) in 1..folds of each sample, by scikit-learn's StratifiedGroupKFold.
 
-    All samples of a signer are in one fold. Samples without a label count as one more class.
-    ValueError for fewer signers than folds.
+    All samples of a signer are in one fold, and no fold is empty. Samples without a label count as
+    one more class. ValueError for fewer signers than folds.
     """
     label = np.asarray([-1 if label is None else label for label in labels])
     fold_of = np.zeros(len(label), np.int64)
@@ -214,7 +214,7 @@ def _choose(
 def _folds(
     labels: NDArray[Any], signers: NDArray[np.int64], folds: int, seed: int
 ) -> list[NDArray[np.int64]]:
-    """The rows of each fold, stratified by label where any class is in every fold."""
+    """The rows of each fold, at least one, stratified by label where a class is in every fold."""
     # Late: few runs have folds, and every training imports this module.
     from sklearn.model_selection import StratifiedGroupKFold  # noqa: PLC0415
 
@@ -223,7 +223,16 @@ def _folds(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about rare classes: callers report missing classes
-        return [rows for _, rows in splitter.split(np.zeros((len(labels), 1)), labels, signers)]
+        found = [rows for _, rows in splitter.split(np.zeros((len(labels), 1)), labels, signers)]
+    # Few signers with few samples each may leave a fold without any.
+    for fold, rows in enumerate(found):
+        if not len(rows):
+            several = [other for other, own in enumerate(found) if len(set(signers[own])) > 1]
+            giver = max(several, key=lambda other: len(found[other]))
+            names, counts = np.unique(signers[found[giver]], return_counts=True)
+            given = signers[found[giver]] == names[counts.argmin()]
+            found[fold], found[giver] = found[giver][given], found[giver][~given]
+    return found
 
 
 def _check_count(signers: int, needed: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from slr_pipeline.config.experiment import TableData
@@ -194,6 +194,7 @@ def test_the_split_of_autsl_is_the_published_one() -> None:
     st.lists(st.tuples(st.integers(0, 5), st.sampled_from("abcdefgh")), min_size=8, max_size=80),
     st.integers(2, 5),
 )
+@example([(int(label), name) for label, name in zip("4004100103", "cddcgddbbe", strict=True)], 5)
 @settings(deadline=None)
 def test_every_sample_is_in_one_fold_with_its_signer(
     samples: list[tuple[int, str]], folds: int
