@@ -206,9 +206,9 @@ class FeatureStore:
         try:
             values = self._values(sample, start, end, chosen)
             stored = self._datasets(index.path)
-            shown = np.zeros((len(values), 0, 4), np.int32)
+            box = np.zeros((len(values), 0, 4), np.int32)
             if boxes and "box" in stored:
-                shown = stored["box"][start:end][chosen]
+                box = stored["box"][start:end][chosen]
         except (OSError, ArtifactError) as error:
             raise ArtifactError(
                 f"{index.path}: sample {sample} cannot be read ({error}); "
@@ -218,7 +218,7 @@ class FeatureStore:
             values = values.decoded().reshape(len(values), *FEATURES[self.feature].shape)
         width, height = (int(length) for length in index.size[row])
         rates = float(index.rate[row]), float(index.fps[row])
-        return Clip(sample, values, shown, width, height, *rates)
+        return Clip(sample, values, box, width, height, *rates)
 
     def _datasets(self, path: Path) -> dict[str, Rows]:
         """The open datasets of a file; looking them up takes as long as reading a few frames."""

@@ -338,7 +338,7 @@ def _hands(
     missing = (crops.boxes == (0, 0, crops.width, crops.height)).all(axis=-1)  # (T, 2)
     color, depth = crops.values, None
     if transform.depth:
-        depth = stores["depth_hand_crops"].read(name, index, decode=False).values
+        depth = stores["depth_hand_crops"].read(name, index, decode=False, boxes=False).values
     if transform.halves:
         color, depth = color.halved(), depth if depth is None else depth.halved()
     pictures, change = transform(color, depth, missing, rng, mirror=view.mirrored)

@@ -1,4 +1,4 @@
-"""JPEG pictures are read as OpenCV reads them, whole or at half their size; damage is an error."""
+"""JPEG pictures are read as OpenCV reads them, or faster; damage is an error."""
 
 from collections.abc import Callable
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 RECIPE = {"epochs": 3, "batch_size": 6, "learning_rate": 0.05, "micro_batch": 3, "clip_norm": 0.5}
 # 20 samples: 3 batches in an epoch, two samples left over.
 PLAIN = {"samples": 20, "norm": False, "recipe": {**RECIPE, "optimizer": "sgd", "ema_decay": 0.8}}
+NORM = {**PLAIN, "norm": True, "gpus": 2}
 RANKS = [0, 1]
 
 
@@ -120,14 +121,7 @@ def test_no_process_imports_from_the_working_folder(tmp_path: Path) -> None:
 def test_batch_norm_and_dropout_keep_the_processes_equal(tmp_path: Path) -> None:
     """Also with mixup, and where a parameter is frozen in the first epoch."""
     recipe = {**RECIPE, "optimizer": "adamw", "ema_decay": 0.8, "mixup": 0.5}
-    options = {
-        **PLAIN,
-        "recipe": recipe,
-        "norm": True,
-        "dropout": 0.3,
-        "frozen_epochs": 1,
-        "gpus": 2,
-    }
+    options = {**NORM, "recipe": recipe, "dropout": 0.3, "frozen_epochs": 1}
     for name in "ab":
         train(tmp_path / name, options)
     results = [result(tmp_path / name, rank) for name in "ab" for rank in RANKS]
@@ -144,9 +138,6 @@ def test_fewer_samples_than_a_batch_are_shared_equally(tmp_path: Path) -> None:
     for epoch in range(3):
         names = {name for share in shares for name in share[2 * epoch : 2 * epoch + 2]}
         assert len(names) == 4
-
-
-NORM = {**PLAIN, "norm": True, "gpus": 2}
 
 
 @pytest.fixture(scope="module")
