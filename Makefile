@@ -18,8 +18,6 @@ PIP := uv pip install --quiet --python $(BIN)/python
 else
 PIP := $(BIN)/python -P -m pip install --quiet --disable-pip-version-check --no-compile
 endif
-# pip compiles on one core. Some files are for newer versions of Python: their errors do not matter.
-COMPILE = $(BIN)/python -P -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 
 .PHONY: install submission test test-tasks test-slurm test-load test-gpu gpu-wheels lint lock docs demo-data benchmarks
 
@@ -97,6 +95,7 @@ discard:
 endif
 
 # The locks check a hash of each package. torch only has a version: each machine needs its own build.
+# pip compiles on one core. Some files are for newer versions of Python: their errors do not matter.
 .venv/installed: pyproject.toml requirements/constraints.txt requirements/pip.lock requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, found none; give its path, or that of Python 3.13 if estimator: mediapipe is not used: make PYTHON=/path/to/python"; exit 1; }
 	@test -z "$(UV)" || command -v uv > /dev/null || { echo "error: UV=1 needs uv, which is not on PATH; install it, or leave UV=1 out"; exit 1; }
@@ -105,12 +104,11 @@ endif
 	$(PIP) --no-deps --require-hashes -r requirements/pip.lock
 	$(PIP) --no-deps --require-hashes -r requirements/run.lock
 	$(PIP) -c requirements/constraints.txt -e .
-	$(COMPILE)
+	$(BIN)/python -P -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true
 	touch $@
 
 .venv/installed-test: .venv/installed requirements/test.lock
 	$(PIP) --no-deps --require-hashes -r requirements/test.lock
-	$(COMPILE)
 	touch $@
 
 LOCK := .venv/lock/bin/python -P -m pip --disable-pip-version-check

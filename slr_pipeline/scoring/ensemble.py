@@ -59,14 +59,13 @@ class Calibration:
 class LeftOut:
     """Top-1 classes of samples (n,) by fits that did not see their signer.
 
-    `rows` are the samples' rows, `labels` their classes. `in_sample` are the top-1 classes by one
-    fit to all of them. `weights` are those of the fit without each signer.
+    `rows` are the samples' rows, `labels` their classes, `weights` those of the fit without each
+    signer.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     picked: NDArray[np.int64]
-    in_sample: NDArray[np.int64]
     weights: dict[str, dict[str, float]]
 
 
@@ -202,15 +201,18 @@ def leave_one_signer_out(
     if None in names or len(groups) < 2:
         return None
     answered = _take_samples(joined, rows)
+    K = answered.values.shape[2]
+    uniform = np.full(K, 1 / K)
     picked = np.zeros_like(truth)
     weights = {}
     for signer in groups:
         out = np.asarray([name == signer for name in names])
         fitted = fit_calibration(_take_samples(answered, ~out), truth[~out].tolist())
-        picked[out] = _picked(_take_samples(answered, out), fitted)
+        held_out = calibrated(_take_samples(answered, out), fitted)
+        scores = fuse(held_out, fitted.weights, uniform).scores
+        picked[out] = scores.argmax(axis=1)
         weights[signer] = fitted.weights
-    everyone = _picked(answered, fit_calibration(answered, truth.tolist()))
-    return LeftOut(rows, truth, picked, everyone, weights)
+    return LeftOut(rows, truth, picked, weights)
 
 
 def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
@@ -218,14 +220,6 @@ def class_prior(labels: Sequence[int], classes: int) -> NDArray[np.float64]:
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=classes) + 1.0
     prior: NDArray[np.float64] = counts / counts.sum()
     return prior
-
-
-def _picked(joined: Joined, fitted: Calibration) -> NDArray[np.int64]:
-    """Top-1 class (N,) of samples that each have an answer."""
-    K = joined.values.shape[2]
-    scores = fuse(calibrated(joined, fitted), fitted.weights, np.full(K, 1 / K)).scores
-    picked: NDArray[np.int64] = scores.argmax(axis=1)
-    return picked
 
 
 def _take_samples(joined: Joined, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Joined:

@@ -75,7 +75,7 @@ def ensemble(
         "rejection": rejection,
         "top1_without": accuracy_without_a_stream(table, own),
         "test_without_twins": score_without_twins(table, own.fused["test"], protocol, duplicates),
-        "val_left_out": score_left_out_signers(table, track, joined.get("val"), out_of_fold),
+        "val_left_out": score_left_out_signers(table, track, joined, own.fused, out_of_fold),
         "baseline": compare_with_baseline(table, track, own.fused["test"]),
         "protocol": protocol,
         "seed": seed,

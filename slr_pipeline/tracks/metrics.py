@@ -1,5 +1,6 @@
 """Accuracy of a track: without copies, on new signers, beside a baseline."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,22 +55,26 @@ def score_without_twins(
 def score_left_out_signers(
     table: SampleTable,
     track: TrackSettings,
-    val: Joined | None,
+    joined: Mapping[Split, Joined],
+    fused: Mapping[Split, Fused],
     out_of_fold: list[list[str]] | None,
 ) -> dict[str, Any] | None:
-    """Accuracy on signers of val with weights fitted to the other signers.
+    """Accuracy on signers of val with weights fitted to the other signers, and to all of them.
 
-    None if the weights are given, or fitted out of fold: then val itself is unseen.
+    `joined` holds raw logits, `fused` the scores of the track. None if the weights are given, or
+    fitted out of fold: then val itself is unseen.
     """
     given = any(weight is not None for weight in track.streams.values())
-    if val is None or out_of_fold is not None or given:
+    if "val" not in joined or out_of_fold is not None or given:
         return None
-    left_out = leave_one_signer_out(val, labels_of(table, "val"), signers_of(table, "val"))
+    labels, signers = labels_of(table, "val"), signers_of(table, "val")
+    left_out = leave_one_signer_out(joined["val"], labels, signers)
     if left_out is None:
         return None
+    in_sample = fused["val"].scores[left_out.rows].argmax(axis=1)
     return {
         "samples": len(left_out.labels),
-        "in_sample": float((left_out.in_sample == left_out.labels).mean()),
+        "in_sample": float((in_sample == left_out.labels).mean()),
         "held_out": float((left_out.picked == left_out.labels).mean()),
         "weights": left_out.weights,
     }

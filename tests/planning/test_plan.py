@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -192,12 +191,10 @@ def test_jobs(values: dict[str, Any], changes: dict[str, Any], counts: dict[str,
     assert ensemble.logs == ("results/logs/ensemble/rgb.log",)
 
 
-def test_autsl_takes_seconds_and_few_files() -> None:
+def test_autsl_needs_few_jobs_files_and_folders() -> None:
     path = write_experiment(Path.cwd(), str(ROOT / "config" / "autsl.yaml"), 36302, 512)
     path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "folds": 5}))
-    start = time.process_time()
     plan = make_plan(str(path), nodes=1, cores=8, gpus=1)
-    assert time.process_time() - start < 10
     assert plan.videos.measured.empty
     assert len(plan.jobs) < 1500
     assert plan.jobs["files"].sum() < 5000

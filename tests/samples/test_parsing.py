@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PARSE = """
-import sys, time
+import sys
 from slr_pipeline.config.experiment import read_config
 from slr_pipeline.samples.requirements import check_streams
 from slr_pipeline.samples.shards import shards
@@ -15,19 +15,13 @@ config = read_config("config.yaml")
 table = load_samples(config.data)
 check_streams(config, table)
 shards(table.split("train"), config.shard_size)
-seconds = time.process_time()
 heavy = {"numpy", "pandas", "torch", "h5py", "cv2", "scipy", "sklearn"} & set(sys.modules)
-print(seconds, *heavy)
+print(*heavy)
 """
 
 
-def test_parsing_the_demo_takes_under_700_ms_of_cpu_and_imports_no_heavy_package() -> None:
-    """The fastest of three processes, each from its start: caches and neighbours vary."""
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", PARSE], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout.split()
-        for _ in range(3)
-    ]
-    assert [run[1:] for run in runs] == [[], [], []]
-    assert min(float(run[0]) for run in runs) < 0.7
+def test_parsing_the_demo_imports_no_heavy_package() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PARSE], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []
