@@ -209,8 +209,7 @@ def leave_one_signer_out(
         out = np.asarray([name == signer for name in names])
         fitted = fit_calibration(_take_samples(answered, ~out), truth[~out].tolist())
         held_out = calibrated(_take_samples(answered, out), fitted)
-        scores = fuse(held_out, fitted.weights, uniform).scores
-        picked[out] = scores.argmax(axis=1)
+        picked[out] = fuse(held_out, fitted.weights, uniform).scores.argmax(axis=1)
         weights[signer] = fitted.weights
     return LeftOut(rows, truth, picked, weights)
 
