@@ -15,7 +15,7 @@ import yaml
 
 from tests.shared_run import copy_of_run
 from tests.videos import remux, starts
-from tests.workflow import snakemake_process
+from tests.workflow import fork_server
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "demo"
@@ -71,9 +71,10 @@ class WorkflowRun:
             "HOME": str(self.folder.parent),
         }
         if not inside:
-            return snakemake_process.run(command, project, environment)
+            environment["PYTHONPATH"] += f"{os.pathsep}{fork_server.FORKS}"
+            environment["FORK_SERVER"] = fork_server.address()
         return subprocess.run(
-            [*inside, sys.executable, "-m", "snakemake", *command],
+            [*inside, sys.executable, "-P", "-m", "snakemake", *command],
             cwd=project,
             env=environment,
             capture_output=True,
