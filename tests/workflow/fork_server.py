@@ -2,7 +2,7 @@
 
 The server imports the libraries of both once and forks for each process that `forks/sitecustomize`
 passes on. Nothing here may import `slr_pipeline`: some tests run a modified copy of it. What users
-start is tested without it: the commands of the README, killed and interrupted jobs, and SLURM.
+start is tested without it: the commands of the documents, killed and interrupted jobs, and SLURM.
 """
 
 import atexit
@@ -99,10 +99,9 @@ def answer(connection: socket.socket, status: Status) -> None:
 
 def begin(connection: socket.socket) -> str:
     """Become the process that waits at the other end of a connection; the name of its module."""
-    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
-    with connection, connection.makefile("rb") as file:
-        words, sys.path[:], folder, variables = json.loads(file.read(int.from_bytes(size, "big")))
-    sys.argv[:] = words
+    _, streams, _, _ = socket.recv_fds(connection, 1, 3)
+    with connection, connection.makefile() as file:
+        sys.argv[:], sys.path[:], folder, variables = json.load(file)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
